@@ -1,0 +1,116 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The house (see ARCHITECTURE.md). An arrow of imports only ever points down this file.
+// Adding a service: a folder in Sources/Services, a row in `services`, a line in Sources/martlet/Composition.swift.
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// MARK: Outside libraries
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+
+// MARK: Services: one row each; all have the same dependencies, so that none can grow a private one.
+
+let services = ["Lambda", "S3", "CloudWatchLogs", "IAM", "STS"]
+let serviceDependencies: [Target.Dependency] = [
+    "Platform", "Wire", "Storage", "Contracts", "CArchive", nioCore, crypto, logging,
+]
+
+// MARK: Rooms, lowest first
+
+var targets: [Target] = [
+    // 0
+    .target(name: "Platform", dependencies: [logging], swiftSettings: settings),
+    .target(name: "CSandbox", path: "Sources/CSandbox/shim"),
+    .executableTarget(
+        name: "martlet-cell", path: "Sources/CSandbox/cell",
+        cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra", "-Werror"])]),
+    .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    // 1
+    .target(name: "Wire", dependencies: ["Platform", nioCore, crypto], swiftSettings: settings),
+    .target(name: "Storage", dependencies: ["Platform", grdb, nioCore, crypto, logging], swiftSettings: settings),
+    .target(name: "Sandbox", dependencies: ["Platform", "CSandbox", logging], swiftSettings: settings),
+    // 2
+    .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),
+    .target(
+        name: "Execution",
+        dependencies: ["Platform", "Contracts", "Sandbox", nioCore, nioPosix, nioHTTP1, logging],
+        swiftSettings: settings),
+    // 3
+    .target(
+        name: "Invocation",
+        dependencies: ["Platform", "Wire", "Storage", "Contracts", "Execution", nioCore, logging, metrics],
+        swiftSettings: settings),
+    .target(
+        name: "Gateway",
+        dependencies: [
+            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics,
+        ],
+        swiftSettings: settings),
+    // 4
+    .executableTarget(
+        name: "martlet",
+        dependencies: [
+            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway",
+            nioCore, nioPosix, logging, metrics,
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            .product(name: "Configuration", package: "swift-configuration"),
+            .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        ] + services.map { .byName(name: $0) },
+        swiftSettings: settings),
+]
+
+targets += services.map {
+    .target(name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
+            swiftSettings: settings)
+}
+
+// MARK: Tests, one folder a room
+
+let testExtras: [String: [Target.Dependency]] = [
+    "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"],
+]
+let rooms = ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services
+targets += rooms.map { room in
+    var dependencies: [Target.Dependency] = [.byName(name: room), "Platform", nioCore, logging]
+    if !["Platform", "Sandbox"].contains(room) { dependencies += ["Wire", "Storage"] }
+    if !["Platform", "Wire", "Storage", "Sandbox"].contains(room) { dependencies += ["Contracts"] }
+    var seen = Set<String>()
+    dependencies = (dependencies + (testExtras[room] ?? [])).filter { seen.insert("\($0)").inserted }
+    return .testTarget(name: "\(room)Tests", dependencies: dependencies, swiftSettings: settings)
+}
+targets.append(.testTarget(name: "HouseTests", swiftSettings: settings))
+
+let package = Package(
+    name: "martlet",
+    products: [
+        .executable(name: "martlet", targets: ["martlet"]),
+        .executable(name: "martlet-cell", targets: ["martlet-cell"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: targets
+)
