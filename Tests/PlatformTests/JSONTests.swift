@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func errorSaysWhere() {
-        let error = #expect(throws: JSONError.self) { try JSON.parse("{\n \"a\": x}") }
+        let error = #expect(throws: JSONError.self) { try JSON.parse("{\n \"a\": ;}") }
         #expect(error?.offset == 8)
         #expect(error?.line == 2)
     }

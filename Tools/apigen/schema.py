@@ -213,8 +213,8 @@ def text(model, service):
     lines = [
         "martlet-schema 1",
         f"service {service['id']}",
-        f"signing {metadata.get('signingName', metadata['endpointPrefix'])}",
-        f"prefix {metadata['endpointPrefix']}",
+        f"signing {metadata.get('signingName', metadata.get('endpointPrefix', service['id']))}",
+        f"prefix {metadata.get('endpointPrefix', service['id'])}",
         f"version {metadata.get('apiVersion', '-')}",
         f"protocols {','.join(protocol_names(metadata))}",
     ]
