@@ -10,7 +10,8 @@ import Testing
     @Test func restJSONRequest() throws {
         let (match, input) = try decoded(
             Schemas.lambda, "POST", "/2015-03-31/functions",
-            body: "{\"Role\":\"arn:aws:iam::000000000000:role/r\",\"FunctionName\":\"f\",\"Code\":{\"ZipFile\":\"AQID\"},"
+            body:
+                "{\"Role\":\"arn:aws:iam::000000000000:role/r\",\"FunctionName\":\"f\",\"Code\":{\"ZipFile\":\"AQID\"},"
                 + "\"Timeout\":3,\"Unknown\":{\"deep\":[1,2]},\"Description\":null,\"Publish\":true,\"Publish\":false,"
                 + "\"Environment\":{\"Variables\":{\"AB\":\"1\",\"CD\":\"\"}}}")
         #expect(match.operation.name == "CreateFunction")
@@ -33,8 +34,10 @@ import Testing
         let (_, input) = try decoded(
             Schemas.s3, "PUT", "/b/a%20b/c?x-id=PutObject",
             headers: [
-                ("content-length", "3"), ("x-amz-meta-one", "1"), ("x-amz-meta-two", "2"), ("content-type", "text/plain"),
-                ("expires", "soon"), ("x-amz-object-lock-retain-until-date", "2026-11-23T06:00:00Z"), ("if-none-match", "*"),
+                ("content-length", "3"), ("x-amz-meta-one", "1"), ("x-amz-meta-two", "2"),
+                ("content-type", "text/plain"),
+                ("expires", "soon"), ("x-amz-object-lock-retain-until-date", "2026-11-23T06:00:00Z"),
+                ("if-none-match", "*"),
             ])
         #expect(input["Bucket"] == "b")
         #expect(input["Key"] == "a b/c")
@@ -45,18 +48,23 @@ import Testing
         #expect(input["ObjectLockRetainUntilDate"]?.timestamp?.seconds == 1_795_413_600)
     }
 
-    @Test(arguments: [
-        ("{", "SerializationException"), ("[]", "SerializationException"), ("\"x\"", "SerializationException"),
-        ("{\"logEvents\":{}}", "SerializationException"), ("{\"logEvents\":[1]}", "SerializationException"),
-        ("{\"logGroupName\":1}", "SerializationException"), ("{\"logEvents\":[{\"timestamp\":\"1\"}]}", "SerializationException"),
-        ("{\"logEvents\":[{\"timestamp\":1e30}]}", "SerializationException"), ("{\"logGroupName\":\"g\"} x", "SerializationException"),
-    ] as [(String, String)])
+    @Test(
+        arguments: [
+            ("{", "SerializationException"), ("[]", "SerializationException"), ("\"x\"", "SerializationException"),
+            ("{\"logEvents\":{}}", "SerializationException"), ("{\"logEvents\":[1]}", "SerializationException"),
+            ("{\"logGroupName\":1}", "SerializationException"),
+            ("{\"logEvents\":[{\"timestamp\":\"1\"}]}", "SerializationException"),
+            ("{\"logEvents\":[{\"timestamp\":1e30}]}", "SerializationException"),
+            ("{\"logGroupName\":\"g\"} x", "SerializationException"),
+        ] as [(String, String)])
     func typeConfusion(body: String, code: String) {
         #expect(refusal(Schemas.logs, "POST", "/", headers: target, body: body)?.code == code)
     }
 
     @Test func wordsOfTypeConfusion() {
-        func message(_ body: String) -> String? { refusal(Schemas.logs, "POST", "/", headers: target, body: body)?.message }
+        func message(_ body: String) -> String? {
+            refusal(Schemas.logs, "POST", "/", headers: target, body: body)?.message
+        }
         #expect(message("{\"logGroupName\":true}") == "class java.lang.Boolean can not be converted to a String")
         #expect(message("{\"logGroupName\":{}}") == "Start of structure or map found where not expected.")
         #expect(message("{\"logEvents\":\"x\"}") == "Expected list or null")
@@ -65,7 +73,9 @@ import Testing
     @Test func bodyThatIsNotJSON() {
         let error = refusal(Schemas.lambda, "POST", "/2015-03-31/functions", body: "{\"a\" 1}")
         #expect(error?.code == "InvalidRequestContentException")
-        #expect(error?.message.hasPrefix("Could not parse request body into json: Unexpected character ('1' (code 49)): ") == true)
+        #expect(
+            error?.message.hasPrefix("Could not parse request body into json: Unexpected character ('1' (code 49)): ")
+                == true)
     }
 
     @Test func emptyBodies() throws {
@@ -91,8 +101,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "<", "<a", "<a>", "<a></b>", "<a/><b/>", "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>", "<a>&x;</a>", "<a b='1' b2=\"</a>",
-        "<a>&#0;</a>", "<a>&#xd800;</a>", "<a>\u{1}</a>", "text", "<a><![CDATA[x</a>", "<a b></a>", "<1/>", "<a>&#99999999999;</a>",
+        "", "<", "<a", "<a>", "<a></b>", "<a/><b/>", "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>", "<a>&x;</a>",
+        "<a b='1' b2=\"</a>",
+        "<a>&#0;</a>", "<a>&#xd800;</a>", "<a>\u{1}</a>", "text", "<a><![CDATA[x</a>", "<a b></a>", "<1/>",
+        "<a>&#99999999999;</a>",
     ])
     func refusesXML(text: String) {
         #expect(throws: XMLReader.Malformed.self) { try XMLReader.parse(Array(text.utf8)) }
@@ -108,7 +120,8 @@ import Testing
     @Test func queryRequest() throws {
         let (match, input) = try decoded(
             Schemas.iam, "POST", "/",
-            body: "Action=CreateRole&Version=2010-05-08&RoleName=r&AssumeRolePolicyDocument=%7B%7D&MaxSessionDuration=3600"
+            body:
+                "Action=CreateRole&Version=2010-05-08&RoleName=r&AssumeRolePolicyDocument=%7B%7D&MaxSessionDuration=3600"
                 + "&Tags.member.2.Key=b&Tags.member.1.Key=a&Tags.member.1.Value=1+2&Tags.member.2.Value=&Unknown.x=1")
         #expect(match.wireProtocol == .query)
         #expect(
@@ -132,15 +145,18 @@ import Testing
                 + "</GetCallerIdentityResponse>")
         #expect(response.headers.contains { $0 == ("Content-Type", "text/xml") })
         let error = Codec.encode(
-            AWSError("NoSuchEntity", status: 404, "gone"), for: match, schema: Schemas.sts, fallback: .query, resource: "",
+            AWSError("NoSuchEntity", status: 404, "gone"), for: match, schema: Schemas.sts, fallback: .query,
+            resource: "",
             requestID: "r")
         #expect(error.status == 404)
-        #expect(text(error).contains("<Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>gone</Message></Error>"))
+        #expect(
+            text(error).contains("<Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>gone</Message></Error>"))
     }
 
     private func s3(_ name: String) throws -> OperationMatch {
         OperationMatch(
-            schema: Schemas.s3, operation: try #require(Schemas.s3.operations[name]), wireProtocol: .restXML, labels: [])
+            schema: Schemas.s3, operation: try #require(Schemas.s3.operations[name]), wireProtocol: .restXML, labels: []
+        )
     }
 
     @Test func locationIsUnwrapped() throws {
@@ -154,14 +170,17 @@ import Testing
     @Test func listingAnswer() throws {
         let response = Codec.encode(
             [
-                "Contents": [["Key": "k", "Size": 3, "LastModified": .timestamp(Instant(milliseconds: 1_000))], ["Key": "l"]],
+                "Contents": [
+                    ["Key": "k", "Size": 3, "LastModified": .timestamp(Instant(milliseconds: 1_000))], ["Key": "l"],
+                ],
                 "IsTruncated": false, "CommonPrefixes": [["Prefix": "p/"]],
             ], for: try s3("ListObjectsV2"), requestID: "r", payloadApart: false)
         #expect(
             text(response).hasSuffix(
                 "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>false</IsTruncated>"
                     + "<Contents><Key>k</Key><LastModified>1970-01-01T00:00:01.000Z</LastModified><Size>3</Size></Contents>"
-                    + "<Contents><Key>l</Key></Contents><CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes></ListBucketResult>"))
+                    + "<Contents><Key>l</Key></Contents><CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes></ListBucketResult>"
+            ))
     }
 
     @Test func headersOfAnswers() throws {
@@ -202,7 +221,9 @@ import Testing
             fields: ["retryAfterSeconds": "1", "Type": "User", "Reason": "CallerRateLimitExceeded"])
         let response = Codec.encode(
             throttle, for: match, schema: nil, fallback: .restJSON, resource: "", requestID: "r")
-        #expect(text(response) == "{\"Type\":\"User\",\"Reason\":\"CallerRateLimitExceeded\",\"message\":\"Rate Exceeded.\"}")
+        #expect(
+            text(response)
+                == "{\"Type\":\"User\",\"Reason\":\"CallerRateLimitExceeded\",\"message\":\"Rate Exceeded.\"}")
         #expect(response.headers.contains { $0 == ("Retry-After", "1") })
         #expect(response.headers.contains { $0 == ("x-amzn-ErrorType", "TooManyRequestsException") })
         let missing = AWSError("ResourceNotFoundException", status: 404, "no", fields: ["Type": "User"])
@@ -217,7 +238,8 @@ import Testing
 
     @Test func errorsOfLogs() {
         let response = Codec.encode(
-            AWSError("ResourceNotFoundException", "The specified log group does not exist."), for: nil, schema: Schemas.logs,
+            AWSError("ResourceNotFoundException", "The specified log group does not exist."), for: nil,
+            schema: Schemas.logs,
             fallback: .json11, resource: "", requestID: "r")
         #expect(
             text(response)
@@ -229,7 +251,8 @@ import Testing
         let operation = try #require(Schemas.lambda.operations["GetFunctionConfiguration"])
         let match = OperationMatch(schema: Schemas.lambda, operation: operation, wireProtocol: .restJSON, labels: [])
         let response = Codec.encode(
-            ["Timeout": 3, "FunctionName": "f", "Role": .null, "NotInTheModel": 1, "Layers": []], for: match, requestID: "r",
+            ["Timeout": 3, "FunctionName": "f", "Role": .null, "NotInTheModel": 1, "Layers": []], for: match,
+            requestID: "r",
             payloadApart: false)
         #expect(text(response) == "{\"FunctionName\":\"f\",\"Timeout\":3,\"Layers\":[]}")
         let delete = try #require(Schemas.lambda.operations["DeleteAlias"])

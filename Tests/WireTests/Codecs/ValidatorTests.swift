@@ -31,7 +31,8 @@ import Testing
                 + "set: [PublishedVersions, None]"
         ),
         (
-            "POST", "/2015-03-31/functions", function + ",\"Layers\":[\"arn:aws:lambda:us-east-1:000000000000:layer:l\"]}",
+            "POST", "/2015-03-31/functions",
+            function + ",\"Layers\":[\"arn:aws:lambda:us-east-1:000000000000:layer:l\"]}",
             "Value '[arn:aws:lambda:us-east-1:000000000000:layer:l]' at 'layers' failed to satisfy constraint: Member "
                 + "must satisfy constraint: [Member must have length less than or equal to 2048, Member must have length "
                 + "greater than or equal to 1, Member must satisfy regular expression pattern: ((arn:(aws[a-zA-Z-]*)?:"
@@ -39,7 +40,8 @@ import Testing
                 + "[a-zA-Z0-9-_]+)), Member must not be null]"
         ),
         (
-            "PUT", "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1", "{\"ProvisionedConcurrentExecutions\":0}",
+            "PUT", "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1",
+            "{\"ProvisionedConcurrentExecutions\":0}",
             "Value '0' at 'provisionedConcurrentExecutions' failed to satisfy constraint: Member must have value greater "
                 + "than or equal to 1"
         ),
@@ -91,7 +93,9 @@ import Testing
             Schemas.lambda, "PUT", "/2019-09-25/functions/f/event-invoke-config",
             body: "{\"MaximumRetryAttempts\":3,\"MaximumEventAgeInSeconds\":1,\"DestinationConfig\":{\"OnFailure\":"
                 + "{\"Destination\":\"x\"}}}")
-        #expect(error?.message.hasPrefix("3 validation errors detected: Value '3' at 'maximumRetryAttempts' failed") == true)
+        #expect(
+            error?.message.hasPrefix("3 validation errors detected: Value '3' at 'maximumRetryAttempts' failed") == true
+        )
         #expect(error?.message.contains("; Value 'x' at 'destinationConfig.onFailure.destination' failed") == true)
     }
 
@@ -120,7 +124,9 @@ import Testing
             Schemas.logs, "POST", "/", headers: [("x-amz-target", "Logs_20140328.PutLogEvents")],
             body: "{\"logGroupName\":\"g\",\"logStreamName\":\"s\",\"logEvents\":[{\"timestamp\":1,\"message\":\"m\"},"
                 + "{\"message\":\"m\"},{\"timestamp\":1,\"message\":\"\"}]}")
-        #expect(error?.message.hasPrefix("2 validation errors detected: Value null at 'logEvents.2.member.timestamp'") == true)
+        #expect(
+            error?.message.hasPrefix("2 validation errors detected: Value null at 'logEvents.2.member.timestamp'")
+                == true)
         #expect(error?.message.contains("Value '' at 'logEvents.3.member.message'") == true)
     }
 
@@ -131,6 +137,8 @@ import Testing
             Schemas.logs, "POST", "/", headers: [("x-amz-target", "Logs_20140328.PutLogEvents")],
             body: "{\"logGroupName\":\"g\",\"logStreamName\":\"s\",\"logEvents\":[\(tags)]}")
         #expect(logs?.message.utf8.count ?? .max < 100_000)
-        #expect(refusal(Schemas.lambda, "DELETE", "/2017-03-31/tags/x?\(keys)&tagKeys=")?.message.utf8.count ?? .max < 50_000)
+        #expect(
+            refusal(Schemas.lambda, "DELETE", "/2017-03-31/tags/x?\(keys)&tagKeys=")?.message.utf8.count ?? .max
+                < 50_000)
     }
 }
