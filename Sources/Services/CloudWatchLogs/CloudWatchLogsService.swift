@@ -67,7 +67,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
 
     // MARK: LogSink
 
-    public func append(scope: AccountRegion, group: String, stream: String, events: [LogEvent]) {
+    public func append(scope: AccountRegion, group: String, stream: String, events: [Contracts.LogEvent]) {
         let key = LogBuffer.Key(scope: scope, group: group, stream: stream)
         switch state.withLock({ $0.buffer.append(events, to: key) }) {
         case .none: break
@@ -116,7 +116,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
     }
 
     private static func store(
-        _ events: [LogEvent], _ key: LogBuffer.Key, now: Int64, in transaction: any WriteTransaction
+        _ events: [Contracts.LogEvent], _ key: LogBuffer.Key, now: Int64, in transaction: any WriteTransaction
     ) throws {
         let group =
             try GroupRow.find(key.group, key.scope, in: transaction)?.id

@@ -18,7 +18,7 @@ struct LogBuffer: Sendable {
         case writeNow
     }
 
-    private(set) var events: [Key: [LogEvent]] = [:]
+    private(set) var events: [Key: [Contracts.LogEvent]] = [:]
     private(set) var count = 0
     private(set) var bytes = 0
     /// Lines dropped since the server started.
@@ -26,7 +26,7 @@ struct LogBuffer: Sendable {
     private var isPlanned = false
     private var isWriting = false
 
-    mutating func append(_ new: [LogEvent], to key: Key) -> Action {
+    mutating func append(_ new: [Contracts.LogEvent], to key: Key) -> Action {
         for event in new {
             guard count < Limits.bufferedEvents, bytes + event.message.utf8.count <= Limits.bufferedBytes else {
                 dropped += 1
@@ -44,7 +44,7 @@ struct LogBuffer: Sendable {
     }
 
     /// Takes everything to be written; empty while another write is running.
-    mutating func take() -> [Key: [LogEvent]] {
+    mutating func take() -> [Key: [Contracts.LogEvent]] {
         isPlanned = false
         guard !isWriting, count > 0 else { return [:] }
         isWriting = true
