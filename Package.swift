@@ -65,7 +65,7 @@ var targets: [Target] = [
         name: "martlet",
         dependencies: [
             "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway",
-            nioCore, nioPosix, logging, metrics,
+            nioCore, nioPosix, nioHTTP1, logging, metrics,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
