@@ -39,8 +39,8 @@ unit: ## Swift tests, debug build
 	@Tools/step "debug build" swift build --build-tests
 	@Tools/step "Swift tests" --show 5 swift test
 
-conformance: ## boto3, AWS CLI and the runtimes against the release build; ARGS="-k name" for some
-	.venv/bin/python -m pytest Conformance $(ARGS)
+conformance: ## boto3, AWS CLI and the runtimes against the release build; TESTS=Conformance/file.py, ARGS="-k name"
+	.venv/bin/python -m pytest $(or $(TESTS),Conformance) $(ARGS)
 
 bench: build ## measure, with the goals beside the results
 	@Tools/setup system runtimes

@@ -6,7 +6,7 @@
 #   Examples/thumbnails/demo.sh stop     (or: make demo-stop)
 #
 # MARTLET_PORT (default 4566), MARTLET (default .build/release/martlet)
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly PORT=${MARTLET_PORT:-4566}
@@ -22,7 +22,6 @@ readonly FUNCTION=thumbnails
 readonly IN=demo-photos
 readonly OUT=demo-thumbnails
 readonly ROLE=demo-thumbnails
-readonly ACCOUNT=000000000000
 readonly LOG_GROUP=/aws/lambda/$FUNCTION
 
 readonly START_S=10
@@ -177,7 +176,6 @@ wait_for_thumbnails() {
 show_log() {
     local deadline=$((SECONDS + RETRIES_S))
     say "aws logs tail $LOG_GROUP (the broken picture fails, and is tried twice more)"
-    # Each attempt writes its error twice to the group at most; three REPORT lines with its request id would do as well.
     until [ "$(attempts_at_broken)" -ge 3 ] || [ "$SECONDS" -ge "$deadline" ]; do sleep 0.5; done
     aws logs tail "$LOG_GROUP" --since "$(started_minutes)m" --format short
     [ "$(attempts_at_broken)" -ge 1 ] || fail "the log does not tell about the broken picture"
@@ -186,8 +184,8 @@ show_log() {
 started_minutes() { printf '%d\n' $((SECONDS / 60 + 2)); }
 
 attempts_at_broken() {
-    aws logs filter-log-events --log-group-name "$LOG_GROUP" --filter-pattern BrokenImage \
-        --start-time "$STARTED_MS" --query 'length(events)' --output text 2>/dev/null | head -n 1 || printf '0\n'
+    aws logs filter-log-events --log-group-name "$LOG_GROUP" --start-time "$STARTED_MS" \
+        --query 'events[].[message]' --output text 2>/dev/null | grep -c '^\[ERROR\] BrokenImage' || true
 }
 
 if [ "${1:-}" = stop ]; then
@@ -198,7 +196,10 @@ fi
 [ -x /usr/bin/aws ] || fail "no /usr/bin/aws: run 'make setup'"
 [ -d "$PHOTOS" ] || fail "no $PHOTOS: run 'make setup'"
 readonly STARTED_MS=$(($(date +%s) * 1000))
+trap 'fail "line $LINENO failed"' ERR
 start_server
+ACCOUNT=$(aws sts get-caller-identity --query Account --output text)
+readonly ACCOUNT
 if is_there s3api head-bucket --bucket "$IN"; then # of an earlier run: no events while it is emptied
     aws s3api put-bucket-notification-configuration --bucket "$IN" --notification-configuration '{}'
 fi
