@@ -33,7 +33,10 @@ class Answer:
 
 
 class FakeRuntimeAPI:
-    """`invoke` hands an event to the runtime and returns its answer; `init_error` waits for a failed start."""
+    """`invoke` hands an event to the runtime and returns its answer; `init_error` waits for a failed start.
+
+    For one runtime process: the unanswered question of one that was killed would take the next one's event.
+    """
 
     def __init__(self, chunked_events=False, close_after_response=False):
         self.chunked_events = chunked_events

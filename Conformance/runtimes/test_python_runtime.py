@@ -24,20 +24,19 @@ def handler(event, context):
         assert answer.json == [{"key": "välue"}, n, "f", answer.request_id, "128", task, trace]
 
 
-def test_search_path_is_that_of_aws(api, python, tmp_path):
+@pytest.mark.parametrize("with_arguments", [True, False])
+def test_search_path_is_that_of_aws(api, python, with_arguments):
+    if not with_arguments:  # a server that does not know them
+        python.command = [python.command[0], python.command[-1]]
     code = "import sys\ndef handler(event, context): return [sys.path, list(sys.version_info[:2])]"
-    # Also when the server does not pass the interpreter's arguments.
-    for number, command in enumerate([python.command, [python.command[0], python.command[-1]]]):
-        python.command = command
-        python(api, {"index.py": code}, environment={"PYTHONPATH": "/var/runtime:/extra", "_MARTLET_LAYERS": "/opt"})
-        path, version = api.invoke({}).json
-        name = "python%d.%d" % tuple(version)
-        assert path[:3] == [str(tmp_path / f"task{number}"), f"/opt/python/lib/{name}/site-packages", "/opt/python"]
-        assert path[3] == str(Path(python.command[-1]).parent)
-        assert path[4:6] == ["/var/runtime", "/extra"]
-        assert len(path) == len(set(path))
-        assert not [folder for folder in path[3:] if folder.endswith(("site-packages", "dist-packages"))]
-        python.started[-1].stop()
+    python(api, {"index.py": code}, environment={"PYTHONPATH": "/var/runtime:/extra"})
+    path, version = api.invoke({}).json
+    name = "python%d.%d" % tuple(version)
+    assert path[:3] == [str(python.folder / "task0"), f"/opt/python/lib/{name}/site-packages", "/opt/python"]
+    assert path[3] == str(Path(python.command[-1]).parent)
+    assert path[4:6] == ["/var/runtime", "/extra"]
+    assert len(path) == len(set(path))
+    assert not [folder for folder in path[3:] if folder.endswith(("site-packages", "dist-packages"))]
 
 
 def test_the_sdk_comes_from_the_runtime(api, python):
