@@ -1,0 +1,202 @@
+import Crypto
+import Dispatch
+import Glibc
+import Logging
+import Platform
+import Storage
+import Synchronization
+
+/// Unpacked code and layers: directories named by content, made from blobs, mounted read-only into cells. A cache: what
+/// is lost here is unpacked again.
+///
+/// A directory exists complete or not at all: it is made under `tmp`, synced, then renamed. Users `pin` names while they
+/// are about to refer to them, so that a sweep between looking and committing takes nothing away.
+final class CodeStore: Sendable {
+    /// One directory: a function's code, or a list of layers merged in order.
+    struct Package: Sendable, Hashable {
+        /// The directory's name: the hash of its content.
+        var name: String
+        /// Paths of the zips to unpack, in order; later files win.
+        var archives: [String]
+    }
+
+    private struct State {
+        var pins: [String: Int] = [:]
+        /// When (by `clock`) a name was last unpinned.
+        var touched: [String: UInt64] = [:]
+        var clock: UInt64 = 0
+    }
+
+    private let root: String
+    private let state = Mutex(State())
+    private let queue = DispatchQueue(label: "martlet.lambda.code", attributes: .concurrent)
+    /// Unpacking is bound by the disk: a few at a time.
+    private let slots = DispatchSemaphore(value: 2)
+    private let logger: Logger
+
+    /// Opens the store below `directory`, removing what a crash left half-made.
+    init(directory: String, logger: Logger) throws {
+        root = directory
+        self.logger = logger
+        for path in [directory, directory + "/code", directory + "/tmp"] {
+            guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+                throw Failure(.storage, "cannot create \(path): \(String(cString: strerror(errno)))")
+            }
+            // Cells' users must be able to pass through.
+            _ = chmod(path, 0o755)
+        }
+        for name in CodeStore.names(in: directory + "/tmp") { CodeStore.removeTree(directory + "/tmp/" + name) }
+    }
+
+    func path(_ name: String) -> String { root + "/code/" + name }
+
+    /// Keeps these directories from being swept until `unpin`.
+    func pin(_ names: [String]) {
+        state.withLock { state in for name in names { state.pins[name, default: 0] += 1 } }
+    }
+
+    func unpin(_ names: [String]) {
+        state.withLock { state in
+            for name in names {
+                state.clock += 1
+                state.touched[name] = state.clock
+                if let count = state.pins[name], count > 1 {
+                    state.pins[name] = count - 1
+                } else {
+                    state.pins[name] = nil
+                }
+            }
+        }
+    }
+
+    /// Makes the directory if it is not there. Pin it before. Throws `AWSError` for a bad zip, `Failure` for the disk.
+    func prepare(_ package: Package) async throws {
+        let destination = path(package.name)
+        if access(destination, F_OK) == 0 { return }
+        let staging = "\(root)/tmp/\(Identifier.hex(24))"
+        try await blocking {
+            try CodeStore.unpack(package.archives, into: staging, then: destination)
+        }
+    }
+
+    /// Reads a zip through without unpacking it. Throws `AWSError` when it is bad.
+    func check(archive: String) async throws {
+        try await blocking {
+            var unpacker = ZipUnpacker(checkingWithBudget: Limits.unzippedBytes)
+            try unpacker.unpack(archive)
+        }
+    }
+
+    /// The time before which everything that `keeping` does not name, and that nobody has pinned since, may go.
+    func sweepMark() -> UInt64 { state.withLock { $0.clock } }
+
+    /// Removes directories that are not in `keeping`, are not pinned, and were not pinned after `mark`, which was taken
+    /// before `keeping` was read.
+    func sweep(keeping: Set<String>, mark: UInt64) async throws {
+        let names = CodeStore.names(in: root + "/code").filter { !keeping.contains($0) }
+        try await blocking { [self] in
+            for name in names {
+                let trash = "\(root)/tmp/\(Identifier.hex(24))"
+                let moved = state.withLock { state in
+                    guard state.pins[name] == nil, (state.touched[name] ?? 0) <= mark else { return false }
+                    state.touched[name] = nil
+                    return rename(path(name), trash) == 0
+                }
+                if moved { CodeStore.removeTree(trash) }
+            }
+        }
+    }
+
+    /// The name of a merged directory of layers, by the hashes of their zips in order.
+    static func layersName(_ hashes: [String]) -> String? {
+        if hashes.isEmpty { return nil }
+        return "layers-" + hexEncoded(SHA256.hash(data: Array(hashes.joined(separator: ",").utf8)))
+    }
+
+    private static func unpack(_ archives: [String], into staging: String, then destination: String) throws {
+        guard mkdir(staging, 0o755) == 0, chmod(staging, 0o755) == 0 else {
+            throw Failure(.storage, "cannot create \(staging): \(String(cString: strerror(errno)))")
+        }
+        do {
+            var unpacker = try ZipUnpacker(directory: staging, budget: Limits.unzippedBytes)
+            for archive in archives { try unpacker.unpack(archive) }
+            try sync(staging)
+        } catch {
+            removeTree(staging)
+            throw error
+        }
+        if rename(staging, destination) == 0 { return }
+        let reason = errno
+        removeTree(staging)
+        // Somebody else was faster with the same content.
+        if access(destination, F_OK) != 0 {
+            throw Failure(.storage, "cannot rename to \(destination): \(String(cString: strerror(reason)))")
+        }
+    }
+
+    /// One sync for the whole tree instead of one for each file.
+    private static func sync(_ directory: String) throws {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Failure(.storage, "cannot open \(directory)") }
+        defer { close(descriptor) }
+        guard syncfs(descriptor) == 0 else {
+            throw Failure(.diskFull, "cannot sync code packages: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { [slots] in
+                slots.wait()
+                let result = Result { try body() }
+                slots.signal()
+                continuation.resume(with: result)
+            }
+        }
+    }
+
+    static func names(in directory: String) -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// Removes a tree that we made (depth bounded by `Limits.zipDepth`); links are removed, not followed. Works on the
+    /// names' bytes, which need not be UTF-8.
+    static func removeTree(_ path: String) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        if descriptor < 0 {
+            unlink(path)
+            return
+        }
+        removeContents(of: descriptor)
+        rmdir(path)
+    }
+
+    /// Takes the descriptor over.
+    private static func removeContents(of descriptor: CInt) {
+        guard let stream = fdopendir(descriptor) else {
+            close(descriptor)
+            return
+        }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { name in
+                    if strcmp(name, ".") == 0 || strcmp(name, "..") == 0 { return }
+                    if unlinkat(descriptor, name, 0) == 0 { return }
+                    let child = openat(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                    if child >= 0 { removeContents(of: child) }
+                    unlinkat(descriptor, name, AT_REMOVEDIR)
+                }
+            }
+        }
+    }
+}
