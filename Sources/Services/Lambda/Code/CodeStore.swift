@@ -79,6 +79,11 @@ final class CodeStore: Sendable {
         }
     }
 
+    /// What the zip's directory says. Throws `AWSError` when it is no zip or too much.
+    func scan(archive: String) async throws -> ZipDirectory {
+        try await blocking { try ZipDirectory.scan(path: archive) }
+    }
+
     /// Reads a zip through without unpacking it. Throws `AWSError` when it is bad.
     func check(archive: String) async throws {
         try await blocking {
@@ -87,13 +92,15 @@ final class CodeStore: Sendable {
         }
     }
 
-    /// The time before which everything that `keeping` does not name, and that nobody has pinned since, may go.
+    /// To be taken before the database is asked what is used.
     func sweepMark() -> UInt64 { state.withLock { $0.clock } }
 
-    /// Removes directories that are not in `keeping`, are not pinned, and were not pinned after `mark`, which was taken
-    /// before `keeping` was read.
-    func sweep(keeping: Set<String>, mark: UInt64) async throws {
-        let names = CodeStore.names(in: root + "/code").filter { !keeping.contains($0) }
+    /// Names of all directories there are.
+    func directories() -> Set<String> { Set(CodeStore.names(in: root + "/code")) }
+
+    /// Removes directories, but for those that are pinned or were pinned after `mark`: whoever pinned them may have come
+    /// to use them since the database was asked.
+    func sweep(_ names: Set<String>, mark: UInt64) async throws {
         try await blocking { [self] in
             for name in names {
                 let trash = "\(root)/tmp/\(Identifier.hex(24))"
