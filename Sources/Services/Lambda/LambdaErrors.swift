@@ -1,3 +1,4 @@
+import Platform
 import Wire
 
 /// Lambda's errors with their recorded texts (reference 7.1). Modelled ones carry `Type`.

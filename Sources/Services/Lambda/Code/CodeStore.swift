@@ -9,8 +9,12 @@ import Synchronization
 /// Unpacked code and layers: directories named by content, made from blobs, mounted read-only into cells. A cache: what
 /// is lost here is unpacked again.
 ///
-/// A directory exists complete or not at all: it is made under `tmp`, synced, then renamed. Users `pin` names while they
-/// are about to refer to them, so that a sweep between looking and committing takes nothing away.
+/// A directory exists complete or not at all: it is made under `tmp`, then renamed. That holds when the process is
+/// killed. When the machine goes down, files that were never synced may be torn: so the store remembers the boot it was
+/// filled in, and starts empty in another one, instead of syncing thousands of small files with every deployment.
+///
+/// Users `pin` names while they are about to refer to them, so that a sweep between looking and committing takes nothing
+/// away.
 final class CodeStore: Sendable {
     /// One directory: a function's code, or a list of layers merged in order.
     struct Package: Sendable, Hashable {
@@ -46,6 +50,36 @@ final class CodeStore: Sendable {
             _ = chmod(path, 0o755)
         }
         for name in CodeStore.names(in: directory + "/tmp") { CodeStore.removeTree(directory + "/tmp/" + name) }
+        let boot = CodeStore.bootID()
+        if boot == nil || boot != CodeStore.text(of: directory + "/boot") {
+            for name in CodeStore.names(in: directory + "/code") { CodeStore.removeTree(directory + "/code/" + name) }
+            if let boot { try CodeStore.write(boot, to: directory + "/boot") }
+        }
+    }
+
+    /// The kernel's name of this boot; nil where it has none.
+    private static func bootID() -> String? { text(of: "/proc/sys/kernel/random/boot_id") }
+
+    private static func text(of path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = read(descriptor, &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        return String(validating: bytes.prefix(count), as: UTF8.self)
+    }
+
+    private static func write(_ text: String, to path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw Failure(.storage, "cannot create \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        let bytes = Array(text.utf8)
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw Failure(.storage, "cannot write \(path): \(String(cString: strerror(errno)))")
+        }
     }
 
     func path(_ name: String) -> String { root + "/code/" + name }
@@ -127,7 +161,6 @@ final class CodeStore: Sendable {
         do {
             var unpacker = try ZipUnpacker(directory: staging, budget: Limits.unzippedBytes)
             for archive in archives { try unpacker.unpack(archive) }
-            try sync(staging)
         } catch {
             removeTree(staging)
             throw error
@@ -138,16 +171,6 @@ final class CodeStore: Sendable {
         // Somebody else was faster with the same content.
         if access(destination, F_OK) != 0 {
             throw Failure(.storage, "cannot rename to \(destination): \(String(cString: strerror(reason)))")
-        }
-    }
-
-    /// One sync for the whole tree instead of one for each file.
-    private static func sync(_ directory: String) throws {
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure(.storage, "cannot open \(directory)") }
-        defer { close(descriptor) }
-        guard syncfs(descriptor) == 0 else {
-            throw Failure(.diskFull, "cannot sync code packages: \(String(cString: strerror(errno)))")
         }
     }
 

@@ -1,4 +1,5 @@
 import Platform
+import Storage
 
 /// How a stored version is shown.
 enum Presentation {

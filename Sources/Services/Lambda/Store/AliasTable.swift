@@ -1,5 +1,6 @@
 import Platform
 import Storage
+import Wire
 
 /// An alias of a function.
 struct AliasRecord: Sendable, Hashable {

@@ -1,5 +1,6 @@
 import Platform
 import Storage
+import Wire
 
 /// One version of a layer.
 struct LayerRecord: Sendable {
