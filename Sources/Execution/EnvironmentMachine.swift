@@ -66,6 +66,8 @@ struct EnvironmentMachine: Sendable {
         var payload: ByteBuffer
         /// Whether the caller is told of a function error.
         var isError: Bool
+        /// Whether the runtime itself reported the error, and is well; REPORT is silent about those.
+        var isHandled = false
         var status: Status
         var duration: UInt64
         /// Of the init that came before this invocation; only on the first.
@@ -151,6 +153,17 @@ struct EnvironmentMachine: Sendable {
         case .resetting(let since, _, _): return since &+ settings.resetLimit
         case .terminating(let deadline): return deadline
         default: return nil
+        }
+    }
+
+    enum Activity: Sendable { case busy, idle, none }
+
+    /// Whether processes may write something.
+    var activity: Activity {
+        switch state {
+        case .initializing, .running, .terminating: .busy
+        case .idle(let idle): idle.frozen ? .none : .idle
+        default: .none
         }
     }
 
@@ -335,13 +348,14 @@ struct EnvironmentMachine: Sendable {
     }
 
     private mutating func finish(
-        _ invocation: Invocation, payload: ByteBuffer, isError: Bool, status: Status, duration: UInt64
+        _ invocation: Invocation, payload: ByteBuffer, isError: Bool, isHandled: Bool = false, status: Status,
+        duration: UInt64
     ) -> Action {
         defer { initDuration = nil }
         return .finish(
             Finish(
-                requestID: invocation.requestID, payload: payload, isError: isError, status: status,
-                duration: duration, initDuration: initDuration))
+                requestID: invocation.requestID, payload: payload, isError: isError, isHandled: isHandled,
+                status: status, duration: duration, initDuration: initDuration))
     }
 
     private func elapsed(_ running: Running, _ now: UInt64) -> UInt64 {
@@ -415,7 +429,9 @@ struct EnvironmentMachine: Sendable {
             ]
         case .error(let payload, let type):
             actions = [
-                finish(running.invocation, payload: payload, isError: true, status: .error(type), duration: duration)
+                finish(
+                    running.invocation, payload: payload, isError: true, isHandled: true, status: .error(type),
+                    duration: duration)
             ]
         case .tooLarge:
             reply = .tooLarge

@@ -30,6 +30,12 @@ enum Limits {
     /// Bytes read from one pipe at a time, and the most that the event loop takes at the end of an invocation.
     static let pipeReadBytes = 64 << 10
     static let finalDrainBytes = 256 << 10
+    /// When pipes are read while an invocation runs, in milliseconds: first, while there is something, while there is nothing,
+    /// and in an idle environment that is not frozen. 64 KiB a pipe each 5 ms bounds a flood to 26 MB/s.
+    static let firstLogBeat: UInt64 = 20
+    static let busyLogBeat: UInt64 = 5
+    static let quietLogBeat: UInt64 = 50
+    static let idleLogBeat: UInt64 = 1000
     /// What LogType=Tail answers with, in bytes (Invoke API reference).
     static let logTailBytes = 4096
     /// The memory high-water mark is read again after this time, in nanoseconds.

@@ -3,11 +3,11 @@ import Glibc
 import Platform
 import Synchronization
 
-/// The log of one environment: what its processes write and what the platform says, in order, on the way to the sink.
-/// Called by the environment's loop and by the pump; the lock is held while the sink takes events, so that they stay in order.
+/// The log of one environment: what its processes write and what the platform says, in order, on the way to the sink. Pipes are
+/// read when an invocation ends and by a slow beat in between (`EnvironmentCore`), not when they become readable: a function
+/// that prints and answers costs two reads and wakes no thread, and one that floods is held back by its full pipe.
 final class LogCollector: Sendable {
     private struct Pipe {
-        var token: UInt64
         var descriptor: CInt
         var splitter: LogSplitter
     }
@@ -23,33 +23,20 @@ final class LogCollector: Sendable {
     let stream: String
     private let sink: any LogSink
     private let time: any TimeSource
-    private let pump: LogPump
 
-    init(
-        scope: AccountRegion, group: String, stream: String, sink: any LogSink, time: any TimeSource,
-        pump: LogPump = .shared
-    ) {
+    init(scope: AccountRegion, group: String, stream: String, sink: any LogSink, time: any TimeSource) {
         self.scope = scope
         self.group = group
         self.stream = stream
         self.sink = sink
         self.time = time
-        self.pump = pump
     }
 
     /// Takes over the read ends of a process's pipes.
     func attach(stdout: CInt, stderr: CInt, framed: Bool) {
-        for (descriptor, framed) in [(stdout, framed), (stderr, false)] {
-            // The pump may call before the pipe is in the list; the lock makes it wait.
-            state.withLock { state in
-                let token = pump.add(descriptor) { [weak self] token in self?.readable(token) }
-                guard let token else {
-                    close(descriptor)
-                    return
-                }
-                state.pipes.append(
-                    Pipe(token: token, descriptor: descriptor, splitter: LogSplitter(readsFrames: framed)))
-            }
+        state.withLock { state in
+            state.pipes.append(Pipe(descriptor: stdout, splitter: LogSplitter(readsFrames: framed)))
+            state.pipes.append(Pipe(descriptor: stderr, splitter: LogSplitter(readsFrames: false)))
         }
     }
 
@@ -89,32 +76,39 @@ final class LogCollector: Sendable {
             for index in state.pipes.indices.reversed() {
                 read(at: index, limit: Limits.finalDrainBytes, flushes: true, now: now, &events, &state)
             }
-            for pipe in state.pipes { release(pipe) }
+            for pipe in state.pipes { close(pipe.descriptor) }
             state.pipes.removeAll()
             deliver(events, &state)
         }
     }
 
-    private func readable(_ token: UInt64) {
+    /// Takes what is there; answers how many bytes it was.
+    func drain() -> Int {
         state.withLock { state in
-            guard let index = state.pipes.firstIndex(where: { $0.token == token }) else { return }
+            guard !state.pipes.isEmpty else { return 0 }
             var events: [LogEvent] = []
-            read(at: index, limit: Limits.pipeReadBytes, flushes: false, now: time.now(), &events, &state)
+            var total = 0
+            let now = time.now()
+            for index in state.pipes.indices.reversed() {
+                total += read(at: index, limit: Limits.pipeReadBytes, flushes: false, now: now, &events, &state)
+            }
             deliver(events, &state)
+            return total
         }
     }
 
-    /// Reads one pipe until it is empty or the limit is reached; a pipe at its end is closed and removed.
+    /// Reads one pipe until it is empty or the limit is reached; a pipe at its end is closed and removed. Answers how much.
+    @discardableResult
     private func read(
         at index: Int, limit: Int, flushes: Bool, now: Instant, _ events: inout [LogEvent], _ state: inout State
-    ) {
+    ) -> Int {
         var taken: [LogEvent] = []
         func emit(_ bytes: [UInt8]) {
             taken.append(LogEvent(timestamp: now, message: String(decoding: bytes, as: UTF8.self)))
         }
         let descriptor = state.pipes[index].descriptor
+        var total = 0
         let ended = withUnsafeTemporaryAllocation(byteCount: Limits.pipeReadBytes, alignment: 16) { buffer in
-            var total = 0
             while total < limit {
                 let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
                 if count == 0 { return true }
@@ -130,13 +124,9 @@ final class LogCollector: Sendable {
             return false
         }
         if flushes || ended { state.pipes[index].splitter.flush(emit: emit) }
-        if ended { release(state.pipes.remove(at: index)) }
+        if ended { close(state.pipes.remove(at: index).descriptor) }
         events += taken
-    }
-
-    private func release(_ pipe: Pipe) {
-        pump.remove(pipe.token, pipe.descriptor)
-        close(pipe.descriptor)
+        return total
     }
 
     private func deliver(_ events: [LogEvent], _ state: inout State) {

@@ -1,4 +1,5 @@
 import Contracts
+import NIOCore
 import Platform
 
 /// What the platform itself writes into a function's log, in text or as JSON objects (`lambda-semantics` 2.11, 3.3).
@@ -61,10 +62,8 @@ struct PlatformLog: Sendable {
         return object("platform.start", record + "}", .info, now)
     }
 
-    /// END and REPORT. `reportsStatus`: whether text shows how it failed; not for errors that the handler returned.
-    func report(
-        _ finish: EnvironmentMachine.Finish, memoryUsedMB: Int, reportsStatus: Bool, now: Instant
-    ) -> [String] {
+    /// END and REPORT. Text shows how it failed, but not for errors that the handler returned.
+    func report(_ finish: EnvironmentMachine.Finish, memoryUsedMB: Int, now: Instant) -> [String] {
         let billed = (finish.duration &+ (finish.initDuration ?? 0) &+ 999_999) / 1_000_000
         guard isJSON else {
             var text =
@@ -72,7 +71,7 @@ struct PlatformLog: Sendable {
                 + "Billed Duration: \(billed) ms\tMemory Size: \(function.memoryMB) MB\t"
                 + "Max Memory Used: \(memoryUsedMB) MB\t"
             if let duration = finish.initDuration { text += "Init Duration: \(milliseconds(duration)) ms\t" }
-            if reportsStatus { text += statusText(finish.status) }
+            if !finish.isHandled { text += statusText(finish.status) }
             return ["END RequestId: \(finish.requestID)\n", text + "\n"]
         }
         let isSuccess = finish.status == .success
