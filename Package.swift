@@ -49,7 +49,7 @@ var targets: [Target] = [
     .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),
     .target(
         name: "Execution",
-        dependencies: ["Platform", "Contracts", "Sandbox", nioCore, nioPosix, nioHTTP1, logging],
+        dependencies: ["Platform", "Wire", "Contracts", "Sandbox", nioCore, nioPosix, logging],
         swiftSettings: settings),
     // 3
     .target(
