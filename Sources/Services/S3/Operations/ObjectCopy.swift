@@ -200,7 +200,4 @@ extension Model.CopyObjectRequest {
             ifMatch: copySourceIfMatch, ifNoneMatch: copySourceIfNoneMatch, ifModifiedSince: copySourceIfModifiedSince,
             ifUnmodifiedSince: copySourceIfUnmodifiedSince)
     }
-
-    /// Read from the value: the member is not in every version of the model.
-    var expectedBucketOwner: String? { value["ExpectedBucketOwner"]?.string }
 }

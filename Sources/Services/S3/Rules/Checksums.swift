@@ -1,5 +1,4 @@
 import Crypto
-import FoundationEssentials
 import NIOCore
 import Platform
 import Wire
@@ -21,11 +20,6 @@ struct StoredChecksum: Sendable, Hashable {
         value["Checksum" + algorithm.rawValue] = .string(self.value)
         if withType { value["ChecksumType"] = .string(kind.rawValue) }
     }
-}
-
-enum Base64 {
-    static func encode(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
-    static func decode(_ text: String) -> [UInt8]? { Data(base64Encoded: text).map { Array($0) } }
 }
 
 extension ChecksumAlgorithm {

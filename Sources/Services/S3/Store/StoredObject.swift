@@ -21,7 +21,7 @@ extension StoredPart {
         packer.int(Int64(parts.count))
         for part in parts {
             packer.int(Int64(part.number))
-            packer.data(part.blob.map { rawDigest($0.hex) } ?? [])
+            packer.data(part.blob.map { rawDigest(hex: $0.hex) } ?? [])
             packer.int(part.offset)
             packer.int(part.length)
             packer.int(part.blobSize)
@@ -48,22 +48,6 @@ extension StoredPart {
             parts.append(part)
         }
         return parts
-    }
-
-    /// The digest's bytes from its hexadecimal name (always 64 digits).
-    private static func rawDigest(_ hex: String) -> [UInt8] {
-        var out: [UInt8] = []
-        var high: UInt8?
-        for character in hex.utf8 {
-            let digit = character <= 57 ? character &- 48 : character &- 87
-            if let upper = high {
-                out.append(upper << 4 | digit)
-                high = nil
-            } else {
-                high = digit
-            }
-        }
-        return out
     }
 }
 
