@@ -1,4 +1,5 @@
 import Contracts
+import NIOCore
 import Platform
 import Storage
 import Wire

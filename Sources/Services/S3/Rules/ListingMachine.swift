@@ -1,20 +1,20 @@
 /// A row that a listing shows: ordered by key bytes, then by `tie` (a multipart upload's id; empty for objects).
-protocol ListingEntry {
+protocol ListingEntry: Sendable {
     var keyBytes: [UInt8] { get }
     var tie: String { get }
 }
 
 /// Lists keys with prefix and delimiter over a sorted index, asking for no more rows than it needs: after a common
 /// prefix it seeks to the first key behind it.
-struct ListingMachine<Entry: ListingEntry> {
-    enum Position: Hashable {
+struct ListingMachine<Entry: ListingEntry>: Sendable {
+    enum Position: Sendable, Hashable {
         /// Keys from here on, this one included.
         case from([UInt8])
         /// Entries behind this one.
         case after([UInt8], tie: String)
     }
 
-    enum Action: Hashable {
+    enum Action: Sendable, Hashable {
         /// Fetch up to `limit` rows from the position on, with keys below `end`, in order, and give them to `received`.
         case fetch(Position, end: [UInt8], limit: Int)
         case finished

@@ -35,6 +35,7 @@ extension StoredPart {
         let count = try unpacker.count()
         var parts: [StoredPart] = []
         parts.reserveCapacity(count)
+        var total: Int64 = 0
         for _ in 0..<count {
             let number = Int(try unpacker.int())
             let digest = try unpacker.data()
@@ -42,9 +43,11 @@ extension StoredPart {
                 number: number, blob: BlobID(hex: hexEncoded(digest)), offset: try unpacker.int(),
                 length: try unpacker.int(), blobSize: try unpacker.int(), checksum: try unpacker.data())
             let (end, overflow) = part.offset.addingReportingOverflow(part.length)
-            guard part.offset >= 0, part.length >= 0, !overflow, end <= part.blobSize,
+            let (sum, tooLong) = total.addingReportingOverflow(max(part.length, 0))
+            guard part.offset >= 0, part.length >= 0, !overflow, !tooLong, end <= part.blobSize,
                 part.blob != nil || part.length == 0
             else { throw Failure(.corrupt, "an object's list of parts is not consistent") }
+            total = sum
             parts.append(part)
         }
         return parts
