@@ -103,7 +103,9 @@ final class TemporaryDirectory: Sendable {
 
     init(mode: mode_t = 0o755) throws {
         var template = Array("/tmp/martlet-test-XXXXXX".utf8CString)
-        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress) != nil }
+        let made = template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) } != nil
+        }
         try #require(made)
         path = template.withUnsafeBufferPointer { String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self) }
         chmod(path, mode)

@@ -3,7 +3,7 @@ import Testing
 @testable import Sandbox
 
 @Suite struct ControlMessageTests {
-    private func message(_ kind: UInt32, _ fill: (inout MessageWriter) throws -> Void = { _ in }) rethrows -> [UInt8] {
+    private func message(_ kind: UInt32, _ fill: (inout MessageWriter) throws -> Void) rethrows -> [UInt8] {
         var writer = MessageWriter(kind: kind)
         try fill(&writer)
         return writer.bytes
@@ -36,7 +36,7 @@ import Testing
         }
         #expect(ControlReport(exited(0, 3)) == .exited(process: 7, .exited(3)))
         #expect(ControlReport(exited(1, 9)) == .exited(process: 7, .signaled(9)))
-        #expect(ControlReport(message(6)) == .allKilled)
+        #expect(ControlReport(message(6) { _ in }) == .allKilled)
         #expect(try ControlReport(message(7) { try $0.string("why") }) == .gone(reason: "why"))
     }
 
@@ -53,7 +53,7 @@ import Testing
         var other = whole
         other[0] = 2
         #expect(ControlReport(other) == nil, "another version")
-        #expect(ControlReport(message(99)) == nil)
+        #expect(ControlReport(message(99) { _ in }) == nil)
         // A length that points far out of the message.
         #expect(ControlReport(message(7) { $0.number(UInt32.max) }) == nil)
         #expect(

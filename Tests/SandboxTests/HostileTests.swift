@@ -126,7 +126,7 @@ struct HostileTests {
             """
             import os
             def attempt(path):
-                try: os.open(path, os.O_WRONLY); return path
+                try: os.write(os.open(path, os.O_WRONLY), b'0 0 1'); return path
                 except OSError: return None
             print([p for p in map(attempt, ('/proc/sys/kernel/core_pattern', '/proc/sys/net/ipv4/ip_forward', '/proc/sysrq-trigger', '/proc/sys/kernel/hostname', '/proc/self/uid_map')) if p],
                   len(open('/proc/timer_list').read()) if os.path.exists('/proc/timer_list') else 0, os.listdir('/proc/acpi') if os.path.exists('/proc/acpi') else [])

@@ -1,3 +1,4 @@
+import CSandbox
 import Dispatch
 import Glibc
 import Logging
@@ -173,7 +174,12 @@ func readLine(_ descriptor: CInt) throws -> String {
 }
 
 extension String {
-    var trimmed: String { var text = self[...]; while text.last?.isWhitespace == true { text.removeLast() }; return String(text) }
+    /// Without the blanks at the end.
+    var trimmed: String {
+        var text = self[...]
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
+    }
 }
 
 /// A program of the host, its output piped; for what needs another user or a server that is killed.
@@ -183,7 +189,8 @@ struct HostProcess {
 
     init(_ arguments: [String], environment: [String]) throws {
         var pipes: [CInt] = [-1, -1]
-        try #require(pipe2(&pipes, O_CLOEXEC) == 0)
+        let piped = martlet_pipe(&pipes)
+        try #require(piped == 0)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
