@@ -38,8 +38,10 @@ final class HTTPConnection: ChannelInboundHandler {
     private var queue = CircularBuffer<Item>()
     private var queuedBytes = 0
     private var isAdvancing = false
+    /// A read has been asked for and not come back.
     private var isReading = false
-    private var gotParts = false
+    /// Between the first part of a read and its end; answers made meanwhile are flushed together at the end.
+    private var isInRead = false
     private var needsFlush = false
 
     private var number: UInt64 = 0
@@ -49,7 +51,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private var bodyReceived: Int64 = 0
     /// Counts the current request's buffered body against the server's budget until it is answered.
     private var bodyCharge: BodyBudget.Charge?
-    private var sender: AnswerSender?
+    private var sender: (any AnswerSender)?
 
     private var watch = IdleWatch()
     private var timer: Scheduled<Void>?
@@ -89,6 +91,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        isInRead = true
         switch unwrapInboundIn(data) {
         case .head(let head): enqueue(.head(head), bytes: 256)
         case .body(let bytes): enqueue(.body(bytes), bytes: bytes.readableBytes)
@@ -99,7 +102,6 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     private func enqueue(_ item: Item, bytes: Int) {
-        gotParts = true
         queuedBytes += bytes
         // What one read brings always fits; only a peer that hung up makes the kernel hand over more than was asked for.
         guard queuedBytes <= limits.queuedInputBytes else { return hangUp() }
@@ -109,8 +111,8 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
         // Bytes that made no part: a head has begun.
-        if !gotParts, watch.kind == .keepAlive { watchFor(.head) }
-        gotParts = false
+        if !isInRead, watch.kind == .keepAlive { watchFor(.head) }
+        isInRead = false
         flushIfNeeded()
         readIfWanted()
     }
@@ -213,7 +215,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private func stopAdvancing() {
         isAdvancing = false
-        if !isReading { flushIfNeeded() }
+        if !isInRead { flushIfNeeded() }
     }
 
     private func takeHead(_ head: HTTPRequestHead) {
@@ -473,7 +475,7 @@ final class HTTPConnection: ChannelInboundHandler {
         exchange?.answerWritten()
         if next == .nothing { watchFor(.body) }
         perform(next)
-        if !isAdvancing, !isReading { flushIfNeeded() }
+        if !isAdvancing, !isInRead { flushIfNeeded() }
         readIfWanted()
     }
 
