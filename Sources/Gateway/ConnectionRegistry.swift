@@ -9,7 +9,10 @@ final class ConnectionRegistry: Sendable {
         init(limit: Int) { self.limit = limit }
     }
 
-    enum Admission: Equatable { case accepted(isDraining: Bool), refused }
+    enum Admission: Equatable {
+        case accepted(isDraining: Bool)
+        case refused
+    }
 
     private struct Entry {
         var channel: any Channel

@@ -49,7 +49,8 @@ struct NoCredentials: CredentialIssuer {
         try await blocking {
             let client = try RawClient(port: port)
             #expect(try client.get("/_martlet/health").text == #"{"status":"running","version":"1.2","services":[]}"#)
-            #expect(try client.get("/_localstack/health").text == #"{"services":{},"edition":"martlet","version":"1.2"}"#)
+            #expect(
+                try client.get("/_localstack/health").text == #"{"services":{},"edition":"martlet","version":"1.2"}"#)
             #expect(try client.get("/_martlet/nothing").status == 404)
             let metrics = try client.get("/_martlet/metrics").text
             #expect(metrics.contains("\nmartlet_connections 1\n"))

@@ -76,7 +76,8 @@ import Wire
     @Test func readsChunkedBodiesAndLengths() async throws {
         try await TestServer.with(respond: echo) { server in
             try await server.client { client in
-                try client.send("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
+                try client.send(
+                    "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
                 #expect(try client.answer().text == "POST /c abcde")
                 try client.send("POST /l HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
                 #expect(try client.answer().text == "POST /l hello")
@@ -119,9 +120,10 @@ import Wire
         let many = (0..<30).map { "x-\($0): y\r\n" }.joined()
         let wide = (0..<15).map { "x-\($0): \(long.prefix(700))\r\n" }.joined()
         try await TestServer.with(limits: limits, respond: echo) { server in
-            for head in ["GET /\(long) HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nx: \(long)\r\n\r\n",
-                "GET / HTTP/1.1\r\n\(many)\r\n", "GET / HTTP/1.1\r\n\(wide)\r\n"]
-            {
+            for head in [
+                "GET /\(long) HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nx: \(long)\r\n\r\n",
+                "GET / HTTP/1.1\r\n\(many)\r\n", "GET / HTTP/1.1\r\n\(wide)\r\n",
+            ] {
                 try await server.client { client in
                     try client.send(head)
                     let answer = try client.answer()
@@ -135,7 +137,8 @@ import Wire
     }
 
     @Test(arguments: [
-        "GARBAGE\r\n\r\n", "GET\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        "GARBAGE\r\n\r\n", "GET\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "GET / HTTP/2.0\r\n\r\n",
+        "GET / HTTP/1.1\r\n: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -196,7 +199,8 @@ import Wire
                 try client.send("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789")
                 #expect(try client.answer().text == "0123456789")
                 // Unknown length: noticed while it arrives.
-                try client.send("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\n0\r\n\r\n")
+                try client.send(
+                    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\n0\r\n\r\n")
                 #expect(try client.answer().text == "tooLarge")
             }
             try await server.client { client in
@@ -275,7 +279,9 @@ import Wire
             exchange.respond(
                 HTTPAnswer(
                     status: 200,
-                    headers: [("x-amz-meta-a", "1\r\nSet-Cookie: x"), ("bad name", "1"), ("x\r\ny", "2"), ("Connection", "x")],
+                    headers: [
+                        ("x-amz-meta-a", "1\r\nSet-Cookie: x"), ("bad name", "1"), ("x\r\ny", "2"), ("Connection", "x"),
+                    ],
                     body: .none))
         } _: { server in
             try await server.client { client in
@@ -291,7 +297,8 @@ import Wire
             guard exchange.request.head.path == "/stream" else { return exchange.respond(.text("plain")) }
             exchange.respond(
                 HTTPAnswer(
-                    status: 200, headers: [], body: .stream(length: nil) { try await $0.write(ByteBuffer(string: "abc")) }))
+                    status: 200, headers: [],
+                    body: .stream(length: nil) { try await $0.write(ByteBuffer(string: "abc")) }))
         } _: { server in
             try await server.client { client in
                 try client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")

@@ -197,7 +197,9 @@ private func residentBytes() -> Int {
         return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    private static func bytes(_ range: Range<Int>) -> [UInt8] { range.map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) } }
+    private static func bytes(_ range: Range<Int>) -> [UInt8] {
+        range.map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+    }
 
     @Test func sendsPartsOfFilesInOrderAndReleasesOnce() async throws {
         let path = try FileAnswerTests.file(3 << 20)

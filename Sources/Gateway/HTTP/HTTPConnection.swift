@@ -225,7 +225,8 @@ final class HTTPConnection: ChannelInboundHandler {
         } catch {
             switch error {
             case .tooLarge: refuse(431, "Your request header section exceeds the maximum allowed size.")
-            case .unknownExpectation: refuse(417, "The expectation given in the Expect request header is not supported.")
+            case .unknownExpectation:
+                refuse(417, "The expectation given in the Expect request header is not supported.")
             case .unknownEncoding: refuse(501, "A header you provided implies functionality that is not implemented.")
             case .badTarget, .badLength, .repeatedHost: refuse(400, "Bad request.")
             }
@@ -298,7 +299,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private func refuse(_ status: Int, _ reason: String) {
         let answer = responder.refusal(status: status, reason: reason)
         counters.refused()
-        writeHead(answer, framing: .init(answer: answer, isHead: false, isHTTP11: true), keepAlive: false, isHTTP11: true)
+        writeHead(
+            answer, framing: .init(answer: answer, isHead: false, isHTTP11: true), keepAlive: false, isHTTP11: true)
         perform(machine.refused())
     }
 
@@ -404,7 +406,9 @@ final class HTTPConnection: ChannelInboundHandler {
                     let status500 = HTTPAnswer(status: 500, headers: [], body: .none)
                     respond(number, answer.onFailure?(error) ?? status500)
                 }
-            } done: { [self] whole in senderDone(whole) }
+            } done: { [self] whole in
+                senderDone(whole)
+            }
         case .stream where request.isHead || answer.status == 304 || answer.status == 204:
             start(answer, request, bodyLeft)
             finished()
