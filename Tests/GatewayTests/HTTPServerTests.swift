@@ -89,7 +89,22 @@ import Wire
 
     @Test func sends100ContinueOnlyWhenTheBodyIsWanted() async throws {
         try await TestServer.with { exchange in
-            if exchange.request.head.path == "/no" { return exchange.respond(.text("no", status: 403)) }
+            switch exchange.request.head.path {
+            case "/no": return exchange.respond(.text("no", status: 403))
+            case "/stream-no":
+                // The handler has its stream, and refuses without pulling.
+                _ = exchange.streamBody()
+                return exchange.respond(.text("no", status: 403))
+            case "/stream":
+                let stream = exchange.streamBody()
+                Task {
+                    var bytes = ByteBuffer()
+                    while var piece = try await stream.next() { bytes.writeBuffer(&piece) }
+                    exchange.respond(.text("stream \(String(buffer: bytes))"))
+                }
+                return
+            default: break
+            }
             echo(exchange)
         } _: { server in
             try await server.client { client in
@@ -97,12 +112,25 @@ import Wire
                 #expect(try client.answer().status == 100)
                 try client.send("abc")
                 #expect(try client.answer().text == "PUT /yes abc")
+                try client.send("PUT /stream HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+                #expect(try client.answer().status == 100)
+                try client.send("abc")
+                #expect(try client.answer().text == "stream abc")
+                // Sent without waiting: nobody needs the 100.
+                try client.send("PUT /stream HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
+                var answer = try client.answer()
+                if answer.status == 100 { answer = try client.answer() }
+                #expect(answer.text == "stream abc")
                 try client.send("PUT /no HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
                 let refused = try client.answer()
                 #expect(refused.status == 403)
                 #expect(refused.header("connection") == "close")
                 client.closeOutput()
                 #expect(try client.readToEnd().isEmpty)
+            }
+            try await server.client { client in
+                try client.send("PUT /stream-no HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+                #expect(try client.answer().status == 403)
             }
             try await server.client { client in
                 try client.send("PUT /x HTTP/1.1\r\nContent-Length: 3\r\nExpect: something\r\n\r\nabc")
