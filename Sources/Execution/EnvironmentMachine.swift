@@ -98,6 +98,8 @@ struct EnvironmentMachine: Sendable {
         var startedAt: UInt64
         var deadline: UInt64
         var stage: Stage
+        /// Came after the answer and before the runtime asked again; delivered when it asks.
+        var following: Invocation?
     }
 
     struct Idle: Sendable {
@@ -201,7 +203,7 @@ struct EnvironmentMachine: Sendable {
         case .initializing(let phase):
             return (phase.waiting == nil ? [] : [.fail(error)]) + destroy(.failed(error))
         case .running(let running):
-            return (running.stage == .responded ? [] : [.fail(error)]) + destroy(.failed(error))
+            return (running.isOwed ? [.fail(error)] : []) + destroy(.failed(error))
         case .resetting(_, let waiting, _):
             return (waiting == nil ? [] : [.fail(error)]) + destroy(.failed(error))
         case .idle, .dormant, .terminating: return destroy(.failed(error))
@@ -242,7 +244,7 @@ struct EnvironmentMachine: Sendable {
             if running.stage != .responded {
                 actions.append(finish(running.invocation, failure, duration: elapsed(running, now)))
             }
-            return actions + reset(waiting: nil, owed: nil, now: now)
+            return actions + reset(waiting: running.followingWaiting, owed: nil, now: now)
         case .terminating: return destroy(.shutDown)
         default: return []
         }
@@ -308,6 +310,10 @@ struct EnvironmentMachine: Sendable {
         case .idle(let idle):
             let thaw: [Action] = idle.frozen ? [.thaw] : []
             return (nil, thaw + run(invocation, startedAt: now))
+        case .running(var running) where running.stage == .responded && running.following == nil:
+            running.following = invocation
+            state = .running(running)
+            return (nil, [])
         case .resetting(let since, nil, let owed):
             if let owed {
                 state = .resetting(since: since, waiting: nil, owed: nil)
@@ -382,6 +388,7 @@ struct EnvironmentMachine: Sendable {
         case .running(var running):
             if running.stage == .responded {
                 polls.append(poll)
+                if let following = running.following { return run(following, startedAt: now) }
                 if isShuttingDown { return terminate(now: now) }
                 state = .idle(Idle(since: now, frozen: false))
                 return announce()
@@ -498,7 +505,7 @@ struct EnvironmentMachine: Sendable {
         case .running(let running):
             // A runtime that has answered and does not come back is reset silently.
             let answer = running.stage == .responded ? [] : [timedOut(running.invocation)]
-            return answer + reset(waiting: nil, owed: nil, now: now)
+            return answer + reset(waiting: running.followingWaiting, owed: nil, now: now)
         case .resetting:
             return cellGone(Failure(.sandbox, "the processes of an environment could not be killed in time"))
         case .terminating: return destroy(.shutDown)
@@ -523,7 +530,7 @@ struct EnvironmentMachine: Sendable {
             return [.tellEnded]
         case .initializing(let phase) where phase.waiting == nil: return destroy(.shutDown)
         case .idle: return terminate(now: now)
-        case .running(let running) where running.stage == .responded: return terminate(now: now)
+        case .running(let running) where !running.isOwed: return terminate(now: now)
         case .resetting(_, nil, _), .dormant: return destroy(.shutDown)
         default: return []
         }
@@ -539,6 +546,13 @@ struct EnvironmentMachine: Sendable {
     }
 
     private static let gone = Failure(.unavailable, "the execution environment is shutting down")
+}
+
+extension EnvironmentMachine.Running {
+    /// Whether some caller still waits for an answer.
+    var isOwed: Bool { stage != .responded || following != nil }
+
+    var followingWaiting: EnvironmentMachine.Waiting? { following.map { EnvironmentMachine.Waiting(invocation: $0) } }
 }
 
 /// What a runtime posts for an invocation.
