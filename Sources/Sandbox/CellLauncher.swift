@@ -16,16 +16,25 @@ public final class CellLauncher: Sendable {
     /// - Parameters:
     ///   - helperPath: the program `martlet-cell`; see `findHelper`.
     ///   - groups: nil runs cells without limits of memory, CPU and processes.
-    ///   - userIDs: users of cells, one each, when the server is root.
+    ///   - userIDs: users of cells, one each, when the server is root; nil takes 1,900,000,000 to 1,900,065,535, which
+    ///     no distribution gives out.
     public init(
-        helperPath: String, groups: ControlGroups?, userIDs: ClosedRange<UInt32> = Limits.userIDs, logger: Logger
+        helperPath: String, groups: ControlGroups?, userIDs: ClosedRange<UInt32>? = nil, logger: Logger
     ) {
         self.helperPath = helperPath
         self.groups = groups
         self.logger = logger
-        users = Mutex(UserIDPool(range: userIDs, seed: UInt32(bitPattern: getpid())))
+        users = Mutex(UserIDPool(range: userIDs ?? Limits.userIDs, seed: UInt32(bitPattern: getpid())))
         privilege = Privilege.current
         queue.setSpecific(key: CellReader.queueKey, value: true)
+        if groups == nil {
+            logger.warning(
+                "functions run without limits of memory, CPU and processes: no control groups",
+                metadata: ["remedy": "\(ControlGroups.remedy)"])
+        }
+        for missing in groups?.missing ?? [] {
+            logger.warning("functions run without a limit", metadata: ["missing": "\(missing)"])
+        }
     }
 
     /// `martlet-cell` beside the running program, or where packages put it; nil when it is nowhere.
@@ -100,7 +109,9 @@ public final class CellLauncher: Sendable {
         }
         let sent = martlet_send(control, message, message.count, nil, 0)
         do throws(SandboxError) {
-            guard sent >= 0 else { throw SandboxError(stage: "send the spec", errno: Int32(clamping: -sent), message: "") }
+            guard sent >= 0 else {
+                throw SandboxError(stage: "send the spec", errno: Int32(clamping: -sent), message: "")
+            }
             let ready = try CellLauncher.awaitReady(control, listeners: spec.listeners.count)
             let resources = Cell.Resources(control: control, helper: helper, group: group, giveBack: giveBack)
             return Cell(
@@ -128,7 +139,8 @@ public final class CellLauncher: Sendable {
             closeAll(descriptors)
             throw error
         case .report(.gone(let reason)): throw SandboxError(stage: "wait for the cell", message: reason)
-        case .end, .nothing: throw SandboxError(stage: "wait for the cell", message: "martlet-cell ended without a word")
+        case .end, .nothing:
+            throw SandboxError(stage: "wait for the cell", message: "martlet-cell ended without a word")
         default:
             closeAll(descriptors)
             throw SandboxError(stage: "wait for the cell", errno: EPROTO, message: "an unexpected answer")

@@ -5,7 +5,12 @@
 enum ControlCommand {
     static let version: UInt32 = 1
 
-    private enum Kind: UInt32 { case spec = 1, start, signal, killAll }
+    private enum Kind: UInt32 {
+        case spec = 1
+        case start = 2
+        case signal = 3
+        case killAll = 4
+    }
 
     struct Credentials: Equatable {
         var user: UInt32
@@ -15,7 +20,8 @@ enum ControlCommand {
     }
 
     static func spec(
-        _ spec: CellSpec, files: HostFiles?, credentials: Credentials, groups: [String], thaw: (file: String, text: String)?
+        _ spec: CellSpec, files: HostFiles?, credentials: Credentials, groups: [String],
+        thaw: (file: String, text: String)?
     ) throws(SandboxError) -> [UInt8] {
         let isolated = spec.isolation == .namespaces
         var flags: UInt32 = 0

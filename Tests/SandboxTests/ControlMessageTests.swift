@@ -88,7 +88,8 @@ import Testing
             return try ControlCommand.start(ProcessSpec(id: 1, arguments: ["/bin/true", long]))
         }
         let spec = CellSpec(
-            name: "x", limits: .init(memoryBytes: 1, cpuMillis: 1), listeners: Array(repeating: .init(port: 0), count: 9))
+            name: "x", limits: .init(memoryBytes: 1, cpuMillis: 1),
+            listeners: Array(repeating: .init(port: 0), count: 9))
         #expect(throws: SandboxError.self) {
             try ControlCommand.spec(
                 spec, files: nil, credentials: .init(user: 1, group: 1, userNamespace: false), groups: [], thaw: nil)

@@ -153,7 +153,9 @@ func readToEnd(_ descriptor: CInt) throws -> String {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 65_536)
     while true {
-        guard isReadable(descriptor, milliseconds: 20_000) else { throw TestFailure("a process wrote nothing for 20 s") }
+        guard isReadable(descriptor, milliseconds: 20_000) else {
+            throw TestFailure("a process wrote nothing for 20 s")
+        }
         let count = read(descriptor, &chunk, chunk.count)
         if count == 0 { return String(decoding: bytes, as: UTF8.self) }
         if count > 0 { bytes.append(contentsOf: chunk.prefix(count)) }
@@ -198,7 +200,7 @@ struct HostProcess {
         posix_spawn_file_actions_adddup2(&actions, pipes[1], 2)
         let argv = arguments.map { strdup($0) } + [nil]
         let envp = environment.map { strdup($0) } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
+        defer { for text in argv + envp { free(text) } }
         var pid: pid_t = 0
         let error = posix_spawn(&pid, arguments[0], &actions, nil, argv, envp)
         close(pipes[1])
