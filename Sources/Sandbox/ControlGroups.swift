@@ -134,8 +134,8 @@ public struct ControlGroups: Sendable {
         }
     }
 
-    /// Makes one cell's group, with its limits.
-    func makeGroup(name: String, limits: CellSpec.Limits) throws(SandboxError) -> ControlGroup {
+    /// Makes one cell's group, with its limits when they are known already.
+    func makeGroup(name: String, limits: CellSpec.Limits?) throws(SandboxError) -> ControlGroup {
         let safe = String(
             name.unicodeScalars.prefix(Limits.groupNameCharacters).map { scalar in
                 let kept = scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
@@ -157,7 +157,7 @@ public struct ControlGroups: Sendable {
                     throw SandboxError(stage: "create the control group", errno: errno, message: path)
                 }
             }
-            try group.write(limits)
+            if let limits { try group.write(limits) }
         } catch {
             group.remove()
             throw error

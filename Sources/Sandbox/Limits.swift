@@ -17,6 +17,9 @@ enum Limits {
     static let reportsPerTurn = 32
     /// How long a cell may take to become ready, milliseconds. A few are normal; a host under load may need seconds.
     static let launchMilliseconds = 10_000
+    /// How long after a launch the next cell is prepared, milliseconds: the new cell's runtime is starting, and needs the
+    /// CPU more.
+    static let prepareDelayMilliseconds = 50
     /// How long a process may take to reach its own code, milliseconds.
     static let startMilliseconds = 10_000
     /// How long a cell may take to end, milliseconds. Longer means a process stuck in the kernel.

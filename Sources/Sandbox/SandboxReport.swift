@@ -40,7 +40,8 @@ public struct SandboxReport: Sendable {
         if Privilege.current != .root { mechanisms.append(userNamespaces()) }
         var why: [String] = []
         let groups = ControlGroups.detect(logger: logger, why: &why)
-        let launcher = CellLauncher(helperPath: helperPath, groups: groups, logger: logger)
+        let launcher = CellLauncher(
+            helperPath: helperPath, groups: groups, preparedCells: 0, logger: logger)
         let alone = cell(launcher, .isolated)
         mechanisms.append(alone)
         var canRun = alone.isAvailable
@@ -144,13 +145,6 @@ public struct SandboxReport: Sendable {
         for missing in groups.missing {
             mechanisms.append(
                 Mechanism(name: "control groups", isAvailable: false, detail: missing, remedy: ControlGroups.remedy))
-        }
-        if groups.version == .v1 {
-            mechanisms.append(
-                Mechanism(
-                    name: "quick cold starts", isAvailable: false,
-                    detail: "version 1 groups take 5 to 15 ms to attach a cell to after an idle moment",
-                    remedy: "boot with cgroup v2, or: mount -o remount,favordynmods the cgroup2 mount"))
         }
         return mechanisms
     }

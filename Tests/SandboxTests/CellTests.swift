@@ -21,6 +21,29 @@ struct CellTests {
         #expect(times[10] < 100)
     }
 
+    /// Launches after idle moments, as a developer makes them: prepared cells spare the wait for the control groups.
+    @Test(.enabled(if: Host.groups != nil, "no control groups")) func aPreparedCellIsReadyAtOnce() throws {
+        let launcher = CellLauncher(helperPath: Host.helper ?? "", groups: Host.groups, logger: .init(label: "test"))
+        defer { launcher.close() }
+        var times: [Double] = []
+        for turn in 0..<11 {
+            usleep(150_000)
+            let begun = ContinuousClock.now
+            var spec = CellSpec(name: "prepared", limits: .init(memoryBytes: 32 << 20, cpuMillis: 1000))
+            // Also without namespaces, by the same way.
+            if turn == 10 { (spec.isolation, spec.listeners) = (.none, []) }
+            let cell = try TestCell(spec, launcher: launcher)
+            times.append((ContinuousClock.now - begun) / .milliseconds(1))
+            let ran = try cell.run(["/usr/bin/python3", "-c", "bytearray(64 << 20)"])
+            if Host.keeps(.memory) { #expect(ran.exit == .signaled(SIGKILL), "the limits are this cell's") }
+            #expect(try cell.run(["/bin/true"]).exit == .exited(0))
+            cell.cell.destroy()
+        }
+        times.sort()
+        print("launch of a prepared cell after 150 ms: median \(times[5]) ms, least \(times[0]) ms")
+        #expect(times[5] < 100)
+    }
+
     // MARK: Processes
 
     @Test func exitsAreTold() throws {

@@ -37,6 +37,7 @@ import Testing
         #expect(ControlReport(exited(0, 3)) == .exited(process: 7, .exited(3)))
         #expect(ControlReport(exited(1, 9)) == .exited(process: 7, .signaled(9)))
         #expect(ControlReport(message(6) { _ in }) == .allKilled)
+        #expect(ControlReport(message(8) { _ in }) == .prepared)
         #expect(try ControlReport(message(7) { try $0.string("why") }) == .gone(reason: "why"))
     }
 
@@ -92,7 +93,7 @@ import Testing
             listeners: Array(repeating: .init(port: 0), count: 9))
         #expect(throws: SandboxError.self) {
             try ControlCommand.spec(
-                spec, files: nil, credentials: .init(user: 1, group: 1, userNamespace: false), groups: [], thaw: nil)
+                spec, files: nil, credentials: .init(user: 1, group: 1, userNamespace: false), group: nil)
         }
     }
 }

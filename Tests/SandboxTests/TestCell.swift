@@ -41,13 +41,17 @@ final class TestCell: Sendable {
     let cell: Cell
     private let log: EventLog
 
-    init(_ change: (inout CellSpec) -> Void = { _ in }) throws {
+    convenience init(_ change: (inout CellSpec) -> Void = { _ in }) throws {
         var spec = CellSpec(
             name: "test", tmpBytes: 16 << 20, limits: .init(memoryBytes: 256 << 20, cpuMillis: 2000, processes: 64))
         change(&spec)
+        try self.init(spec, launcher: Host.launcher)
+    }
+
+    init(_ spec: CellSpec, launcher: CellLauncher) throws {
         let log = EventLog()
         self.log = log
-        cell = try Host.launcher.launch(spec) { log.add($0) }
+        cell = try launcher.launch(spec) { log.add($0) }
     }
 
     deinit {
