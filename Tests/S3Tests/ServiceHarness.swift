@@ -2,7 +2,7 @@ import Contracts
 import Glibc
 import Logging
 import NIOCore
-import NIOPosix
+import NIOEmbedded
 import Platform
 import Storage
 import Synchronization
@@ -42,7 +42,7 @@ final class Harness: Sendable {
         guard case .asynchronous(let handler) = service.operations[operation] else {
             throw Failure(.bug, "no operation \(operation)")
         }
-        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let loop = NIOAsyncTestingEventLoop()
         let context = OperationContext(
             requestID: "REQUEST", service: "s3", operation: operation,
             scope: AccountRegion(account: account, region: region), principal: .account(account), now: time.now(),
