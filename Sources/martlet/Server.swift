@@ -78,7 +78,7 @@ final class Server: Service {
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
-            services: try [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
 
         // Engine
