@@ -76,8 +76,9 @@ var targets: [Target] = [
 ]
 
 targets += services.map {
-    .target(name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
-            swiftSettings: settings)
+    .target(
+        name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
+        swiftSettings: settings)
 }
 
 // MARK: Tests, one folder a room

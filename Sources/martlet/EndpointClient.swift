@@ -42,7 +42,8 @@ struct EndpointClient {
                 }
         } catch {
             throw ValidationError(
-                "Nobody answers at http://\(host):\(port). Start the server with `martlet serve`, or name another with --endpoint.")
+                "Nobody answers at http://\(host):\(port). Start the server with `martlet serve`, or name another with --endpoint."
+            )
         }
         return try await channel.executeThenClose { inbound, outbound in
             var head = HTTPRequestHead(version: .http1_1, method: .POST, uri: path)
@@ -90,7 +91,8 @@ struct EndpointOptions: ParsableArguments {
 
     /// A credential scope without a signature that counts: the server must run with --auth none.
     func authorization(_ service: String) -> (String, String) {
-        let region = region ?? environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? AccountRegion.defaultRegion
+        let region =
+            region ?? environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? AccountRegion.defaultRegion
         let now = SystemTime().now().iso8601Basic
         return (
             "authorization",
@@ -102,7 +104,8 @@ struct EndpointOptions: ParsableArguments {
     /// Prints the error that a service answered, and ends the command.
     func fail(_ answer: EndpointClient.Answer) throws -> Never {
         let value = try? JSON.parse(answer.body)
-        let message = value?["message"]?.string ?? value?["Message"]?.string ?? String(decoding: answer.body, as: UTF8.self)
+        let message =
+            value?["message"]?.string ?? value?["Message"]?.string ?? String(decoding: answer.body, as: UTF8.self)
         let code = (value?["__type"]?.string ?? answer.header("x-amzn-errortype")).map {
             String($0.split(separator: "#").last ?? "").split(separator: ":").first.map(String.init) ?? $0
         }

@@ -52,4 +52,3 @@ func percentEncoded(_ text: String) -> String {
     }
     return out
 }
-

@@ -146,7 +146,8 @@ extension Settings {
     var warnings: [String] {
         var warnings: [String] = []
         if isolation == .none {
-            warnings.append("--isolation none: functions run as plain processes and can read and change what this user can.")
+            warnings.append(
+                "--isolation none: functions run as plain processes and can read and change what this user can.")
         }
         if egress == .host {
             warnings.append("--egress host: functions reach this machine's network, and every service on its loopback.")
