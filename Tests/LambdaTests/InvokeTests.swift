@@ -1,6 +1,8 @@
 import Contracts
 import NIOCore
 import Platform
+import Storage
+import Synchronization
 import Testing
 import Wire
 

@@ -1,11 +1,14 @@
+import Contracts
 import Platform
+import Storage
+import Synchronization
 import Testing
 import Wire
 
 @testable import Lambda
 
 @Suite struct LayerTests {
-    private func publish(_ house: Harness, _ name: String = "deps", _ files: [(String, String)]) async throws -> Value {
+    private func publish(_ house: Harness, name: String = "deps", _ files: [(String, String)]) async throws -> Value {
         try await house.call(
             "PublishLayerVersion",
             [
@@ -45,8 +48,8 @@ import Wire
     /// Later layers win, and a deleted version goes on working for those who use it.
     @Test func merged() async throws {
         let house = try await Harness()
-        let one = try await publish(house, "one", [("python/a.py", "1"), ("python/b.py", "1")])
-        let two = try await publish(house, "two", [("python/b.py", "2")])
+        let one = try await publish(house, name: "one", [("python/a.py", "1"), ("python/b.py", "1")])
+        let two = try await publish(house, name: "two", [("python/b.py", "2")])
         let layers: Value = [one["LayerVersionArn"] ?? "", two["LayerVersionArn"] ?? ""]
         let created = try await house.create("fn", ["Layers": layers])
         #expect(created["Layers"]?.list?.compactMap { $0["Arn"] } == layers.list)

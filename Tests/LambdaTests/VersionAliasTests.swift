@@ -1,4 +1,7 @@
+import Contracts
 import Platform
+import Storage
+import Synchronization
 import Testing
 import Wire
 
