@@ -72,7 +72,7 @@ final class Harness: Sendable {
     let invoker = FakeInvoker()
     let time = ManualTime()
     /// What alias weights are drawn by.
-    let draws = Mutex(0.5)
+    let draws = Draws()
     private let operations: [String: OperationHandler]
     private let loop = NIOAsyncTestingEventLoop()
     private let directory: String
@@ -81,18 +81,18 @@ final class Harness: Sendable {
         database = try SQLiteDatabase.temporary(migrations: [LambdaService.migrations])
         directory = database.directory
         let blobs = try Blobs(directory: directory + "/blobs", database: database)
-        let box = Box()
+        let draws = draws
         service = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory + "/code", time: time,
-            logger: Logger(label: "test"), draw: { box.draw.withLock { $0() } })
+            logger: Logger(label: "test"), draw: { draws.withLock { $0 } })
         service.connect(invoker: invoker, objects: FakeObjects(zip: Harness.zip))
         try await service.start()
         operations = service.definition.operations
-        box.draw.withLock { $0 = { [draws] in draws.withLock { $0 } } }
     }
 
-    private final class Box: Sendable {
-        let draw = Mutex<@Sendable () -> Double>({ 0.5 })
+    final class Draws: Sendable {
+        private let value = Mutex(0.5)
+        func withLock<T: Sendable>(_ body: (inout sending Double) -> sending T) -> T { value.withLock(body) }
     }
 
     deinit { database.close() }
