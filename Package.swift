@@ -49,7 +49,7 @@ var targets: [Target] = [
     .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),
     .target(
         name: "Execution",
-        dependencies: ["Platform", "Contracts", "Sandbox", nioCore, nioPosix, nioHTTP1, logging],
+        dependencies: ["Platform", "Wire", "Contracts", "Sandbox", nioCore, nioPosix, logging],
         swiftSettings: settings),
     // 3
     .target(
@@ -76,8 +76,9 @@ var targets: [Target] = [
 ]
 
 targets += services.map {
-    .target(name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
-            swiftSettings: settings)
+    .target(
+        name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
+        swiftSettings: settings)
 }
 
 // MARK: Tests, one folder a room

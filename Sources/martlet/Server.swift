@@ -78,7 +78,7 @@ final class Server: Service {
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
-            services: try [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
 
         // Engine
@@ -146,7 +146,8 @@ extension Settings {
     var warnings: [String] {
         var warnings: [String] = []
         if isolation == .none {
-            warnings.append("--isolation none: functions run as plain processes and can read and change what this user can.")
+            warnings.append(
+                "--isolation none: functions run as plain processes and can read and change what this user can.")
         }
         if egress == .host {
             warnings.append("--egress host: functions reach this machine's network, and every service on its loopback.")
