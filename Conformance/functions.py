@@ -51,7 +51,7 @@ RUN = '''
 import json, os, signal, socket, subprocess, sys, threading, time
 
 def handler(event, context):
-    scope = {"event": event, "context": context, "result": None}
-    exec(event["run"], {**globals(), **scope}, scope)
+    scope = {**globals(), "event": event, "context": context, "result": None}
+    exec(event["run"], scope)
     return scope["result"]
 '''
