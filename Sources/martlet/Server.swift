@@ -28,12 +28,12 @@ final class Server: Service {
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
     private let logs: CloudWatchLogsService
-    private let groups: ControlGroups?
+    private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, groups: ControlGroups?,
+        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, machine: Machine,
         logger: Logger
     ) {
         self.addresses = addresses
@@ -44,7 +44,7 @@ final class Server: Service {
         self.engine = engine
         self.outbox = outbox
         self.logs = logs
-        self.groups = groups
+        self.machine = machine
         self.logger = logger
     }
 
@@ -79,7 +79,13 @@ final class Server: Service {
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
-            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
+            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
+            download: { token in
+                guard let hold = lambda.codeDownload(token: token), let size = DataDirectory.size(of: hold.path) else {
+                    return nil
+                }
+                return FileDownload(part: FilePart(path: hold.path, offset: 0, length: size), release: hold.release)
+            })
 
         // Engine
         let machine = try Machine(settings, logger: logger)
@@ -90,11 +96,13 @@ final class Server: Service {
                 isolation: settings.isolation, egress: settings.egress, freezes: settings.freezesIdleEnvironments),
             logger: logger)
         let queue = AsynchronousQueue(
-            database: database, time: time, timeScale: settings.timeScale, logger: logger)
+            database: database, time: time, timeScale: settings.timeScale,
+            processors: ProcessInfo.processInfo.activeProcessorCount, logger: logger)
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
+        gateway.metrics.addLines { engine.metricLines + logs.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
@@ -105,7 +113,7 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, groups: machine.groups, logger: logger)
+            outbox: outbox, logs: logs, machine: machine, logger: logger)
     }
 
     private static func text(_ address: SocketAddress) -> String {
@@ -124,7 +132,8 @@ final class Server: Service {
             await engine.shutdown()
             await logs.stop()
         }
-        groups?.removeParents()
+        machine.launcher.close()
+        machine.groups?.removeParents()
         database.close()
     }
 
