@@ -55,7 +55,8 @@ public struct DueQueue: Sendable {
                 CREATE INDEX duequeue_items_claimable ON duequeue_items (queue, claimable, id);
                 CREATE INDEX duequeue_items_part ON duequeue_items (queue, part, claimable, id);
                 CREATE TABLE duequeue_payloads (id INTEGER PRIMARY KEY, payload BLOB NOT NULL);
-                """
+                """,
+                "CREATE INDEX duequeue_items_held ON duequeue_items (queue) WHERE is_held = 1;",
             ])
     }
 

@@ -1,0 +1,69 @@
+"""Starts AWS's own runtime interface client (awslambdaric) for a python* function.
+
+Run as `INTERPRETER [-S] /var/runtime/bootstrap.py` with the environment of a Lambda function. The interpreter is one
+found on the host, so its own third-party packages must not become visible to functions; AWS's do not have them either.
+"""
+
+import os
+import sys
+
+RUNTIME_DIR = os.path.dirname(os.path.abspath(__file__))
+# Marks that the wrapper has run. In the environment, because wrappers rewrite the arguments.
+WRAPPED = "_MARTLET_WRAPPED"
+# A shell's exit codes, as AWS's own bootstrap is one.
+EXIT_NOT_FOUND = 127
+EXIT_NOT_EXECUTABLE = 126
+
+
+def main():
+    wrapped = os.environ.pop(WRAPPED, None) is not None
+    wrapper = os.environ.get("AWS_LAMBDA_EXEC_WRAPPER")
+    if wrapper and not wrapped:
+        become_wrapper(wrapper)
+    sys.path[:] = search_path(
+        sys.path,
+        task_root=os.environ.get("LAMBDA_TASK_ROOT", "/var/task"),
+        layers=os.environ.pop("_MARTLET_LAYERS", "/opt"),
+    )
+    if sys.flags.no_site:
+        add_site_builtins()
+
+    from awslambdaric.__main__ import main as serve
+
+    serve([sys.argv[0], os.environ.get("_HANDLER", "")])
+
+
+def search_path(initial, task_root, layers):
+    """AWS's order: code, layers, runtime (and PYTHONPATH), standard library; nothing of the host's site folders."""
+    version = "python%d.%d" % sys.version_info[:2]
+    path = [task_root, os.path.join(layers, "python/lib", version, "site-packages"), os.path.join(layers, "python")]
+    for folder in [RUNTIME_DIR, *initial]:
+        of_host = os.path.basename(folder) in ("site-packages", "dist-packages") and not folder.startswith(
+            (task_root + os.sep, layers + os.sep)
+        )
+        if folder and not of_host and folder not in path:
+            path.append(folder)
+    return path
+
+
+def add_site_builtins():
+    """exit, quit, help and the like, which `-S` leaves out; functions call exit()."""
+    import site
+
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+
+
+def become_wrapper(wrapper):
+    """Becomes AWS_LAMBDA_EXEC_WRAPPER, with the interpreter and its arguments as the wrapper's own."""
+    command = [sys.executable, *getattr(sys, "orig_argv", [sys.executable, __file__])[1:]]
+    try:
+        os.execve(wrapper, [wrapper, *command], {**os.environ, WRAPPED: "1"})
+    except OSError as error:
+        print("AWS_LAMBDA_EXEC_WRAPPER %s: %s" % (wrapper, error.strerror), file=sys.stderr, flush=True)
+        sys.exit(EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+import Contracts
+import Platform
+
+/// What becomes of an asynchronous event after an attempt: pure rules of lambda-semantics 4.
+struct AsynchronousRetry {
+    /// What is remembered of an event between attempts.
+    struct Progress: Equatable {
+        /// Attempts that ended in a function error.
+        var functionErrors = 0
+        /// Throttles and system errors in a row; they do not count as attempts.
+        var systemErrors = 0
+    }
+
+    enum Outcome: Equatable {
+        case success
+        case functionError
+        /// 429, or 5xx of our own.
+        case systemError
+        /// Reserved concurrency is 0.
+        case zeroReservedConcurrency
+        /// The function or its qualifier is gone.
+        case functionGone
+    }
+
+    /// The record's `condition`, where AWS has one.
+    enum DiscardReason: String, Equatable {
+        case retriesExhausted = "RetriesExhausted"
+        case eventAgeExceeded = "EventAgeExceeded"
+        case zeroReservedConcurrency = "ZeroReservedConcurrency"
+        case functionGone = "FunctionNotFound"
+    }
+
+    enum Decision: Equatable {
+        case done
+        case retry(at: Instant, Progress)
+        case discard(DiscardReason)
+    }
+
+    /// Divides every wait; 1 in production, larger for development.
+    var timeScale: Double = 1
+
+    func decide(
+        _ outcome: Outcome, progress: Progress, acceptedAt: Instant, settings: AsynchronousSettings, now: Instant
+    ) -> Decision {
+        var progress = progress
+        let wait: Duration
+        switch outcome {
+        case .success: return .done
+        case .functionGone: return .discard(.functionGone)
+        case .zeroReservedConcurrency: return .discard(.zeroReservedConcurrency)
+        case .functionError:
+            progress.functionErrors += 1
+            progress.systemErrors = 0
+            guard progress.functionErrors <= settings.maximumRetryAttempts else { return .discard(.retriesExhausted) }
+            wait = Limits.functionErrorWaits[min(progress.functionErrors, Limits.functionErrorWaits.count) - 1]
+        case .systemError:
+            let doublings = min(progress.systemErrors, 16)
+            progress.systemErrors += 1
+            wait = min(Limits.systemBackoffFirst * (1 << doublings), Limits.systemBackoffLongest)
+        }
+        let next = now + scaled(wait)
+        // Recorded on AWS: the age is held against the planned time of the next attempt. Age runs on the scaled clock too.
+        let end = acceptedAt + scaled(.seconds(settings.maximumEventAgeSeconds))
+        return next >= end ? .discard(.eventAgeExceeded) : .retry(at: next, progress)
+    }
+
+    private func scaled(_ wait: Duration) -> Duration {
+        .nanoseconds(Int64(Double(wait.clampedNanoseconds) / max(timeScale, 0.001)))
+    }
+}

@@ -1,0 +1,30 @@
+/// Every quota of the engine, with unit and source.
+public enum Limits {
+    /// Concurrent executions per account and Region (AWS default quota).
+    public static let accountConcurrency = 1_000
+    /// Executions that reservations must leave unreserved (AWS: 100).
+    public static let minimumUnreservedConcurrency = 100
+    /// New environments per function in `scalingWindow` (AWS: 1,000 every 10 seconds, refilled continuously).
+    public static let scalingEnvironments = 1_000
+    /// Length of the scaling window.
+    public static let scalingWindow: Duration = .seconds(10)
+    /// An environment that has not been used for this long is shut down (AWS: "minutes", not promised).
+    public static let idleEnvironmentLifetime: Duration = .seconds(300)
+    /// How often idle environments are looked at.
+    public static let idleSweepInterval: Duration = .seconds(30)
+    /// Retries after a function error wait this long, the first and the second time (AWS, asynchronous invocation).
+    public static let functionErrorWaits: [Duration] = [.seconds(60), .seconds(120)]
+    /// Backoff after throttles and system errors: from here, doubling … (AWS: 1 second)
+    public static let systemBackoffFirst: Duration = .seconds(1)
+    /// … up to here (AWS: 5 minutes).
+    public static let systemBackoffLongest: Duration = .seconds(300)
+    /// Asynchronous events of one function and qualifier that run at the same time. AWS scales to the account's limit;
+    /// one machine would start as many environments, so this is ours.
+    public static let asynchronousConcurrency = 16
+    /// A claimed event belongs to this process for a function's longest timeout (900 s) and a minute more.
+    public static let asynchronousLease: Duration = .seconds(960)
+    /// Outbox rows handed over in one transaction.
+    public static let outboxBatch = 64
+    /// An outbox row that is not handed over by then is claimed again.
+    public static let outboxLease: Duration = .seconds(60)
+}

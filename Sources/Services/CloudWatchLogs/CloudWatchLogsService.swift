@@ -1,0 +1,182 @@
+public import Contracts
+public import Logging
+public import Platform
+public import Storage
+import Synchronization
+import Wire
+
+/// CloudWatch Logs: groups, streams and events; functions' logs land here.
+public final class CloudWatchLogsService: Sendable, LogSink {
+    private struct State {
+        var buffer = LogBuffer()
+        var waiting: [CheckedContinuation<Void, Never>] = []
+        var sweep: ScheduledCall?
+        var isStopped = false
+    }
+
+    public let definition: ServiceDefinition
+    public static var migrations: Migrations { Schema.migrations }
+
+    private let database: any Database
+    private let time: any TimeSource
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    public init(database: any Database, time: any TimeSource, logger: Logger) throws {
+        self.database = database
+        self.time = time
+        self.logger = logger
+        let groups = GroupOperations(database: database)
+        let streams = StreamOperations(database: database)
+        let events = EventOperations(database: database)
+        definition = ServiceDefinition(
+            schema: try ServiceSchema(text: CloudWatchLogsSchema.text),
+            operations: [
+                "CreateLogGroup": .asynchronous(groups.create),
+                "DeleteLogGroup": .asynchronous(groups.delete),
+                "DescribeLogGroups": .asynchronous(groups.describe),
+                "PutRetentionPolicy": .asynchronous(groups.putRetention),
+                "DeleteRetentionPolicy": .asynchronous(groups.deleteRetention),
+                "TagResource": .asynchronous(groups.tagResource),
+                "UntagResource": .asynchronous(groups.untagResource),
+                "ListTagsForResource": .asynchronous(groups.listTagsForResource),
+                "TagLogGroup": .asynchronous(groups.tagLogGroup),
+                "UntagLogGroup": .asynchronous(groups.untagLogGroup),
+                "ListTagsLogGroup": .asynchronous(groups.listTagsLogGroup),
+                "CreateLogStream": .asynchronous(streams.create),
+                "DeleteLogStream": .asynchronous(streams.delete),
+                "DescribeLogStreams": .asynchronous(streams.describe),
+                "PutLogEvents": .asynchronous(events.put),
+                "GetLogEvents": .asynchronous(events.get),
+                "FilterLogEvents": .asynchronous(events.filter),
+            ],
+            bodyLimit: 4 << 20)
+    }
+
+    /// Starts looking for expired events, hourly.
+    public func start() { planSweep() }
+
+    /// Writes what is buffered and stops the sweep.
+    public func stop() async {
+        await flush()
+        state.withLock {
+            $0.isStopped = true
+            $0.sweep?.cancel()
+        }
+    }
+
+    // MARK: LogSink
+
+    public func append(scope: AccountRegion, group: String, stream: String, events: [Contracts.LogEvent]) {
+        let key = LogBuffer.Key(scope: scope, group: group, stream: stream)
+        switch state.withLock({ $0.buffer.append(events, to: key) }) {
+        case .none: break
+        case .schedule: planWrite()
+        case .writeNow: write()
+        }
+    }
+
+    public func flush() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let quiet = state.withLock { state in
+                if !state.buffer.isQuiet { state.waiting.append(continuation) }
+                return state.buffer.isQuiet
+            }
+            if quiet { continuation.resume() } else { write() }
+        }
+    }
+
+    /// Lines that could not be kept because the buffer was full.
+    public var droppedLines: UInt64 { state.withLock { $0.buffer.dropped } }
+
+    private func planWrite() {
+        _ = time.schedule(at: time.now() + Limits.bufferDelay) { [weak self] in self?.write() }
+    }
+
+    private func write() {
+        let batch = state.withLock { $0.buffer.take() }
+        guard !batch.isEmpty else { return }
+        let now = time.now().milliseconds
+        database.write { transaction in
+            for (key, events) in batch { try Self.store(events, key, now: now, in: transaction) }
+        } completion: { [self] result in
+            if case .failure(let error) = result {
+                // The lines are lost: logs are best effort, and a full disk must not stop functions.
+                logger.error("cannot write function logs", metadata: ["error": "\(error)"])
+            }
+            let (again, quiet) = state.withLock { state in
+                let again = state.buffer.written()
+                let quiet = state.buffer.isQuiet ? state.waiting : []
+                if state.buffer.isQuiet { state.waiting = [] }
+                return (again, quiet)
+            }
+            for continuation in quiet { continuation.resume() }
+            if again { state.withLock({ !$0.waiting.isEmpty }) ? write() : planWrite() }
+        }
+    }
+
+    private static func store(
+        _ events: [Contracts.LogEvent], _ key: LogBuffer.Key, now: Int64, in transaction: any WriteTransaction
+    ) throws {
+        let group =
+            try GroupRow.find(key.group, key.scope, in: transaction)?.id
+            ?? GroupRow.insert(key.group, key.scope, created: now, in: transaction)
+        let stream =
+            try StreamRow.find(key.stream, group: group, in: transaction)?.id
+            ?? StreamRow.insert(key.stream, group: group, created: now, in: transaction)
+        try EventRow.append(
+            events.map { ($0.timestamp.milliseconds, $0.message) }, stream: stream, group: group, ingested: now,
+            in: transaction)
+    }
+
+    // MARK: Retention
+
+    private func planSweep() {
+        let call = time.schedule(at: time.now() + Limits.sweepInterval) { [weak self] in
+            guard let self else { return }
+            Task {
+                await self.sweep()
+                self.planSweep()
+            }
+        }
+        state.withLock { state in
+            if state.isStopped { call.cancel() } else { state.sweep = call }
+        }
+    }
+
+    /// Removes events past their group's retention, a bounded number at a time so that others get their turn.
+    func sweep() async {
+        let now = time.now().milliseconds
+        do {
+            let groups = try await database.read { transaction in
+                try transaction.query(
+                    "SELECT id, retention FROM logs_group WHERE retention IS NOT NULL", [], { ($0.int(0), $0.int(1)) })
+            }
+            for (group, days) in groups {
+                var removed = Limits.sweepBatch
+                while removed == Limits.sweepBatch {
+                    removed = try await database.write { transaction in
+                        try Self.expire(group, before: now - days * 86_400_000, in: transaction)
+                    }
+                }
+            }
+        } catch {
+            logger.error("cannot remove expired log events", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func expire(_ group: Int64, before: Int64, in transaction: any WriteTransaction) throws -> Int {
+        let old = try transaction.query(
+            """
+            SELECT id, length(CAST(message AS BLOB)) FROM logs_event WHERE group_id = ? AND timestamp < ?
+            ORDER BY timestamp, id LIMIT ?
+            """, [.int(group), .int(before), .int(Int64(Limits.sweepBatch))], { ($0.int(0), $0.int(1)) })
+        var bytes: Int64 = 0
+        for (id, length) in old {
+            try transaction.execute("DELETE FROM logs_event WHERE id = ?", [.int(id)])
+            bytes += length + Int64(Limits.overheadPerEvent)
+        }
+        try transaction.execute("UPDATE logs_group SET bytes = bytes - ? WHERE id = ?", [.int(bytes), .int(group)])
+        return old.count
+    }
+}

@@ -1,0 +1,203 @@
+import Contracts
+import Platform
+import Storage
+import Wire
+
+struct GroupOperations: Sendable {
+    let database: any Database
+
+    func create(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.CreateLogGroupRequest(request.input)
+        let (name, scope, now) = (input.logGroupName ?? "", request.context.scope, request.context.now)
+        let tags = Fields((input.tags ?? []).map { ($0.key, .string($0.value)) })
+        guard tags.count <= Limits.tags else { throw Self.tooManyTags }
+        let (logClass, key) = (input.logGroupClass ?? "STANDARD", input.kmsKeyId)
+        try await database.write { transaction in
+            guard try GroupRow.find(name, scope, in: transaction) == nil else {
+                throw AWSError("ResourceAlreadyExistsException", "The specified log group already exists")
+            }
+            try GroupRow.insert(
+                name, scope, created: now.milliseconds, logClass: logClass, tags: tags, kmsKey: key, in: transaction)
+        }
+        return OperationResponse()
+    }
+
+    func delete(_ request: OperationRequest) async throws -> OperationResponse {
+        let name = Model.DeleteLogGroupRequest(request.input).logGroupName ?? ""
+        let scope = request.context.scope
+        try await database.write { transaction in
+            let group = try GroupRow.require(name, scope, in: transaction)
+            try transaction.execute("DELETE FROM logs_event WHERE group_id = ?", [.int(group.id)])
+            try transaction.execute("DELETE FROM logs_stream WHERE group_id = ?", [.int(group.id)])
+            try transaction.execute("DELETE FROM logs_group WHERE id = ?", [.int(group.id)])
+        }
+        return OperationResponse()
+    }
+
+    func describe(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.DescribeLogGroupsRequest(request.input)
+        guard input.logGroupNamePrefix == nil || input.logGroupNamePattern == nil else {
+            throw LogsError.invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+        }
+        let scope = request.context.scope
+        let limit = min(input.limit ?? Limits.describePage, Limits.describePage)
+        let after = try PageToken.decode(input.nextToken)
+        let (prefix, pattern) = (input.logGroupNamePrefix ?? "", input.logGroupNamePattern ?? "")
+        let names = (input.logGroupIdentifiers ?? []).map { LogsError.groupName(ofIdentifier: $0) }
+        let logClass = input.logGroupClass ?? ""
+        let rows: [GroupRow]
+        if names.isEmpty {
+            rows = try await database.read { transaction in
+                try transaction.query(
+                    """
+                    SELECT \(GroupRow.columns) FROM logs_group WHERE account = ? AND region = ? AND name > ?
+                    AND name >= ? AND substr(name, 1, length(?)) = ? AND (? = '' OR instr(lower(name), lower(?)) > 0)
+                    AND (? = '' OR class = ?) ORDER BY name LIMIT ?
+                    """,
+                    [
+                        .text(scope.account), .text(scope.region), .text(after ?? ""), .text(prefix), .text(prefix),
+                        .text(prefix), .text(pattern), .text(pattern), .text(logClass), .text(logClass),
+                        .int(Int64(limit + 1)),
+                    ], GroupRow.init)
+            }
+        } else {
+            rows = try await database.read { transaction in
+                try names.prefix(limit).compactMap { try GroupRow.find($0, scope, in: transaction) }
+            }
+        }
+        var output = Model.DescribeLogGroupsResponse()
+        output.logGroups = rows.prefix(limit).map(Self.shape)
+        output.nextToken = rows.count > limit ? PageToken.encode(rows[limit - 1].name) : nil
+        return OperationResponse(output.value)
+    }
+
+    func putRetention(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.PutRetentionPolicyRequest(request.input)
+        let days = input.retentionInDays ?? 0
+        guard Limits.retentionDays.contains(days) else {
+            throw LogsError.invalid(
+                "1 validation error detected: Value '\(days)' at 'retentionInDays' failed to satisfy constraint: "
+                    + "Member must satisfy enum value set: ["
+                    + Limits.retentionDays.sorted().map(String.init).joined(separator: ", ") + "]")
+        }
+        try await setRetention(input.logGroupName, Int64(days), request.context)
+        return OperationResponse()
+    }
+
+    func deleteRetention(_ request: OperationRequest) async throws -> OperationResponse {
+        try await setRetention(
+            Model.DeleteRetentionPolicyRequest(request.input).logGroupName, nil, request.context)
+        return OperationResponse()
+    }
+
+    private func setRetention(_ name: String?, _ days: Int64?, _ context: OperationContext) async throws {
+        let (name, scope) = (name ?? "", context.scope)
+        try await database.write { transaction in
+            let group = try GroupRow.require(name, scope, in: transaction)
+            try transaction.execute(
+                "UPDATE logs_group SET retention = ? WHERE id = ?", [.optional(days), .int(group.id)])
+        }
+    }
+
+    // MARK: Tags
+
+    func tagResource(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.TagResourceRequest(request.input)
+        try await tag(LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), input.tags ?? [], request.context)
+        return OperationResponse()
+    }
+
+    func untagResource(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.UntagResourceRequest(request.input)
+        try await untag(
+            LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), input.tagKeys ?? [], request.context)
+        return OperationResponse()
+    }
+
+    func listTagsForResource(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.ListTagsForResourceRequest(request.input)
+        var output = Model.ListTagsForResourceResponse()
+        output.tags = try await tags(of: LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), request.context)
+        return OperationResponse(output.value)
+    }
+
+    func tagLogGroup(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.TagLogGroupRequest(request.input)
+        try await tag(input.logGroupName ?? "", input.tags ?? [], request.context)
+        return OperationResponse()
+    }
+
+    func untagLogGroup(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.UntagLogGroupRequest(request.input)
+        try await untag(input.logGroupName ?? "", input.tags ?? [], request.context)
+        return OperationResponse()
+    }
+
+    func listTagsLogGroup(_ request: OperationRequest) async throws -> OperationResponse {
+        let input = Model.ListTagsLogGroupRequest(request.input)
+        var output = Model.ListTagsLogGroupResponse()
+        output.tags = try await tags(of: input.logGroupName ?? "", request.context)
+        return OperationResponse(output.value)
+    }
+
+    private static let tooManyTags = AWSError(
+        "TooManyTagsException", "A resource can have no more than \(Limits.tags) tags.")
+
+    private func tag(_ name: String, _ tags: [(key: String, value: String)], _ context: OperationContext) async throws {
+        try await changeTags(name, context) { all in
+            for (key, value) in tags { all[key] = .string(value) }
+            guard all.count <= Limits.tags else { throw Self.tooManyTags }
+        }
+    }
+
+    private func untag(_ name: String, _ keys: [String], _ context: OperationContext) async throws {
+        try await changeTags(name, context) { all in
+            for key in keys { all[key] = nil }
+        }
+    }
+
+    private func changeTags(
+        _ name: String, _ context: OperationContext, _ body: @escaping @Sendable (inout Fields) throws -> Void
+    ) async throws {
+        let scope = context.scope
+        try await database.write { transaction in
+            var group = try GroupRow.require(name, scope, in: transaction)
+            try body(&group.tags)
+            try transaction.execute(
+                "UPDATE logs_group SET tags = ? WHERE id = ?", [.blob(JSON.encode(.map(group.tags))), .int(group.id)])
+        }
+    }
+
+    private func tags(of name: String, _ context: OperationContext) async throws -> [(key: String, value: String)] {
+        let scope = context.scope
+        let group = try await database.read { try GroupRow.require(name, scope, in: $0) }
+        return group.tags.entries.map { ($0.name, $0.value.string ?? "") }
+    }
+
+    private static func shape(_ row: GroupRow) -> Model.LogGroup {
+        var group = Model.LogGroup()
+        group.logGroupName = row.name
+        group.creationTime = Int(row.created)
+        group.retentionInDays = row.retention.map { Int($0) }
+        group.metricFilterCount = 0
+        group.arn = row.arn + ":*"
+        group.storedBytes = Int(row.bytes)
+        group.kmsKeyId = row.kmsKey
+        group.logGroupClass = row.logClass
+        group.logGroupArn = row.arn
+        return group
+    }
+}
+
+/// An opaque token: where a list goes on.
+enum PageToken {
+    static func encode(_ text: String) -> String { Base64.encode(Array(text.utf8)) }
+
+    static func decode(_ token: String?) throws(AWSError) -> String? {
+        guard let token else { return nil }
+        guard let bytes = Base64.decode(token), let text = String(validating: bytes, as: UTF8.self) else {
+            throw LogsError.badToken
+        }
+        return text
+    }
+}

@@ -1,0 +1,29 @@
+import Storage
+
+enum Schema {
+    /// `last_event` is -1 for a stream without events, so that its index orders those as the oldest.
+    static let migrations = Migrations(
+        service: "logs",
+        steps: [
+            """
+            CREATE TABLE logs_group (
+                id INTEGER PRIMARY KEY, account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,
+                created BIGINT NOT NULL, retention BIGINT, class TEXT NOT NULL, tags BLOB NOT NULL,
+                bytes BIGINT NOT NULL DEFAULT 0, kms_key TEXT,
+                UNIQUE (account, region, name)
+            );
+            CREATE TABLE logs_stream (
+                id INTEGER PRIMARY KEY, group_id BIGINT NOT NULL, name TEXT NOT NULL, created BIGINT NOT NULL,
+                first_event BIGINT, last_event BIGINT NOT NULL DEFAULT -1, last_ingestion BIGINT,
+                UNIQUE (group_id, name)
+            );
+            CREATE INDEX logs_stream_last ON logs_stream (group_id, last_event, name);
+            CREATE TABLE logs_event (
+                id INTEGER PRIMARY KEY, group_id BIGINT NOT NULL, stream_id BIGINT NOT NULL,
+                timestamp BIGINT NOT NULL, ingested BIGINT NOT NULL, message TEXT NOT NULL
+            );
+            CREATE INDEX logs_event_group ON logs_event (group_id, timestamp, id);
+            CREATE INDEX logs_event_stream ON logs_event (stream_id, timestamp, id);
+            """
+        ])
+}

@@ -1,0 +1,117 @@
+public import Contracts
+import Platform
+public import Storage
+import Wire
+
+/// Identity and Access Management: roles and policies, stored and returned exactly as they were given.
+///
+/// IAM is global: Regions play no part in its keys.
+public final class IAMService: Sendable {
+    public let definition: ServiceDefinition
+    public static var migrations: Migrations { Schema.migrations }
+
+    public init(database: any Database) throws {
+        let roles = RoleOperations(database: database)
+        let inline = InlinePolicyOperations(database: database)
+        let managed = ManagedPolicyOperations(database: database)
+        let attachments = AttachmentOperations(database: database)
+        definition = ServiceDefinition(
+            schema: try ServiceSchema(text: IAMSchema.text),
+            operations: [
+                "CreateRole": .asynchronous(roles.create),
+                "GetRole": .asynchronous(roles.get),
+                "ListRoles": .asynchronous(roles.list),
+                "UpdateRole": .asynchronous(roles.update),
+                "UpdateRoleDescription": .asynchronous(roles.updateDescription),
+                "UpdateAssumeRolePolicy": .asynchronous(roles.updateTrustPolicy),
+                "DeleteRole": .asynchronous(roles.delete),
+                "TagRole": .asynchronous(roles.tag),
+                "UntagRole": .asynchronous(roles.untag),
+                "ListRoleTags": .asynchronous(roles.listTags),
+                "ListInstanceProfilesForRole": .asynchronous(roles.listInstanceProfiles),
+                "CreateServiceLinkedRole": .asynchronous(roles.createServiceLinked),
+                "PutRolePolicy": .asynchronous(inline.put),
+                "GetRolePolicy": .asynchronous(inline.get),
+                "ListRolePolicies": .asynchronous(inline.list),
+                "DeleteRolePolicy": .asynchronous(inline.delete),
+                "CreatePolicy": .asynchronous(managed.create),
+                "GetPolicy": .asynchronous(managed.get),
+                "ListPolicies": .asynchronous(managed.list),
+                "DeletePolicy": .asynchronous(managed.delete),
+                "CreatePolicyVersion": .asynchronous(managed.createVersion),
+                "GetPolicyVersion": .asynchronous(managed.getVersion),
+                "ListPolicyVersions": .asynchronous(managed.listVersions),
+                "SetDefaultPolicyVersion": .asynchronous(managed.setDefaultVersion),
+                "DeletePolicyVersion": .asynchronous(managed.deleteVersion),
+                "AttachRolePolicy": .asynchronous(attachments.attach),
+                "DetachRolePolicy": .asynchronous(attachments.detach),
+                "ListAttachedRolePolicies": .asynchronous(attachments.list),
+            ],
+            bodyLimit: 1 << 20)
+    }
+}
+
+enum IAMError {
+    static func noSuchEntity(_ message: String) -> AWSError { AWSError("NoSuchEntity", status: 404, message) }
+    static func noSuchRole(_ name: String) -> AWSError { noSuchEntity("The role with name \(name) cannot be found.") }
+    static func alreadyExists(_ message: String) -> AWSError { AWSError("EntityAlreadyExists", status: 409, message) }
+    static func conflict(_ message: String) -> AWSError { AWSError("DeleteConflict", status: 409, message) }
+    static func limit(_ message: String) -> AWSError { AWSError("LimitExceeded", status: 409, message) }
+    static func invalid(_ message: String) -> AWSError { AWSError("InvalidInput", status: 400, message) }
+}
+
+/// A page of a list: AWS's Marker and MaxItems.
+struct Page {
+    /// The last name of the page before.
+    var after: String
+    var limit: Int
+
+    init(marker: String?, maxItems: Int?) throws(AWSError) {
+        limit = min(max(maxItems ?? Limits.defaultPage, 1), 1_000)
+        guard let marker else {
+            after = ""
+            return
+        }
+        guard let decoded = Base64.decode(marker), let text = String(validating: decoded, as: UTF8.self) else {
+            throw AWSError("ValidationError", "Invalid Marker.")
+        }
+        after = text
+    }
+
+    /// Cuts a list that was read with one item more than the limit; answers the marker of what follows.
+    func cut<T>(_ items: [T], key: (T) -> String) -> (items: [T], marker: String?) {
+        guard items.count > limit else { return (items, nil) }
+        let page = Array(items.prefix(limit))
+        return (page, page.last.map { Base64.encode(Array(key($0).utf8)) })
+    }
+}
+
+/// A policy document: checked to be a JSON object, kept as it was given.
+enum PolicyDocument {
+    static func check(_ text: String) throws(AWSError) {
+        guard let value = try? JSON.parse(Array(text.utf8)), value.fields != nil else {
+            throw AWSError("MalformedPolicyDocument", "This policy contains invalid Json")
+        }
+        guard value["Statement"] != nil else {
+            throw AWSError("MalformedPolicyDocument", "Syntax errors in policy.")
+        }
+    }
+
+    /// What counts against size quotas: white space does not.
+    static func size(_ text: String) -> Int {
+        text.unicodeScalars.count { !$0.properties.isWhitespace }
+    }
+
+    /// Percent-encoded (RFC 3986), as IAM answers documents.
+    static func encoded(_ text: String) -> String {
+        var out: [UInt8] = []
+        let digits = Array("0123456789ABCDEF".utf8)
+        for byte in text.utf8 {
+            switch byte {
+            case 48...57, 65...90, 97...122, 45, 46, 95, 126: out.append(byte)
+            default: out += [37, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+}

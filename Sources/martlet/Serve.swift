@@ -1,0 +1,58 @@
+import ArgumentParser
+import FoundationEssentials
+import Gateway
+import Logging
+import Platform
+import Sandbox
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the server.",
+        discussion: """
+            Every flag can also be given as a variable (--data-dir is MARTLET_DATA_DIR) or in a JSON file (--config).
+            SIGTERM and SIGINT let running requests finish; kill -9 loses nothing that was acknowledged.
+            """)
+
+    @OptionGroup var flags: SettingFlags
+
+    func run() async throws {
+        let settings = try await flags.resolve()
+        var logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .notice
+        let server: Server
+        do {
+            server = try await Server.start(settings, logger: logger)
+        } catch let failure as Failure {
+            Terminal.fail(failure.message)
+            throw ExitCode(failure.code == .configuration ? 64 : 1)
+        }
+        Banner.show(settings, server)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+    }
+}
+
+/// What the server says at start: where it listens, where data lives, what it can run.
+enum Banner {
+    static func show(_ settings: Settings, _ server: Server) {
+        let scheme = settings.certificateFile == nil ? "http" : "https"
+        print(
+            """
+            \(Terminal.bold("martlet \(Version.current)"))
+              endpoint   \(server.addresses.map { "\(scheme)://\($0)" }.joined(separator: "  "))
+              data       \(settings.dataDirectory)
+              runtimes   \(server.runtimeNames.isEmpty ? "none found: run `martlet doctor`" : server.runtimeNames.joined(separator: ", "))
+              isolation  \(settings.isolation.rawValue), network \(settings.egress.rawValue)
+            """)
+        if settings.isAuthenticationOn {
+            print("  sign in    AWS_SHARED_CREDENTIALS_FILE=\(settings.dataDirectory)/credentials")
+        }
+        for warning in server.warnings { Terminal.warn(warning) }
+        fflushStandardOutput()
+    }
+}

@@ -1,0 +1,161 @@
+import CloudWatchLogs
+import Contracts
+import Execution
+import FoundationEssentials
+import Gateway
+import IAM
+import Invocation
+import Lambda
+import Logging
+import NIOCore
+import NIOPosix
+import Platform
+import S3
+import STS
+import Sandbox
+import ServiceLifecycle
+import Storage
+import Wire
+
+/// The composition root: the only place that names concrete services.
+final class Server: Service {
+    let addresses: [String]
+    let runtimeNames: [String]
+    let warnings: [String]
+
+    private let database: SQLiteDatabase
+    private let gateway: Gateway
+    private let engine: InvocationEngine
+    private let outbox: OutboxDispatcher
+    private let logs: CloudWatchLogsService
+    private let groups: ControlGroups?
+    private let logger: Logger
+
+    private init(
+        addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
+        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, groups: ControlGroups?,
+        logger: Logger
+    ) {
+        self.addresses = addresses
+        self.runtimeNames = runtimeNames
+        self.warnings = warnings
+        self.database = database
+        self.gateway = gateway
+        self.engine = engine
+        self.outbox = outbox
+        self.logs = logs
+        self.groups = groups
+        self.logger = logger
+    }
+
+    /// Opens the store, builds every room, and listens. Throws `Failure` with a remedy.
+    static func start(_ settings: Settings, logger: Logger) async throws -> Server {
+        let time = SystemTime()
+        let gatewayConfiguration = try GatewayConfiguration(
+            host: settings.host, port: settings.port, authentication: settings.isAuthenticationOn ? .sigv4 : .none,
+            tls: try settings.tls(), version: Version.current)
+
+        let directory = try DataDirectory(settings.dataDirectory)
+        let database = try SQLiteDatabase.open(
+            directory: directory.path("store"), durability: settings.durability,
+            migrations: [
+                DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
+                CloudWatchLogsService.migrations, IAMService.migrations,
+            ], logger: logger)
+        let blobs = try Blobs(directory: directory.path("blobs"), database: database)
+
+        // Services
+        let outbox = OutboxDispatcher(database: database, time: time, logger: logger)
+        let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
+        let sts = try STSService(
+            serverKey: directory.serverKey(),
+            root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
+        let iam = try IAMService(database: database)
+        let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
+        let lambda = try LambdaService(
+            database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
+
+        // Front door
+        let gateway = Gateway(
+            configuration: gatewayConfiguration,
+            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
+
+        // Engine
+        let machine = try Machine(settings, logger: logger)
+        let factory = EnvironmentFactory(
+            launcher: machine.launcher, runtimes: machine.runtimes, endpoint: gateway, credentials: sts, logs: logs,
+            time: time, group: NIOSingletons.posixEventLoopGroup,
+            settings: EnvironmentSettings(
+                isolation: settings.isolation, egress: settings.egress, freezes: settings.freezesIdleEnvironments),
+            logger: logger)
+        let queue = AsynchronousQueue(
+            database: database, time: time, timeScale: settings.timeScale, logger: logger)
+        let engine = InvocationEngine(
+            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
+        lambda.connect(invoker: engine, objects: s3)
+        outbox.register(lambda)
+
+        // What an earlier run left unfinished goes on before the first request comes in.
+        try await lambda.start()
+        try await queue.start(invoker: engine, directory: lambda)
+        try await outbox.start()
+        logs.start()
+        let addresses = try await gateway.start()
+        return Server(
+            addresses: addresses.map { "\($0)" }, runtimeNames: machine.runtimeNames,
+            warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
+            outbox: outbox, logs: logs, groups: machine.groups, logger: logger)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets what runs finish within a deadline.
+    func run() async throws {
+        try? await gracefulShutdown()
+        logger.notice("shutting down")
+        // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
+        await withDeadline(.seconds(10)) { [self] in
+            await gateway.drain(deadline: .seconds(5))
+            outbox.stop()
+            await engine.shutdown()
+            await logs.stop()
+        }
+        groups?.removeParents()
+        database.close()
+    }
+
+    private func withDeadline(_ deadline: Duration, _ body: @escaping @Sendable () async -> Void) async {
+        let work = Task { await body() }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await work.value }
+            group.addTask { try? await Task.sleep(for: deadline) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+extension Settings {
+    func tls() throws -> GatewayTLS? {
+        switch (certificateFile, privateKeyFile) {
+        case (nil, nil): return nil
+        case (let certificate?, let key?): return GatewayTLS(certificateFile: certificate, keyFile: key)
+        default: throw Failure(.configuration, "--tls-certificate and --tls-key go together: give both or neither.")
+        }
+    }
+
+    var warnings: [String] {
+        var warnings: [String] = []
+        if isolation == .none {
+            warnings.append(
+                "--isolation none: functions run as plain processes and can read and change what this user can.")
+        }
+        if egress == .host {
+            warnings.append("--egress host: functions reach this machine's network, and every service on its loopback.")
+        }
+        if durability == .relaxed {
+            warnings.append("--durability relaxed: a power cut can lose what was acknowledged in the last moments.")
+        }
+        if timeScale != 1 { warnings.append("--time-scale \(timeScale): waits between retries are divided by it.") }
+        return warnings
+    }
+}

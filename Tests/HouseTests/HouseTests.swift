@@ -1,0 +1,131 @@
+import Foundation
+import Testing
+
+/// The rules of the house (ARCHITECTURE.md), kept true by reading the source.
+@Suite struct HouseTests {
+    /// Rooms of our own that each room may import. Outside libraries are limited by `libraries`.
+    static let rooms: [String: Set<String>] = {
+        var rooms: [String: Set<String>] = [
+            "Platform": [],
+            "Wire": ["Platform"],
+            "Storage": ["Platform"],
+            "Sandbox": ["Platform", "CSandbox"],
+            "Contracts": ["Platform", "Wire", "Storage"],
+            "Execution": ["Platform", "Wire", "Storage", "Contracts", "Sandbox"],
+            "Invocation": ["Platform", "Wire", "Storage", "Contracts", "Execution"],
+            "Gateway": ["Platform", "Wire", "Contracts"],
+        ]
+        for service in services {
+            rooms["Services/\(service)"] = ["Platform", "Wire", "Storage", "Contracts", "CArchive"]
+        }
+        rooms["martlet"] = Set(
+            ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services)
+        return rooms
+    }()
+
+    /// Libraries that only the named rooms may import; any other library is free.
+    static let libraries: [String: Set<String>] = [
+        "NIOHTTP1": ["Gateway", "Execution", "martlet"],
+        "NIOSSL": ["Gateway", "martlet"],
+        "NIOPosix": ["Gateway", "Execution", "martlet"],
+        "GRDB": ["Storage"],
+        "ArgumentParser": ["martlet"],
+        "Configuration": ["martlet"],
+    ]
+
+    static let services: [String] = folders(in: "Sources/Services")
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    static func folders(in path: String) -> [String] {
+        let url = root.appending(path: path)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []
+        return names.filter { !$0.hasPrefix(".") }.sorted()
+    }
+
+    struct Source {
+        var room: String
+        var path: String
+        var text: String
+        var isGenerated: Bool { path.contains("/Shapes/") }
+    }
+
+    static let sources: [Source] = {
+        var found: [Source] = []
+        for room in rooms.keys {
+            let base = root.appending(path: "Sources/\(room)")
+            let files = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
+            while let url = files?.nextObject() as? URL {
+                guard url.pathExtension == "swift", let text = try? String(contentsOf: url, encoding: .utf8) else {
+                    continue
+                }
+                found.append(Source(room: room, path: url.path.replacing(root.path + "/", with: ""), text: text))
+            }
+        }
+        return found
+    }()
+
+    static func imports(of text: String) -> [String] {
+        text.split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ")
+            guard let index = words.firstIndex(of: "import"), index <= 2, !line.hasPrefix("//") else { return nil }
+            guard
+                words[..<index].allSatisfy({
+                    $0.hasPrefix("@") || ["public", "internal", "private", "package"].contains($0)
+                })
+            else { return nil }
+            var rest = words[(index + 1)...]
+            if let kind = rest.first, ["struct", "class", "enum", "protocol", "func", "var", "let"].contains(kind) {
+                rest = rest.dropFirst()
+            }
+            return rest.first.map { String($0.split(separator: ".")[0]) }
+        }
+    }
+
+    @Test func importsOnlyPointDown() {
+        #expect(Self.sources.count > 50)
+        let ours = Set(Self.rooms.keys.map { $0.replacing("Services/", with: "") } + ["CSandbox", "CArchive"])
+        for source in Self.sources {
+            for name in Self.imports(of: source.text) {
+                if ours.contains(name) {
+                    #expect(Self.rooms[source.room]?.contains(name) == true, "\(source.path) must not import \(name)")
+                }
+                if let allowed = Self.libraries[name] {
+                    #expect(allowed.contains(source.room), "\(source.path) must not import \(name)")
+                }
+            }
+        }
+    }
+
+    @Test func everyFolderIsAKnownRoom() {
+        let known = Set(Self.rooms.keys.map { String($0.split(separator: "/")[0]) } + ["CSandbox", "CArchive"])
+        for folder in Self.folders(in: "Sources") {
+            #expect(known.contains(folder), "Sources/\(folder) is not in the house")
+        }
+    }
+
+    /// A file past 500 lines wants splitting by idea; a report, and a hard stop far above.
+    @Test func filesStayReadable() {
+        for source in Self.sources where !source.isGenerated {
+            let lines = source.text.split(separator: "\n", omittingEmptySubsequences: false).count
+            if lines > 500 { print("long file: \(source.path) has \(lines) lines") }
+            #expect(lines <= 800, "\(source.path) has \(lines) lines: split it by idea")
+        }
+    }
+
+    @Test func everyServiceListsItsOperations() throws {
+        for service in Self.services {
+            let readme = try String(
+                contentsOf: Self.root.appending(path: "Sources/Services/\(service)/README.md"), encoding: .utf8)
+            let operations = Self.sources.filter { $0.room == "Services/\(service)" && !$0.isGenerated }
+            #expect(!operations.isEmpty)
+            #expect(readme.contains("## Operations"), "\(service)/README.md has no list of operations")
+        }
+    }
+
+    @Test func importLinesAreRead() {
+        #expect(
+            Self.imports(of: "public import Wire\nimport struct Foundation.URL\n// import Gone\n@testable import A")
+                == ["Wire", "Foundation", "A"])
+    }
+}
