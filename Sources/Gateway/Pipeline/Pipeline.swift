@@ -285,7 +285,7 @@ struct Pipeline: HTTPResponder {
         }
         if call.style == .s3 {
             add("x-amz-request-id", call.requestID)
-            add("x-amz-id-2", RequestIdentifiers.s3Host())
+            add("x-amz-id-2", Codec.hostID(call.requestID))
             add("Server", "AmazonS3")
         } else {
             add("x-amzn-RequestId", call.requestID)
