@@ -13,7 +13,7 @@ struct QueryString {
             let equal = part.firstIndex(of: UInt8(ascii: "="))
             let value = equal.map { part[part.index(after: $0)...] }
             return Pair(
-                name: Percent.decode(part[..<(equal ?? part.endIndex)]), value: value.map(Percent.decode) ?? [])
+                name: SigningURI.decode(part[..<(equal ?? part.endIndex)]), value: value.map(SigningURI.decode) ?? [])
         }
     }
 
@@ -25,7 +25,7 @@ struct QueryString {
 }
 
 /// RFC 3986 escapes, as SigV4 wants them: everything but unreserved characters, digits in upper case.
-enum Percent {
+enum SigningURI {
     private static let digits = Array("0123456789ABCDEF".utf8)
     static let percent = UInt8(ascii: "%")
 
@@ -124,7 +124,7 @@ enum CanonicalRequest {
             if form == .asSent {
                 out.append(contentsOf: path.utf8)
             } else {
-                Percent.encode(Percent.decode(path.utf8), keepSlash: true, into: &out)
+                SigningURI.encode(SigningURI.decode(path.utf8), keepSlash: true, into: &out)
             }
         } else {
             // Everybody else: dot segments and empty ones removed, then the escaped path escaped once more.
@@ -138,7 +138,7 @@ enum CanonicalRequest {
             }
             for segment in segments {
                 out.append(slash)
-                Percent.encode(segment, into: &out)
+                SigningURI.encode(segment, into: &out)
             }
             let endsOpen = path.hasSuffix("/") || path.hasSuffix("/.") || path.hasSuffix("/..")
             if segments.isEmpty || endsOpen { out.append(slash) }
@@ -152,14 +152,14 @@ enum CanonicalRequest {
             let equal = part.firstIndex(of: UInt8(ascii: "="))
             let name = part[..<(equal ?? part.endIndex)]
             let value = equal.map { part[part.index(after: $0)...] }
-            let decoded = Percent.decode(name)
+            let decoded = SigningURI.decode(name)
             if isPresigned, String(decoding: decoded, as: UTF8.self).lowercased() == "x-amz-signature" { continue }
             if form == .asSent {
                 pairs.append((Array(name), value.map(Array.init) ?? []))
             } else {
                 var (encodedName, encodedValue): ([UInt8], [UInt8]) = ([], [])
-                Percent.encode(decoded, into: &encodedName)
-                if let value { Percent.encode(Percent.decode(value), into: &encodedValue) }
+                SigningURI.encode(decoded, into: &encodedName)
+                if let value { SigningURI.encode(SigningURI.decode(value), into: &encodedValue) }
                 pairs.append((encodedName, encodedValue))
             }
         }
