@@ -482,7 +482,8 @@ struct CellTests {
             async let answer = environment.invoke()
             await eventually("it runs") { bench.sink.messages.contains { $0.hasPrefix("START") } }
             environment.shutdown(reason: .spindown)
-            #expect(try await answer.text == "done")
+            let text = try await answer.text
+            #expect(text == "done")
             await eventually("it has ended") { bench.owner.ended.count == 1 }
             await #expect(throws: Failure.self) { try await environment.invoke() }
         }

@@ -10,10 +10,9 @@ import Testing
 @Suite(.enabled(if: getenv("MARTLET_MEASURE") != nil && Host.hasCells), .serialized)
 struct MeasureTests {
     private func cpuSeconds() -> Double {
-        var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
-        return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-            + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     private func descriptors() -> Int {
