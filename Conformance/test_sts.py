@@ -19,8 +19,12 @@ def sts(client):
 
 def client_of(server, credentials, service="sts"):
     return boto3.session.Session().client(
-        service, endpoint_url=server.url, region_name=REGION, aws_access_key_id=credentials["AccessKeyId"],
-        aws_secret_access_key=credentials["SecretAccessKey"], aws_session_token=credentials["SessionToken"],
+        service,
+        endpoint_url=server.url,
+        region_name=REGION,
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
     )
 
 
@@ -66,8 +70,13 @@ def test_session_token(server, sts):
 
 @pytest.mark.parametrize(
     "arn",
-    ["nothing-valid-in-here-at-all", "arn::b:::something/test-role", "arn:a::::something/test-role",
-     "arn:a:::something/test-role", "arn:a:a::aaaaaaaaaa:"],
+    [
+        "nothing-valid-in-here-at-all",
+        "arn::b:::something/test-role",
+        "arn:a::::something/test-role",
+        "arn:a:::something/test-role",
+        "arn:a:a::aaaaaaaaaa:",
+    ],
 )
 def test_malformed_roles(sts, arn):
     with aws_error("ValidationError", f"{arn} is invalid"):
@@ -90,10 +99,10 @@ def test_assume_role_is_checked(sts):
     with aws_error(
         "InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
     ):
-        sts.assume_role(RoleArn=ROLE, RoleSessionName="s1", Tags=[{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}])
-    with aws_error(
-        "InvalidParameterValue", "The specified transitive tag key must be included in the requested tags."
-    ):
+        sts.assume_role(
+            RoleArn=ROLE, RoleSessionName="s1", Tags=[{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}]
+        )
+    with aws_error("InvalidParameterValue", "The specified transitive tag key must be included in the requested tags."):
         sts.assume_role(RoleArn=ROLE, RoleSessionName="s1", Tags=[{"Key": "a", "Value": "1"}], TransitiveTagKeys=["b"])
 
 
