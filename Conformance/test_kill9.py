@@ -146,7 +146,7 @@ class Work:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost(make_server, make_function, python_runtime):
-    server = make_server("--time-scale", "600")
+    server = make_server("--time-scale", "60")  # the age at which events are given up is divided too: six minutes
     bucket = unique("kept")
     server.client("s3").create_bucket(Bucket=bucket)
     function = make_function(MARK, server=server, MemorySize=1769, Timeout=30)
