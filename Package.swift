@@ -49,7 +49,7 @@ var targets: [Target] = [
     .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),
     .target(
         name: "Execution",
-        dependencies: ["Platform", "Contracts", "Sandbox", nioCore, nioPosix, nioHTTP1, logging],
+        dependencies: ["Platform", "Wire", "Contracts", "Sandbox", nioCore, nioPosix, logging],
         swiftSettings: settings),
     // 3
     .target(
@@ -76,15 +76,16 @@ var targets: [Target] = [
 ]
 
 targets += services.map {
-    .target(name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
-            swiftSettings: settings)
+    .target(
+        name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
+        swiftSettings: settings)
 }
 
 // MARK: Tests, one folder a room
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
 ]
 let rooms = ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services
 targets += rooms.map { room in

@@ -30,7 +30,10 @@ public struct FunctionVersion: Sendable {
     public var tracingActive: Bool
 
     public struct LoggingSettings: Sendable, Hashable {
-        public enum Format: String, Sendable { case text = "Text", json = "JSON" }
+        public enum Format: String, Sendable {
+            case text = "Text"
+            case json = "JSON"
+        }
         public var format: Format
         public var applicationLevel: String
         public var systemLevel: String

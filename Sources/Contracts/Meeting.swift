@@ -93,7 +93,9 @@ public protocol CredentialIssuer: Sendable {
     func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
         -> SessionCredentials
     /// The secret and principal of an access key; nil when unknown, forged or (with `now`) expired.
-    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (secret: Secret<String>, principal: Principal)?
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
+        secret: Secret<String>, principal: Principal
+    )?
 }
 
 /// Reads objects for other services (Lambda's code from S3).

@@ -220,7 +220,9 @@ public final class AsynchronousQueue: Sendable {
         if case .discard(let reason) = decision {
             logger.warning(
                 "asynchronous event discarded",
-                metadata: ["queue": "\(name)", "reason": "\(reason.rawValue)", "requestId": "\(row?.event.requestID ?? "")"])
+                metadata: [
+                    "queue": "\(name)", "reason": "\(reason.rawValue)", "requestId": "\(row?.event.requestID ?? "")",
+                ])
         }
         database.write { transaction in
             switch decision {

@@ -132,7 +132,8 @@ struct EnvironmentPool<Environment: Hashable> {
             idle[entry.generation]?.removeAll { $0 == environment }
             if idle[entry.generation]?.isEmpty == true { idle[entry.generation] = nil }
         }
-        if current[entry.function]?.isEmpty == true, !entries.values.contains(where: { $0.function == entry.function }) {
+        if current[entry.function]?.isEmpty == true, !entries.values.contains(where: { $0.function == entry.function })
+        {
             current[entry.function] = nil
         }
     }

@@ -69,7 +69,8 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         _ function: FunctionVersion, _ key: ConcurrencyLedger.FunctionKey, now: Instant, _ state: inout State
     ) -> Admission {
         guard !state.isShuttingDown else {
-            return .refused(AWSError("ServiceException", status: 503, "Martlet is shutting down.", fields: ["Type": "Service"]))
+            return .refused(
+                AWSError("ServiceException", status: 503, "Martlet is shutting down.", fields: ["Type": "Service"]))
         }
         if let reason = state.ledger.acquire(key) { return .refused(.throttled(reason)) }
         guard state.pool.hasIdle(generation: function.generation) || state.ledger.mayStart(key, now: now) else {

@@ -169,7 +169,8 @@ private struct DigitScanner {
         guard !head.isEmpty else { return nil }
         rest = rest.dropFirst(head.count)
         let nine = head.prefix(9)
-        return nine.reduce(0) { $0 * 10 + Int($1 - 48) } * [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000][9 - nine.count]
+        return nine.reduce(0) { $0 * 10 + Int($1 - 48) }
+            * [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000][9 - nine.count]
     }
 
     /// Seconds east of UTC; an absent zone counts as UTC.

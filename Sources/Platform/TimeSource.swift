@@ -103,9 +103,11 @@ public final class ManualTime: TimeSource {
     private func takeDue(until end: Instant) -> (@Sendable () -> Void)? {
         state.withLock { state in
             let due = state.entries.indices.filter { state.entries[$0].due <= end }
-            guard let first = due.min(by: { a, b in
-                (state.entries[a].due, state.entries[a].number) < (state.entries[b].due, state.entries[b].number)
-            }) else { return nil }
+            guard
+                let first = due.min(by: { a, b in
+                    (state.entries[a].due, state.entries[a].number) < (state.entries[b].due, state.entries[b].number)
+                })
+            else { return nil }
             let entry = state.entries.remove(at: first)
             state.now = max(state.now, entry.due)
             return entry.body

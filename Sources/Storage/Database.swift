@@ -40,13 +40,14 @@ extension Row {
 public protocol ReadTransaction {
     /// Runs a query and maps each row, in order. Throws `Failure` (.storage, .corrupt) and what `map` throws.
     func query<T>(_ sql: String, _ parameters: [SQLValue], _ map: (any Row) throws -> T) throws -> [T]
+
+    /// The first row, or nil; further rows are not computed.
+    func first<T>(_ sql: String, _ parameters: [SQLValue], _ map: (any Row) throws -> T) throws -> T?
 }
 
 extension ReadTransaction {
-    /// The first row, or nil.
-    public func first<T>(_ sql: String, _ parameters: [SQLValue] = [], _ map: (any Row) throws -> T) throws -> T? {
-        try query(sql, parameters, map).first
-    }
+    /// The first row of a query without parameters, or nil.
+    public func first<T>(_ sql: String, _ map: (any Row) throws -> T) throws -> T? { try first(sql, [], map) }
 }
 
 /// A transaction that may change things. All changes of the closure commit together, on disk, or not at all: a thrown
@@ -69,6 +70,7 @@ public protocol Database: Sendable {
     /// Runs `body` in a transaction; returns after its commit is on disk. `body` runs on the store's writer thread, may
     /// share a commit with others (group commit), and must not block or call the database again.
     /// Throws what `body` throws, and `Failure(.diskFull)` / `.storage` when the commit fails: then nothing was kept.
+    @discardableResult
     func write<T: Sendable>(_ body: @escaping @Sendable (any WriteTransaction) throws -> T) async throws -> T
 
     /// As `write`, answering through a callback (on an unspecified thread), for paths without tasks.
@@ -78,6 +80,14 @@ public protocol Database: Sendable {
 
     /// Runs `body` on a snapshot that sees every commit acknowledged before the call. Works while the disk is full.
     func read<T: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> T) async throws -> T
+}
+
+/// What "acknowledged" means.
+public enum Durability: String, Sendable, CaseIterable {
+    /// On disk: outlives a killed process and a power cut.
+    case full
+    /// Given to the kernel: outlives a killed process; a power cut may take the last seconds, never the consistency.
+    case relaxed
 }
 
 /// The numbered migrations of one service: append-only, each applied once, in order, in one transaction.

@@ -24,7 +24,9 @@ struct DataDirectory {
         let path = path("server.key")
         if let bytes = try read(path) {
             guard bytes.count == 32 else {
-                throw Failure(.corrupt, "\(path) must hold 32 bytes; it holds \(bytes.count). Restore it, or remove it and restart.")
+                throw Failure(
+                    .corrupt,
+                    "\(path) must hold 32 bytes; it holds \(bytes.count). Restore it, or remove it and restart.")
             }
             return bytes
         }
@@ -49,7 +51,8 @@ struct DataDirectory {
                 if pair.count == 2 { values[pair[0].trimming()] = String(pair[1].trimming()) }
             }
             guard let id = values["aws_access_key_id"], let secret = values["aws_secret_access_key"] else {
-                throw Failure(.corrupt, "\(path) has no aws_access_key_id and aws_secret_access_key. Remove it and restart.")
+                throw Failure(
+                    .corrupt, "\(path) has no aws_access_key_id and aws_secret_access_key. Remove it and restart.")
             }
             return (id, Secret(secret), AccountRegion.defaultAccount)
         }

@@ -23,7 +23,8 @@ struct Doctor: AsyncParsableCommand {
         for text in catalog.report { print("  " + text) }
         for problem in catalog.problems { print("  \(Terminal.red("missing")) \(problem)") }
         guard report.canRunCells else {
-            print("\nFunctions cannot run in cells here. `martlet serve --isolation none` runs them without protection.")
+            print(
+                "\nFunctions cannot run in cells here. `martlet serve --isolation none` runs them without protection.")
             throw ExitCode(1)
         }
     }

@@ -9,8 +9,11 @@ import Platform
 struct EndpointClient {
     struct Answer {
         var status: Int
-        var headers: HTTPHeaders
+        var headers: [(name: String, value: String)]
         var body: [UInt8]
+
+        /// The first header of this name, in lower case.
+        func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
     }
 
     private let host: String
@@ -26,7 +29,7 @@ struct EndpointClient {
     }
 
     /// Answers of up to 64 MiB. Throws `ValidationError` with a remedy when nobody listens.
-    func send(_ method: HTTPMethod, _ path: String, headers: [(String, String)], body: [UInt8]) async throws -> Answer {
+    func post(_ path: String, headers: [(String, String)], body: [UInt8]) async throws -> Answer {
         let channel: NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
         do {
             channel = try await ClientBootstrap(group: NIOSingletons.posixEventLoopGroup)
@@ -39,10 +42,11 @@ struct EndpointClient {
                 }
         } catch {
             throw ValidationError(
-                "Nobody answers at http://\(host):\(port). Start the server with `martlet serve`, or name another with --endpoint.")
+                "Nobody answers at http://\(host):\(port). Start the server with `martlet serve`, or name another with --endpoint."
+            )
         }
         return try await channel.executeThenClose { inbound, outbound in
-            var head = HTTPRequestHead(version: .http1_1, method: method, uri: path)
+            var head = HTTPRequestHead(version: .http1_1, method: .POST, uri: path)
             head.headers = HTTPHeaders(headers)
             head.headers.add(name: "host", value: "\(host):\(port)")
             head.headers.add(name: "content-length", value: String(body.count))
@@ -50,12 +54,12 @@ struct EndpointClient {
             try await outbound.write(.head(head))
             try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body))))
             try await outbound.write(.end(nil))
-            var answer = Answer(status: 0, headers: [:], body: [])
+            var answer = Answer(status: 0, headers: [], body: [])
             for try await part in inbound {
                 switch part {
                 case .head(let head):
                     answer.status = Int(head.status.code)
-                    answer.headers = head.headers
+                    answer.headers = head.headers.map { ($0.name, $0.value) }
                 case .body(let bytes):
                     guard answer.body.count + bytes.readableBytes <= 64 << 20 else {
                         throw Failure(.limit, "The answer is larger than 64 MiB.")
@@ -87,7 +91,8 @@ struct EndpointOptions: ParsableArguments {
 
     /// A credential scope without a signature that counts: the server must run with --auth none.
     func authorization(_ service: String) -> (String, String) {
-        let region = region ?? environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? AccountRegion.defaultRegion
+        let region =
+            region ?? environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? AccountRegion.defaultRegion
         let now = SystemTime().now().iso8601Basic
         return (
             "authorization",
@@ -99,8 +104,9 @@ struct EndpointOptions: ParsableArguments {
     /// Prints the error that a service answered, and ends the command.
     func fail(_ answer: EndpointClient.Answer) throws -> Never {
         let value = try? JSON.parse(answer.body)
-        let message = value?["message"]?.string ?? value?["Message"]?.string ?? String(decoding: answer.body, as: UTF8.self)
-        let code = (value?["__type"]?.string ?? answer.headers.first(name: "x-amzn-errortype")).map {
+        let message =
+            value?["message"]?.string ?? value?["Message"]?.string ?? String(decoding: answer.body, as: UTF8.self)
+        let code = (value?["__type"]?.string ?? answer.header("x-amzn-errortype")).map {
             String($0.split(separator: "#").last ?? "").split(separator: ":").first.map(String.init) ?? $0
         }
         Terminal.fail([code, message].compactMap(\.self).joined(separator: ": "))

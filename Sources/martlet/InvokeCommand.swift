@@ -27,9 +27,9 @@ struct InvokeCommand: AsyncParsableCommand {
         if async { headers.append(("x-amz-invocation-type", "Event")) }
         if logs { headers.append(("x-amz-log-type", "Tail")) }
         let path = "/2015-03-31/functions/\(percentEncoded(name))/invocations"
-        let answer = try await options.client().send(.POST, path, headers: headers, body: body)
+        let answer = try await options.client().post(path, headers: headers, body: body)
         guard (200..<300).contains(answer.status) else { try options.fail(answer) }
-        if let tail = answer.headers.first(name: "x-amz-log-result"), let bytes = Base64.decode(tail) {
+        if let tail = answer.header("x-amz-log-result"), let bytes = Base64.decode(tail) {
             StandardStreams.writeError(bytes)
         }
         if async {
@@ -37,7 +37,7 @@ struct InvokeCommand: AsyncParsableCommand {
             return
         }
         print(String(decoding: answer.body, as: UTF8.self))
-        if answer.headers.contains(name: "x-amz-function-error") { throw ExitCode(2) }
+        if answer.header("x-amz-function-error") != nil { throw ExitCode(2) }
     }
 }
 
@@ -52,4 +52,3 @@ func percentEncoded(_ text: String) -> String {
     }
     return out
 }
-

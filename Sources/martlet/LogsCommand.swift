@@ -30,8 +30,8 @@ struct LogsCommand: AsyncParsableCommand {
             repeat {
                 var input: Fields = ["logGroupName": .string(group), "startTime": .int(start)]
                 if let token { input["nextToken"] = .string(token) }
-                let answer = try await client.send(
-                    .POST, "/",
+                let answer = try await client.post(
+                    "/",
                     headers: [
                         options.authorization("logs"), ("content-type", "application/x-amz-json-1.1"),
                         ("x-amz-target", "Logs_20140328.FilterLogEvents"),

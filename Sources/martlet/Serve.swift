@@ -3,6 +3,7 @@ import FoundationEssentials
 import Gateway
 import Logging
 import Platform
+import Sandbox
 import ServiceLifecycle
 import UnixSignals
 

@@ -78,7 +78,7 @@ final class Server: Service {
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
-            services: try [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
 
         // Engine
@@ -103,9 +103,14 @@ final class Server: Service {
         logs.start()
         let addresses = try await gateway.start()
         return Server(
-            addresses: addresses.map { "\($0)" }, runtimeNames: machine.runtimeNames,
+            addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
             outbox: outbox, logs: logs, groups: machine.groups, logger: logger)
+    }
+
+    private static func text(_ address: SocketAddress) -> String {
+        guard let host = address.ipAddress, let port = address.port else { return "\(address)" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
     /// Serves until SIGTERM or SIGINT, then lets what runs finish within a deadline.
@@ -146,7 +151,8 @@ extension Settings {
     var warnings: [String] {
         var warnings: [String] = []
         if isolation == .none {
-            warnings.append("--isolation none: functions run as plain processes and can read and change what this user can.")
+            warnings.append(
+                "--isolation none: functions run as plain processes and can read and change what this user can.")
         }
         if egress == .host {
             warnings.append("--egress host: functions reach this machine's network, and every service on its loopback.")

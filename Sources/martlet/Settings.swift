@@ -34,7 +34,10 @@ struct SettingFlags: ParsableArguments {
     var dataDir: String?
     @Option(help: "none accepts any credentials (loopback only); sigv4 checks every signature. [none]")
     var auth: String?
-    @Option(help: "namespaces runs each function in a cell; none runs it as a plain process, without protection. [namespaces]")
+    @Option(
+        help:
+            "namespaces runs each function in a cell; none runs it as a plain process, without protection. [namespaces]"
+    )
     var isolation: String?
     @Option(help: "isolated gives a cell only its loopback; host gives it this machine's network. [isolated]")
     var egress: String?
@@ -52,7 +55,10 @@ struct SettingFlags: ParsableArguments {
     var freeze: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. [notice]")
     var logLevel: String?
-    @Option(help: "A JSON file with any of these settings, named as the flags without dashes: {\"port\": 4567, \"data-dir\": …}.")
+    @Option(
+        help:
+            "A JSON file with any of these settings, named as the flags without dashes: {\"port\": 4567, \"data-dir\": …}."
+    )
     var config: String?
 
     /// Throws `ValidationError` naming the setting, what was given and what is allowed.
@@ -74,7 +80,8 @@ struct SettingFlags: ParsableArguments {
             isolation: try source.choice(
                 "isolation", isolation, ["namespaces": .namespaces, "none": .none], default: "namespaces"),
             egress: try source.choice("egress", egress, ["isolated": .isolated, "host": .host], default: "isolated"),
-            durability: try source.choice("durability", durability, ["full": .full, "relaxed": .relaxed], default: "full"),
+            durability: try source.choice(
+                "durability", durability, ["full": .full, "relaxed": .relaxed], default: "full"),
             timeScale: timeScale,
             runtimesDirectory: try source.text("runtimes", runtimes).map(absolute),
             certificateFile: try source.text("tls-certificate", tlsCertificate).map(absolute),
@@ -131,6 +138,8 @@ private struct SettingSource {
     }
 
     func invalid(_ name: String, _ given: String, allowed: String) -> ValidationError {
-        ValidationError("--\(name) (or MARTLET_\(name.uppercased().replacing("-", with: "_"))) was '\(given)'; it takes \(allowed).")
+        ValidationError(
+            "--\(name) (or MARTLET_\(name.uppercased().replacing("-", with: "_"))) was '\(given)'; it takes \(allowed)."
+        )
     }
 }

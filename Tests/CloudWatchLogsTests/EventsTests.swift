@@ -30,7 +30,10 @@ import Wire
         let end = try EventOperations.Cursor(token: nil, startFromHead: false)
         #expect(!end.isForward)
         #expect(end.tokens(first: nil, last: nil).forward == "f/" + Position.start.digits)
-        for token in ["", "f/", "x/" + place.digits, "f/" + String(repeating: "9", count: 56), "f/" + String(repeating: "é", count: 28)] {
+        for token in [
+            "", "f/", "x/" + place.digits, "f/" + String(repeating: "9", count: 56),
+            "f/" + String(repeating: "é", count: 28),
+        ] {
             #expect(throws: AWSError.self) { try EventOperations.Cursor(token: token, startFromHead: true) }
         }
     }

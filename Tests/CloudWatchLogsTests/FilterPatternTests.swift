@@ -36,7 +36,8 @@ import Wire
 
     @Test func malformedAndUnsupportedPatternsAreRefused() {
         for pattern in [
-            "{", "{ $.a }", "{ $.a = }", "{ a = 1 }", "{ $.a = 1 } x", "{ $.a = \"x }", "\"open", "-", "[ip, code]", "%a%",
+            "{", "{ $.a }", "{ $.a = }", "{ a = 1 }", "{ $.a = 1 } x", "{ $.a = \"x }", "\"open", "-", "[ip, code]",
+            "%a%",
             String(repeating: "x", count: 1_025),
             "{ " + String(repeating: "(", count: 100) + "$.a = 1" + String(repeating: ")", count: 100) + " }",
         ] { #expect(throws: AWSError.self, "\(pattern)") { try FilterPattern(pattern) } }

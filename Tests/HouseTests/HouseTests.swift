@@ -56,7 +56,9 @@ import Testing
             let base = root.appending(path: "Sources/\(room)")
             let files = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
             while let url = files?.nextObject() as? URL {
-                guard url.pathExtension == "swift", let text = try? String(contentsOf: url, encoding: .utf8) else { continue }
+                guard url.pathExtension == "swift", let text = try? String(contentsOf: url, encoding: .utf8) else {
+                    continue
+                }
                 found.append(Source(room: room, path: url.path.replacing(root.path + "/", with: ""), text: text))
             }
         }
@@ -67,7 +69,10 @@ import Testing
         text.split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ")
             guard let index = words.firstIndex(of: "import"), index <= 2, !line.hasPrefix("//") else { return nil }
-            guard words[..<index].allSatisfy({ $0.hasPrefix("@") || ["public", "internal", "private", "package"].contains($0) })
+            guard
+                words[..<index].allSatisfy({
+                    $0.hasPrefix("@") || ["public", "internal", "private", "package"].contains($0)
+                })
             else { return nil }
             var rest = words[(index + 1)...]
             if let kind = rest.first, ["struct", "class", "enum", "protocol", "func", "var", "let"].contains(kind) {
@@ -94,7 +99,9 @@ import Testing
 
     @Test func everyFolderIsAKnownRoom() {
         let known = Set(Self.rooms.keys.map { String($0.split(separator: "/")[0]) } + ["CSandbox", "CArchive"])
-        for folder in Self.folders(in: "Sources") { #expect(known.contains(folder), "Sources/\(folder) is not in the house") }
+        for folder in Self.folders(in: "Sources") {
+            #expect(known.contains(folder), "Sources/\(folder) is not in the house")
+        }
     }
 
     /// A file past 500 lines wants splitting by idea; a report, and a hard stop far above.
@@ -117,7 +124,8 @@ import Testing
     }
 
     @Test func importLinesAreRead() {
-        #expect(Self.imports(of: "public import Wire\nimport struct Foundation.URL\n// import Gone\n@testable import A")
-            == ["Wire", "Foundation", "A"])
+        #expect(
+            Self.imports(of: "public import Wire\nimport struct Foundation.URL\n// import Gone\n@testable import A")
+                == ["Wire", "Foundation", "A"])
     }
 }

@@ -66,14 +66,16 @@ import Testing
     @Test func zeroReservedConcurrencyGivesUpAtOnce() {
         #expect(
             retry.decide(
-                .zeroReservedConcurrency, progress: .init(), acceptedAt: start, settings: AsynchronousSettings(), now: start)
+                .zeroReservedConcurrency, progress: .init(), acceptedAt: start, settings: AsynchronousSettings(),
+                now: start)
                 == .discard(.zeroReservedConcurrency))
     }
 
     @Test func timeScaleDividesTheWaits() {
         let fast = AsynchronousRetry(timeScale: 60)
         #expect(
-            fast.decide(.functionError, progress: .init(), acceptedAt: start, settings: AsynchronousSettings(), now: start)
+            fast.decide(
+                .functionError, progress: .init(), acceptedAt: start, settings: AsynchronousSettings(), now: start)
                 == .retry(at: start + .seconds(1), .init(functionErrors: 1)))
     }
 

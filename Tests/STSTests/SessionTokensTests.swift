@@ -31,7 +31,8 @@ import Testing
             SessionTokens(serverKey: Array(repeating: 8, count: 32)).open(
                 token, accessKeyID: credentials.accessKeyID, now: now) == nil)
         #expect(tokens.open("", accessKeyID: credentials.accessKeyID, now: now) == nil)
-        #expect(tokens.open(String(repeating: "A", count: 10_000), accessKeyID: credentials.accessKeyID, now: now) == nil)
+        #expect(
+            tokens.open(String(repeating: "A", count: 10_000), accessKeyID: credentials.accessKeyID, now: now) == nil)
         for index in stride(from: 0, to: token.utf8.count, by: 7) {
             var bytes = Array(token.utf8)
             bytes[index] = bytes[index] == 65 ? 66 : 65

@@ -18,7 +18,14 @@ struct FilterPattern: Sendable {
         case isBool([String], Bool)
     }
 
-    enum Comparison: String, Sendable { case equal = "=", notEqual = "!=", less = "<", lessOrEqual = "<=", greater = ">", greaterOrEqual = ">=" }
+    enum Comparison: String, Sendable {
+        case equal = "="
+        case notEqual = "!="
+        case less = "<"
+        case lessOrEqual = "<="
+        case greater = ">"
+        case greaterOrEqual = ">="
+    }
 
     enum Literal: Sendable, Equatable {
         case text(String)
@@ -262,7 +269,9 @@ private struct SelectorParser {
             rest = after
             return .text(text)
         }
-        if rest.first == "%" { throw LogsError.invalid("Invalid filter pattern: regular expressions are not supported by Martlet yet") }
+        if rest.first == "%" {
+            throw LogsError.invalid("Invalid filter pattern: regular expressions are not supported by Martlet yet")
+        }
         let word = rest.prefix { !" )}&|".contains($0) }
         guard !word.isEmpty else { throw malformed() }
         rest = rest.dropFirst(word.count)

@@ -71,7 +71,8 @@ struct SessionTokens: Sendable {
             "a": .string(session.account), "e": .int(session.expiration.milliseconds),
         ])
         // Sealing with a fresh nonce and a 256-bit key fails for no input of this size.
-        guard let box = try? AES.GCM.seal(plain, using: sealing, authenticating: Self.label), let combined = box.combined
+        guard let box = try? AES.GCM.seal(plain, using: sealing, authenticating: Self.label),
+            let combined = box.combined
         else { preconditionFailure("AES-GCM refused a small plaintext") }
         return combined.base64EncodedString()
     }

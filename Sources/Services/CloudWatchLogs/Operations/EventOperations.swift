@@ -115,7 +115,8 @@ struct EventOperations: Sendable {
             AND (timestamp, id) \(beyond) (?, ?) ORDER BY timestamp \(order), id \(order) LIMIT ?
             """,
             [
-                .int(stream), .int(window.first), .int(window.last), .int(cursor.place.timestamp), .int(cursor.place.id),
+                .int(stream), .int(window.first), .int(window.last), .int(cursor.place.timestamp),
+                .int(cursor.place.id),
                 .int(Int64(limit)),
             ], EventRow.init)
         let fitting = rows.prefix { row in
@@ -136,7 +137,8 @@ struct EventOperations: Sendable {
                 place = startFromHead ? .start : .end
                 return
             }
-            guard token.hasPrefix("f/") || token.hasPrefix("b/"), let position = Position(digits: token.dropFirst(2)) else {
+            guard token.hasPrefix("f/") || token.hasPrefix("b/"), let position = Position(digits: token.dropFirst(2))
+            else {
                 throw LogsError.badToken
             }
             isForward = token.hasPrefix("f/")

@@ -109,7 +109,8 @@ struct GroupOperations: Sendable {
 
     func untagResource(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceRequest(request.input)
-        try await untag(LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), input.tagKeys ?? [], request.context)
+        try await untag(
+            LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), input.tagKeys ?? [], request.context)
         return OperationResponse()
     }
 

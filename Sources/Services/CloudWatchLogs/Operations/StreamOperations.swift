@@ -25,13 +25,17 @@ struct StreamOperations: Sendable {
         let (group, name, scope) = (input.logGroupName ?? "", input.logStreamName ?? "", request.context.scope)
         try await database.write { transaction in
             let group = try GroupRow.require(group, scope, in: transaction)
-            guard let stream = try StreamRow.find(name, group: group.id, in: transaction) else { throw LogsError.noStream }
-            let bytes = try transaction.first(
-                "SELECT COALESCE(SUM(length(CAST(message AS BLOB)) + ?), 0) FROM logs_event WHERE stream_id = ?",
-                [.int(Int64(Limits.overheadPerEvent)), .int(stream.id)], { $0.int(0) }) ?? 0
+            guard let stream = try StreamRow.find(name, group: group.id, in: transaction) else {
+                throw LogsError.noStream
+            }
+            let bytes =
+                try transaction.first(
+                    "SELECT COALESCE(SUM(length(CAST(message AS BLOB)) + ?), 0) FROM logs_event WHERE stream_id = ?",
+                    [.int(Int64(Limits.overheadPerEvent)), .int(stream.id)], { $0.int(0) }) ?? 0
             try transaction.execute("DELETE FROM logs_event WHERE stream_id = ?", [.int(stream.id)])
             try transaction.execute("DELETE FROM logs_stream WHERE id = ?", [.int(stream.id)])
-            try transaction.execute("UPDATE logs_group SET bytes = bytes - ? WHERE id = ?", [.int(bytes), .int(group.id)])
+            try transaction.execute(
+                "UPDATE logs_group SET bytes = bytes - ? WHERE id = ?", [.int(bytes), .int(group.id)])
         }
         return OperationResponse()
     }
@@ -54,7 +58,9 @@ struct StreamOperations: Sendable {
             var parameters: [SQLValue] = [.int(row.id)]
             if !byTime { parameters += [.text(prefix), .text(prefix), .text(prefix)] }
             if let place {
-                if byTime { parameters += [.int(place.time), .int(place.time), .text(place.name)] } else {
+                if byTime {
+                    parameters += [.int(place.time), .int(place.time), .text(place.name)]
+                } else {
                     parameters.append(.text(place.name))
                 }
             }
@@ -93,7 +99,9 @@ struct StreamOperations: Sendable {
 
         init?(token: String?) throws(AWSError) {
             guard let text = try PageToken.decode(token) else { return nil }
-            guard let colon = text.firstIndex(of: ":"), let time = Int64(text[..<colon]) else { throw LogsError.badToken }
+            guard let colon = text.firstIndex(of: ":"), let time = Int64(text[..<colon]) else {
+                throw LogsError.badToken
+            }
             self.init(time: time, name: String(text[text.index(after: colon)...]))
         }
 

@@ -37,7 +37,8 @@ struct GroupRow: Sendable {
             [.text(scope.account), .text(scope.region), .text(name)], GroupRow.init)
     }
 
-    static func require(_ name: String, _ scope: AccountRegion, in transaction: any ReadTransaction) throws -> GroupRow {
+    static func require(_ name: String, _ scope: AccountRegion, in transaction: any ReadTransaction) throws -> GroupRow
+    {
         guard let group = try find(name, scope, in: transaction) else { throw LogsError.noGroup }
         return group
     }
@@ -87,7 +88,9 @@ struct StreamRow: Sendable {
     }
 
     @discardableResult
-    static func insert(_ name: String, group: Int64, created: Int64, in transaction: any WriteTransaction) throws -> Int64 {
+    static func insert(_ name: String, group: Int64, created: Int64, in transaction: any WriteTransaction) throws
+        -> Int64
+    {
         try transaction.execute(
             "INSERT INTO logs_stream (group_id, name, created) VALUES (?, ?, ?)",
             [.int(group), .text(name), .int(created)])
@@ -136,7 +139,8 @@ struct EventRow: Sendable {
             UPDATE logs_stream SET first_event = CASE WHEN first_event < ? THEN first_event ELSE ? END,
                 last_event = CASE WHEN last_event > ? THEN last_event ELSE ? END, last_ingestion = ? WHERE id = ?
             """, [.int(first), .int(first), .int(last), .int(last), .int(ingested), .int(stream)])
-        try transaction.execute("UPDATE logs_group SET bytes = bytes + ? WHERE id = ?", [.int(Int64(bytes)), .int(group)])
+        try transaction.execute(
+            "UPDATE logs_group SET bytes = bytes + ? WHERE id = ?", [.int(Int64(bytes)), .int(group)])
     }
 }
 

@@ -100,9 +100,10 @@ struct AttachmentOperations: Sendable {
         try await database.write { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
             let policyName = try Self.policyName(arn, in: transaction)
-            let count = try transaction.first(
-                "SELECT COUNT(*) FROM iam_attachment WHERE account = ? AND role = ? AND policy <> ?",
-                [.text(account), .text(role.folded), .text(arn)], { $0.int(0) }) ?? 0
+            let count =
+                try transaction.first(
+                    "SELECT COUNT(*) FROM iam_attachment WHERE account = ? AND role = ? AND policy <> ?",
+                    [.text(account), .text(role.folded), .text(arn)], { $0.int(0) }) ?? 0
             guard count < Limits.policiesPerRole else {
                 throw IAMError.limit("Cannot exceed quota for PoliciesPerRole: \(Limits.policiesPerRole)")
             }

@@ -211,8 +211,9 @@ struct ManagedPolicyOperations: Sendable {
         guard taken == nil else {
             throw IAMError.alreadyExists("A policy called \(name) already exists. Duplicate names are not allowed.")
         }
-        let count = try transaction.first(
-            "SELECT COUNT(*) FROM iam_policy WHERE account = ?", [.text(account)], { $0.int(0) }) ?? 0
+        let count =
+            try transaction.first(
+                "SELECT COUNT(*) FROM iam_policy WHERE account = ?", [.text(account)], { $0.int(0) }) ?? 0
         guard count < Limits.policiesPerAccount else {
             throw IAMError.limit("Cannot exceed quota for PoliciesPerAccount: \(Limits.policiesPerAccount)")
         }

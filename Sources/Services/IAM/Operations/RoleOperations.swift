@@ -198,8 +198,9 @@ struct RoleOperations: Sendable {
             {
                 throw IAMError.alreadyExists("Role with name \(role.name) already exists.")
             }
-            let count = try transaction.first(
-                "SELECT COUNT(*) FROM iam_role WHERE account = ?", [.text(role.account)], { $0.int(0) }) ?? 0
+            let count =
+                try transaction.first(
+                    "SELECT COUNT(*) FROM iam_role WHERE account = ?", [.text(role.account)], { $0.int(0) }) ?? 0
             guard count < Limits.rolesPerAccount else {
                 throw IAMError.limit("Cannot exceed quota for RolesPerAccount: \(Limits.rolesPerAccount)")
             }

@@ -76,7 +76,10 @@ struct RoleRow: Sendable {
     func insert(in transaction: any WriteTransaction) throws {
         try transaction.execute(
             "INSERT INTO iam_role (account, folded, name, path, trust_policy, attributes) VALUES (?, ?, ?, ?, ?, ?)",
-            [.text(account), .text(folded), .text(name), .text(path), .text(trustPolicy), .blob(JSON.encode(.map(attributes)))])
+            [
+                .text(account), .text(folded), .text(name), .text(path), .text(trustPolicy),
+                .blob(JSON.encode(.map(attributes))),
+            ])
     }
 
     func update(in transaction: any WriteTransaction) throws {

@@ -1,0 +1,547 @@
+import Contracts
+import Dispatch
+import Logging
+import NIOCore
+import Platform
+import Sandbox
+import Wire
+
+/// The shell around an environment's machine: takes what happens, asks the machine, does what it says. Belongs to one event
+/// loop, which takes the place of a lock; what blocks goes to `queue`, in order.
+final class EnvironmentCore {
+    private struct Caller {
+        var invocation: Invocation
+        var complete: @Sendable (Result<InvocationResult, any Error>) -> Void
+    }
+
+    private let parts: EnvironmentFactory.Parts
+    private let loop: any EventLoop
+    private let function: FunctionVersion
+    private let id: String
+    private let queue: DispatchQueue
+    private let logs: LogCollector
+    private let platformLog: PlatformLog
+    private let logStream: String
+    private var machine: EnvironmentMachine
+    private var server: RuntimeAPIServer?
+
+    /// Until the environment has ended.
+    private var environment: ExecutionEnvironment?
+    private var owner: (any EnvironmentOwner)?
+
+    private var image: RuntimeImage?
+    private var cell: (any EnvironmentCell)?
+    private var endpoint: (any ClosableEndpoint)?
+    private var caller: Caller?
+    /// Answers that are out and not yet reported.
+    private var unreported: [EnvironmentMachine.Finish] = []
+    private var startedRequestID: String?
+    private var pendingActions: [EnvironmentMachine.Action] = []
+    private var isPerforming = false
+    private var timer: Scheduled<Void>?
+    private var timerDue: UInt64?
+    private var logTimer: Scheduled<Void>?
+    private var logTimerDue: UInt64?
+    private var pendingExit: (process: UInt32, end: ProcessEnd)?
+    private var seenMemoryKills: UInt64 = 0
+    private var memoryReading: (megabytes: Int, at: UInt64)?
+
+    init(
+        environment: ExecutionEnvironment, owner: any EnvironmentOwner, parts: EnvironmentFactory.Parts,
+        loop: any EventLoop
+    ) {
+        self.environment = environment
+        self.owner = owner
+        self.parts = parts
+        self.loop = loop
+        function = environment.function
+        id = environment.id
+        logStream = environment.logStream
+        queue = DispatchQueue(label: "martlet.environment", target: parts.background)
+        logs = LogCollector(
+            scope: function.scope, group: function.logging.group, stream: environment.logStream, sink: parts.logs,
+            time: parts.time)
+        platformLog = PlatformLog(function)
+        var settings = EnvironmentMachine.Settings(timeoutSeconds: function.timeoutSeconds)
+        settings.initLimit = .seconds(UInt64(max(parts.settings.initLimitSeconds, 1)))
+        settings.freezeDelay =
+            parts.settings.freezes ? .milliseconds(UInt64(max(parts.settings.freezeDelayMilliseconds, 1))) : nil
+        machine = EnvironmentMachine(settings: settings)
+    }
+
+    private var now: UInt64 { parts.time.uptimeNanoseconds() }
+
+    /// This object, for closures that come back to the loop.
+    private var bound: NIOLoopBound<EnvironmentCore> { NIOLoopBound(self, eventLoop: loop) }
+
+    // MARK: What happens
+
+    func begin() { settle(machine.start()) }
+
+    func invoke(
+        _ invocation: Invocation, _ complete: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
+    ) {
+        let (refusal, actions) = machine.invocationArrived(invocation, now: now)
+        if let refusal { return complete(.failure(refusal)) }
+        caller = Caller(invocation: invocation, complete: complete)
+        // The tail begins anew when the event is delivered; until then it has what a failing init says.
+        if invocation.wantsLogTail { logs.beginTail(true) }
+        settle(actions)
+    }
+
+    func shutdown(_ reason: ShutdownReason) {
+        parts.logger.debug("environment shuts down", metadata: ["environment": "\(id)", "reason": "\(reason.rawValue)"])
+        settle(machine.shutdown(now: now))
+    }
+
+    private func cellEvent(_ event: CellEvent) {
+        switch event {
+        case .exited(let process, let exit): processExited(process, exit)
+        case .allKilled: settle(machine.allKilled(now: now))
+        case .gone(let reason):
+            settle(machine.cellGone(Failure(.sandbox, "the cell of an environment has ended: \(reason)")))
+        }
+    }
+
+    /// What the process wrote before it died comes first: its connections are read to their ends.
+    private func processExited(_ process: UInt32, _ exit: ProcessExit) {
+        let kills = cell?.outOfMemoryKills() ?? 0
+        let end: ProcessEnd =
+            if kills > seenMemoryKills {
+                .outOfMemory
+            } else {
+                switch exit {
+                case .exited(let status): .exited(status)
+                case .signaled(let number): .signaled(number)
+                }
+            }
+        seenMemoryKills = max(kills, seenMemoryKills)
+        guard process == machine.process else { return }
+        pendingExit = (process, end)
+        if server?.connectionCount == 0 { return takePendingExit() }
+        let bound = bound
+        _ = loop.scheduleTask(in: .milliseconds(Limits.exitDrainMilliseconds)) {
+            bound.value.takePendingExit()
+        }
+    }
+
+    private func takePendingExit() {
+        guard let exit = pendingExit else { return }
+        pendingExit = nil
+        settle(machine.processExited(process: exit.process, exit.end, now: now))
+    }
+
+    // MARK: Actions
+
+    /// Performs actions, then what they left to be done, and sees to the timer.
+    private func settle(_ actions: [EnvironmentMachine.Action]) {
+        perform(actions)
+        writeReports()
+        armTimer()
+    }
+
+    /// One after the other, also those of events that happen meanwhile.
+    private func perform(_ actions: [EnvironmentMachine.Action]) {
+        pendingActions += actions
+        guard !isPerforming else { return }
+        isPerforming = true
+        var index = 0
+        while index < pendingActions.count {
+            perform(pendingActions[index])
+            index += 1
+        }
+        pendingActions.removeAll(keepingCapacity: true)
+        isPerforming = false
+    }
+
+    private func perform(_ action: EnvironmentMachine.Action) {
+        switch action {
+        case .launchCell: launchCell()
+        case .startRuntime(let process, let phase): startRuntime(process, phase)
+        case .thaw: cell?.thaw()
+        case .freeze: cell?.freeze()
+        case .deliver(let poll, let invocation, let deadline): deliver(poll, invocation, deadline)
+        case .finish(let finish): answer(finish)
+        case .fail(let error): fail(error)
+        case .reportInit(let report): reportInit(report)
+        case .killAll:
+            let cell = cell
+            queue.async { cell?.killAll() }
+        case .signalRuntime:
+            let (cell, process) = (cell, machine.process)
+            queue.async { cell?.signal(process: process, 15) }
+        case .destroyCell: destroyCell()
+        case .tellIdle:
+            if let environment { owner?.environmentIsIdle(environment) }
+        case .tellEnded: end()
+        }
+    }
+
+    private func armTimer() {
+        guard let due = machine.wakeAt else { return }
+        // A timer that fires too early is asked again; so the hot path hardly ever touches one.
+        if let timerDue, timerDue <= due { return }
+        timer?.cancel()
+        timerDue = due
+        let now = now
+        let wait = max(due > now ? due - now : 0, 100_000)
+        let bound = bound
+        timer = loop.scheduleTask(in: .nanoseconds(Int64(clamping: wait))) {
+            let core = bound.value
+            core.timerDue = nil
+            core.settle(core.machine.tick(now: core.now))
+        }
+    }
+
+    /// Reads the pipes in a while, unless that is going to happen anyway.
+    private func armLogTimer(after milliseconds: UInt64) {
+        let due = now &+ .milliseconds(milliseconds)
+        if let logTimerDue, logTimerDue <= due { return }
+        logTimer?.cancel()
+        logTimerDue = due
+        let bound = bound
+        logTimer = loop.scheduleTask(in: .milliseconds(Int64(milliseconds))) { bound.value.logBeat() }
+    }
+
+    private func logBeat() {
+        logTimerDue = nil
+        let count = logs.drain()
+        switch machine.activity {
+        case .busy: armLogTimer(after: count > 0 ? Limits.busyLogBeat : Limits.quietLogBeat)
+        case .idle: armLogTimer(after: count > 0 ? Limits.busyLogBeat : Limits.idleLogBeat)
+        case .none: break
+        }
+    }
+
+    // MARK: Invocations
+
+    private func deliver(_ poll: PollID, _ invocation: Invocation, _ deadline: UInt64) {
+        writeReports()
+        let (wall, now) = (parts.time.now(), now)
+        if startedRequestID != invocation.requestID {
+            startedRequestID = invocation.requestID
+            if invocation.wantsLogTail { logs.beginTail(true) }
+            logs.append(
+                platformLog.start(requestID: invocation.requestID, traceID: invocation.traceID, now: wall))
+        }
+        let remaining = deadline > now ? deadline - now : 0
+        let head = RuntimeAPIResponse.event(
+            requestID: invocation.requestID,
+            deadlineMilliseconds: (wall + .nanoseconds(Int64(clamping: remaining))).milliseconds,
+            functionARN: invocation.invokedFunctionARN, traceID: invocation.traceID,
+            clientContext: invocation.clientContext, contentLength: invocation.payload.readableBytes,
+            allocator: ByteBufferAllocator())
+        server?.deliver(poll, head: head, payload: invocation.payload)
+        armLogTimer(after: Limits.firstLogBeat)
+    }
+
+    /// The caller first; what is said about it in the log comes after, unless the caller wants to have that.
+    private func answer(_ finish: EnvironmentMachine.Finish) {
+        guard let caller else { return }
+        self.caller = nil
+        var tail: [UInt8]?
+        if caller.invocation.wantsLogTail { tail = writeReport(finish, caller.invocation.traceID) } else { unreported.append(finish) }
+        caller.complete(
+            .success(
+                InvocationResult(
+                    payload: finish.payload, functionError: finish.isError ? "Unhandled" : nil,
+                    executedVersion: function.version, logTail: tail)))
+    }
+
+    private func fail(_ error: any Error) {
+        guard let caller else { return }
+        self.caller = nil
+        caller.complete(.failure(error))
+    }
+
+    private func writeReports() {
+        guard !unreported.isEmpty else { return }
+        for finish in unreported { _ = writeReport(finish, nil) }
+        unreported.removeAll(keepingCapacity: true)
+    }
+
+    private func writeReport(_ finish: EnvironmentMachine.Finish, _ traceID: String?) -> [UInt8]? {
+        let wall = parts.time.now()
+        var lines: [String] = []
+        if startedRequestID != finish.requestID {
+            lines = platformLog.start(requestID: finish.requestID, traceID: traceID, now: wall)
+        }
+        startedRequestID = nil
+        lines += platformLog.report(finish, memoryUsedMB: memoryUsed(), now: wall)
+        return logs.finish(lines)
+    }
+
+    private func memoryUsed() -> Int {
+        let now = now
+        if let reading = memoryReading, now &- reading.at < Limits.memoryReadingNanoseconds { return reading.megabytes }
+        let bytes = cell?.memoryPeakBytes() ?? 0
+        let megabytes = min(Int(clamping: bytes.addingReportingOverflow((1 << 20) - 1).partialValue >> 20), function.memoryMB)
+        memoryReading = (megabytes, now)
+        return megabytes
+    }
+
+    private func reportInit(_ report: EnvironmentMachine.InitReport) {
+        logs.append(platformLog.initReport(report, now: parts.time.now()))
+        guard report.phase == .initial else { return }
+        // Init has a whole CPU, as on AWS; from now on it is the share that goes with the memory.
+        let (cell, share) = (cell, cpuShare)
+        if share < Self.fullCPU { queue.async { try? cell?.setCPU(millis: share) } }
+    }
+
+    private static let fullCPU = 1000
+    private var cpuShare: Int { max(function.memoryMB * Self.fullCPU / Limits.memoryPerCPU, 1) }
+
+    // MARK: The cell
+
+    private func launchCell() {
+        switch parts.runtimes.resolve(runtime: function.runtime) {
+        case .failure(let unavailable):
+            // Lambda's own error for a runtime that is not there.
+            let error = AWSError("InvalidRuntimeException", status: 502, unavailable.message, fields: ["Type": "Service"])
+            return later { $0.settle($0.machine.cannotStart(.failed(error))) }
+        case .success(let image):
+            self.image = image
+            if let warning = image.warning { parts.logger.warning("\(warning)", metadata: ["function": "\(function.name)"]) }
+            launch(image)
+        }
+    }
+
+    private func launch(_ image: RuntimeImage) {
+        guard bootstrapPath(image) != nil else {
+            return later { $0.settle($0.machine.cannotStart(.function(.noBootstrap))) }
+        }
+        let spec = cellSpec(image)
+        let (cells, queue, loop, bound) = (parts.cells, queue, loop, bound)
+        let onEvent: @Sendable (CellEvent) -> Void = { event in
+            // Through the queue: after the start or launch that it belongs to has returned.
+            queue.async { loop.execute { bound.value.cellEvent(event) } }
+        }
+        queue.async {
+            let result = Result { try cells.makeCell(spec, onEvent: onEvent) }
+            loop.execute { bound.value.launched(result) }
+        }
+    }
+
+    private func launched(_ result: Result<any EnvironmentCell, any Error>) {
+        switch result {
+        case .failure(let error):
+            parts.logger.error("no cell for a function", metadata: ["function": "\(function.name)", "error": "\(error)"])
+            settle(machine.cannotStart(.failed(Failure(.sandbox, "no cell could be made: \(error)", cause: error))))
+        case .success(let cell):
+            guard cell.listeners.count == 2 else { return giveUp(cell, Failure(.bug, "a cell without its listeners")) }
+            self.cell = cell
+            let server = RuntimeAPIServer(loop: loop, delegate: self)
+            self.server = server
+            adoptEndpoint(cell.listeners[1].descriptor)
+            let bound = bound
+            server.adopt(cell.listeners[0].descriptor).whenComplete { result in
+                let core = bound.value
+                switch result {
+                case .success: core.settle(core.machine.cellReady(now: core.now))
+                case .failure(let error): core.giveUp(cell, error)
+                }
+            }
+        }
+    }
+
+    private func giveUp(_ cell: any EnvironmentCell, _ error: any Error) {
+        let bound = bound
+        queue.async { [loop] in
+            cell.destroy()
+            loop.execute { bound.value.settle(bound.value.machine.cannotStart(.failed(error))) }
+        }
+    }
+
+    private func adoptEndpoint(_ descriptor: CInt) {
+        let (endpoint, loop, bound) = (parts.endpoint, loop, bound)
+        Task {
+            do {
+                let adopted = try await endpoint.adopt(listener: descriptor)
+                loop.execute { bound.value.endpointAdopted(adopted) }
+            } catch {
+                loop.execute {
+                    bound.value.settle(
+                        bound.value.machine.cellGone(Failure(.unavailable, "no AWS endpoint in the cell", cause: error)))
+                }
+            }
+        }
+    }
+
+    private func endpointAdopted(_ adopted: any ClosableEndpoint) {
+        switch machine.state {
+        case .destroying, .ended: adopted.close()
+        default: endpoint = adopted
+        }
+    }
+
+    private func startRuntime(_ process: UInt32, _ phase: EnvironmentMachine.InitPhase) {
+        guard let image, let cell, let program = bootstrapPath(image) else { return }
+        server?.closeConnections()
+        pendingExit = nil
+        armLogTimer(after: Limits.firstLogBeat)
+        let wall = parts.time.now()
+        logs.append(
+            platformLog.initStart(
+                phase: phase, version: runtimeLabel(image), versionARN: runtimeARN(image), now: wall))
+        let (function, parts, logs, paths, stream) = (function, parts, logs, paths(image), logStream)
+        let (loop, bound) = (loop, bound)
+        queue.async {
+            logs.detach()
+            let session = parts.credentials.issue(
+                roleARN: function.roleARN, sessionName: function.name, account: function.scope.account,
+                lifetime: .seconds(Limits.credentialSeconds), now: wall)
+            let variables = EnvironmentVariables(
+                function: function, image: image, paths: paths, credentials: session, logStream: stream,
+                runtimeAPI: "127.0.0.1:\(cell.listeners[0].port)",
+                endpoint: "http://127.0.0.1:\(cell.listeners[1].port)",
+                isContained: parts.settings.isolation == .namespaces)
+            let spec = ProcessSpec(
+                id: process, arguments: (image.interpreter ?? []) + [program], environment: variables.list(),
+                workingDirectory: paths.task)
+            do {
+                let pipes = try cell.start(spec)
+                logs.attach(stdout: pipes.stdout, stderr: pipes.stderr, framed: image.writesLogFrames)
+            } catch {
+                loop.execute { bound.value.startFailed(process, image, program, error) }
+            }
+        }
+    }
+
+    private func startFailed(_ process: UInt32, _ image: RuntimeImage, _ program: String, _ error: any Error) {
+        if let error = error as? SandboxError, image.interpreter == nil, error.stage == "execve" {
+            // As the Go program that starts runtimes on AWS words it.
+            let failure = FunctionFailure("Runtime.InvalidEntrypoint", "fork/exec \(program): \(execErrorText(error.errno))")
+            return settle(machine.startFailed(process: process, failure, now: now))
+        }
+        parts.logger.error(
+            "a runtime could not be started", metadata: ["function": "\(function.name)", "error": "\(error)"])
+        settle(machine.cellGone(Failure(.sandbox, "the runtime could not be started: \(error)", cause: error)))
+    }
+
+    private func destroyCell() {
+        server?.close()
+        endpoint?.close()
+        endpoint = nil
+        timer?.cancel()
+        timer = nil
+        logTimer?.cancel()
+        logTimer = nil
+        let (cell, logs, loop, bound) = (cell, logs, loop, bound)
+        queue.async {
+            cell?.destroy()
+            logs.detach()
+            loop.execute { bound.value.settle(bound.value.machine.cellDestroyed()) }
+        }
+    }
+
+    private func end() {
+        timer?.cancel()
+        logTimer?.cancel()
+        writeReports()
+        guard let environment, let owner else { return }
+        self.environment = nil
+        self.owner = nil
+        cell = nil
+        server = nil
+        var failure: EnvironmentFailure?
+        if case .ended(let ending) = machine.state {
+            switch ending {
+            case .shutDown: break
+            case .failed(let error):
+                failure = EnvironmentFailure(kind: .environment, message: "\(error)", cause: error)
+            case .function(let error):
+                failure = EnvironmentFailure(kind: .function, message: error.message, cause: nil)
+            }
+        }
+        owner.environmentHasEnded(environment, failure: failure)
+    }
+
+    /// In another turn of the loop, as an answer from elsewhere would come.
+    private func later(_ body: @escaping @Sendable (EnvironmentCore) -> Void) {
+        let bound = bound
+        loop.execute { body(bound.value) }
+    }
+}
+
+// MARK: The Runtime API
+
+extension EnvironmentCore: RuntimeAPIDelegate {
+    func runtimeAsksNext(_ poll: PollID) { settle(machine.runtimeNext(poll, now: now)) }
+
+    func pollIsGone(_ poll: PollID) { machine.pollClosed(poll) }
+
+    func runtimeResponds(requestID: String, _ body: RuntimeBody) -> RuntimeReply {
+        let (reply, actions) = machine.runtimeResponse(requestID: requestID, body, now: now)
+        perform(actions)
+        return reply
+    }
+
+    func runtimeFailsInit(payload: ByteBuffer, type: String) -> RuntimeReply {
+        let (reply, actions) = machine.runtimeInitError(payload: payload, type: type, now: now)
+        perform(actions)
+        return reply
+    }
+
+    func replyIsWritten() { settle([]) }
+
+    func lastConnectionClosed() { takePendingExit() }
+}
+
+// MARK: Plans
+
+extension EnvironmentCore {
+    private func paths(_ image: RuntimeImage) -> EnvironmentPaths {
+        guard parts.settings.isolation == .none else { return EnvironmentPaths() }
+        return EnvironmentPaths(
+            task: function.codeDirectory, runtime: image.directory ?? "/var/runtime",
+            layers: function.layersDirectory ?? "/opt")
+    }
+
+    /// What the interpreter runs, or the function's own program; nil when it has none.
+    private func bootstrapPath(_ image: RuntimeImage) -> String? {
+        let paths = paths(image)
+        if image.interpreter != nil { return paths.runtime + "/" + image.bootstrap }
+        if isProgram(function.codeDirectory + "/bootstrap") { return paths.task + "/bootstrap" }
+        if let layers = function.layersDirectory, isProgram(layers + "/bootstrap") { return paths.layers + "/bootstrap" }
+        return nil
+    }
+
+    private func cellSpec(_ image: RuntimeImage) -> CellSpec {
+        // Without an own network namespace only the kernel knows which ports are free.
+        let ownNetwork = parts.settings.isolation == .namespaces && parts.settings.egress == .isolated
+        return CellSpec(
+            name: function.name, hostname: "localhost",
+            binds: image.binds(code: function.codeDirectory, layers: function.layersDirectory),
+            tmpBytes: function.ephemeralStorageMB << 20,
+            limits: CellSpec.Limits(
+                memoryBytes: function.memoryMB << 20, cpuMillis: max(cpuShare, Self.fullCPU),
+                processes: Limits.processes, openFiles: Limits.openFiles),
+            listeners: [
+                CellSpec.Listener(port: ownNetwork ? Limits.runtimeAPIPort : 0),
+                CellSpec.Listener(port: ownNetwork ? Limits.endpointPort : 0),
+            ],
+            isolation: parts.settings.isolation, egress: parts.settings.egress)
+    }
+
+    /// `python:3.11.v2`, in the form of AWS's runtime version.
+    private func runtimeLabel(_ image: RuntimeImage) -> String {
+        let isPython = image.runtime.hasPrefix("python")
+        let family = isPython ? "python" : image.runtime.hasPrefix("nodejs") ? "nodejs" : "provided"
+        if family == "provided" { return "provided:\(image.version.isEmpty ? "al" : image.version).v1" }
+        let numbers = image.version.split(separator: ".")
+        let named = isPython ? 2 : 1
+        return "\(family):\(numbers.prefix(named).joined(separator: ".")).v\(numbers.dropFirst(named).first ?? "0")"
+    }
+
+    /// An ARN that is the same for the same runtime.
+    private func runtimeARN(_ image: RuntimeImage) -> String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
+        var digits = ""
+        for round in 0..<4 {
+            for byte in "\(round)\(runtimeLabel(image))".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            let text = String(hash, radix: 16)
+            digits += String(repeating: "0", count: 16 - text.count) + text
+        }
+        return "arn:aws:lambda:\(function.scope.region)::runtime:\(digits)"
+    }
+}

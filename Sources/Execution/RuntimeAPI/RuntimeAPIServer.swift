@@ -1,0 +1,251 @@
+import NIOCore
+import NIOPosix
+
+/// What the Runtime API of one environment asks its owner. All calls come on the environment's event loop.
+protocol RuntimeAPIDelegate: AnyObject {
+    func runtimeAsksNext(_ poll: PollID)
+    func pollIsGone(_ poll: PollID)
+    func runtimeResponds(requestID: String, _ body: RuntimeBody) -> RuntimeReply
+    func runtimeFailsInit(payload: ByteBuffer, type: String) -> RuntimeReply
+    /// The reply to what came before is written: work that must not delay it can be done.
+    func replyIsWritten()
+    func lastConnectionClosed()
+}
+
+/// The Runtime API of one environment: the listener that was made inside its cell, and the connections through it. The
+/// listener is the identity: who connects to it is this environment's function. Belongs to one event loop.
+final class RuntimeAPIServer {
+    private let loop: any EventLoop
+    weak var delegate: (any RuntimeAPIDelegate)?
+    private var listener: (any Channel)?
+    private var connections: [ObjectIdentifier: RuntimeAPIHandler] = [:]
+    private var parked: [PollID: RuntimeAPIHandler] = [:]
+    private var nextPoll: PollID = 0
+    private var isClosed = false
+    fileprivate var heldBytes = 0
+
+    init(loop: any EventLoop, delegate: any RuntimeAPIDelegate) {
+        self.loop = loop
+        self.delegate = delegate
+    }
+
+    var connectionCount: Int { connections.count }
+
+    /// Takes the listening descriptor over.
+    func adopt(_ descriptor: CInt) -> EventLoopFuture<Void> {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        return ServerBootstrap(group: loop)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(RuntimeAPIHandler(server: bound.value))
+                }
+            }
+            .withBoundSocket(descriptor)
+            .map { channel in
+                let server = bound.value
+                if server.isClosed { channel.close(promise: nil) } else { server.listener = channel }
+            }
+    }
+
+    func close() {
+        isClosed = true
+        listener?.close(promise: nil)
+        listener = nil
+        closeConnections()
+    }
+
+    /// Ends the connections of processes that are dead.
+    func closeConnections() {
+        for handler in connections.values { handler.close() }
+        parked.removeAll()
+    }
+
+    /// Answers a parked poll with an event; nothing when its connection is gone.
+    func deliver(_ poll: PollID, head: ByteBuffer, payload: ByteBuffer) {
+        parked.removeValue(forKey: poll)?.respond(head, payload)
+    }
+
+    // MARK: For the handlers
+
+    fileprivate func opened(_ handler: RuntimeAPIHandler) -> Bool {
+        guard !isClosed, connections.count < Limits.connections else { return false }
+        connections[ObjectIdentifier(handler)] = handler
+        return true
+    }
+
+    fileprivate func closed(_ handler: RuntimeAPIHandler) {
+        guard connections.removeValue(forKey: ObjectIdentifier(handler)) != nil else { return }
+        if let poll = handler.poll, parked.removeValue(forKey: poll) != nil { delegate?.pollIsGone(poll) }
+        if connections.isEmpty { delegate?.lastConnectionClosed() }
+    }
+
+    /// Answers with bytes, or nil when the answer comes later.
+    fileprivate func respond(to request: RuntimeRequest, from handler: RuntimeAPIHandler) -> ByteBuffer? {
+        let base = "/2018-06-01/runtime/"
+        guard request.target.hasPrefix(base) else { return respondElsewhere(request) }
+        let path = request.target.dropFirst(base.count)
+        if path == "invocation/next" {
+            guard request.method == .get else { return RuntimeAPIResponse.methodNotAllowed }
+            nextPoll &+= 1
+            handler.poll = nextPoll
+            parked[nextPoll] = handler
+            delegate?.runtimeAsksNext(nextPoll)
+            return nil
+        }
+        if path == "init/error" {
+            guard request.method == .post else { return RuntimeAPIResponse.methodNotAllowed }
+            guard !request.isTooLarge else { return RuntimeAPIResponse.reply(.tooLarge) }
+            let type = reportedErrorType(request.errorType)
+            let reply = delegate?.runtimeFailsInit(payload: request.body, type: type) ?? .invalidRequestID
+            return RuntimeAPIResponse.reply(reply)
+        }
+        if path == "restore/next" || path == "restore/error" { return RuntimeAPIResponse.restoreNotAllowed }
+        let parts = path.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "invocation", parts[2] == "response" || parts[2] == "error" else {
+            return RuntimeAPIResponse.notFound
+        }
+        guard request.method == .post else { return RuntimeAPIResponse.methodNotAllowed }
+        let body = parts[2] == "error" ? Self.errorBody(request) : Self.responseBody(request)
+        let reply = delegate?.runtimeResponds(requestID: String(parts[1]), body) ?? .invalidRequestID
+        return RuntimeAPIResponse.reply(reply)
+    }
+
+    private func respondElsewhere(_ request: RuntimeRequest) -> ByteBuffer {
+        if request.target == "/ping" || request.target == "/2018-06-01/ping" { return RuntimeAPIResponse.pong }
+        if request.target.hasPrefix("/2020-01-01/extension/") { return RuntimeAPIResponse.extensionsMissing }
+        if request.target == "/2022-07-01/telemetry" { return RuntimeAPIResponse.telemetryMissing }
+        if request.target == "/2020-08-15/logs" { return RuntimeAPIResponse.logsMissing }
+        return RuntimeAPIResponse.notFound
+    }
+
+    private static func errorBody(_ request: RuntimeRequest) -> RuntimeBody {
+        request.isTooLarge ? .tooLarge : .error(request.body, type: reportedErrorType(request.errorType))
+    }
+
+    private static func responseBody(_ request: RuntimeRequest) -> RuntimeBody {
+        if let mode = request.responseMode, !mode.isEmpty, mode.lowercased() != "streaming" { return .invalidMode }
+        if request.isTooLarge { return .tooLarge }
+        // A stream that broke off: the trailers carry the error.
+        if let type = request.trailingErrorType {
+            let body = request.trailingErrorBody.flatMap(base64Decoded) ?? []
+            return .error(ByteBuffer(bytes: body), type: reportedErrorType(type))
+        }
+        return .result(request.body)
+    }
+}
+
+/// One connection of the runtime. A second request before the answer to the first ends it: no runtime does that.
+private final class RuntimeAPIHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let server: RuntimeAPIServer
+    private var parser = RequestParser()
+    private var context: ChannelHandlerContext?
+    private var accounted = 0
+    private var isReplying = false
+    private var closesAfterReply = false
+    var poll: PollID?
+
+    init(server: RuntimeAPIServer) { self.server = server }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.context = context
+        if !server.opened(self) { context.close(promise: nil) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        server.heldBytes -= accounted
+        accounted = 0
+        server.closed(self)
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard poll == nil, !isReplying, self.context != nil else { return context.close(promise: nil) }
+        parser.append(unwrapInboundIn(data))
+        do {
+            while self.context != nil, let event = try parser.next() {
+                switch event {
+                case .wantsContinue:
+                    context.writeAndFlush(wrapOutboundOut(RuntimeAPIResponse.goOn), promise: nil)
+                case .request(let request):
+                    handle(request, context)
+                    if poll != nil {
+                        if parser.isInsideRequest { context.close(promise: nil) }
+                        return account(context)
+                    }
+                }
+            }
+            account(context)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    private func handle(_ request: RuntimeRequest, _ context: ChannelHandlerContext) {
+        closesAfterReply = request.closesConnection
+        isReplying = true
+        defer { isReplying = false }
+        guard let answer = server.respond(to: request, from: self) else { return }
+        write(answer, nil)
+        server.delegate?.replyIsWritten()
+    }
+
+    func respond(_ head: ByteBuffer, _ payload: ByteBuffer) {
+        poll = nil
+        write(head, payload)
+    }
+
+    private func write(_ first: ByteBuffer, _ second: ByteBuffer?) {
+        guard let context else { return }
+        if let second, second.readableBytes > 0 {
+            context.write(wrapOutboundOut(first), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(second), promise: nil)
+        } else {
+            context.writeAndFlush(wrapOutboundOut(first), promise: nil)
+        }
+        if closesAfterReply { context.close(promise: nil) }
+    }
+
+    /// Keeps the environment's sum of buffered request bytes, and ends the connection that goes over it.
+    private func account(_ context: ChannelHandlerContext) {
+        let held = parser.isInsideRequest ? parser.heldBytes : 0
+        guard held != accounted else { return }
+        server.heldBytes += held - accounted
+        accounted = held
+        if server.heldBytes > Limits.bufferedRequestBytes { context.close(promise: nil) }
+    }
+
+    func close() { context?.close(promise: nil) }
+}
+
+/// Standard base64 (padding may be missing); nil when it is not.
+func base64Decoded(_ text: String) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var accumulator: UInt32 = 0
+    var bits = 0
+    for byte in text.utf8 {
+        let value: UInt32
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = UInt32(byte) - 65
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): value = UInt32(byte) - 71
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): value = UInt32(byte) + 4
+        case UInt8(ascii: "+"): value = 62
+        case UInt8(ascii: "/"): value = 63
+        case UInt8(ascii: "="): continue
+        default: return nil
+        }
+        accumulator = (accumulator << 6 | value) & 0xFFFF
+        bits += 6
+        if bits >= 8 {
+            bits -= 8
+            bytes.append(UInt8(truncatingIfNeeded: accumulator >> UInt32(bits)))
+        }
+    }
+    return bytes
+}

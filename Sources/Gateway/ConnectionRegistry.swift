@@ -1,0 +1,78 @@
+import NIOCore
+import Synchronization
+
+/// All open connections, so that they can be counted, limited and drained.
+final class ConnectionRegistry: Sendable {
+    /// One listener's share.
+    final class Listener: Sendable {
+        let limit: Int
+        init(limit: Int) { self.limit = limit }
+    }
+
+    enum Admission: Equatable {
+        case accepted(isDraining: Bool)
+        case refused
+    }
+
+    private struct Entry {
+        var channel: any Channel
+        var listener: ObjectIdentifier
+    }
+
+    private struct State {
+        var entries: [ObjectIdentifier: Entry] = [:]
+        var counts: [ObjectIdentifier: Int] = [:]
+        var isDraining = false
+        var whenEmpty: [EventLoopPromise<Void>] = []
+    }
+
+    private let state = Mutex(State())
+    private let limit: Int
+
+    init(limit: Int) { self.limit = limit }
+
+    var count: Int { state.withLock { $0.entries.count } }
+    var isDraining: Bool { state.withLock { $0.isDraining } }
+
+    func admit(_ channel: any Channel, from listener: Listener) -> Admission {
+        state.withLock { state in
+            let key = ObjectIdentifier(listener)
+            let mine = state.counts[key, default: 0]
+            guard state.entries.count < limit, mine < listener.limit else { return .refused }
+            state.counts[key] = mine + 1
+            state.entries[ObjectIdentifier(channel)] = Entry(channel: channel, listener: key)
+            return .accepted(isDraining: state.isDraining)
+        }
+    }
+
+    func remove(_ channel: any Channel) {
+        let empty: [EventLoopPromise<Void>] = state.withLock { state in
+            guard let entry = state.entries.removeValue(forKey: ObjectIdentifier(channel)) else { return [] }
+            let left = state.counts[entry.listener, default: 1] - 1
+            state.counts[entry.listener] = left > 0 ? left : nil
+            guard state.entries.isEmpty else { return [] }
+            defer { state.whenEmpty = [] }
+            return state.whenEmpty
+        }
+        for promise in empty { promise.succeed(()) }
+    }
+
+    func channels(of listener: Listener? = nil) -> [any Channel] {
+        state.withLock { state in
+            let key = listener.map { ObjectIdentifier($0) }
+            return state.entries.values.filter { key == nil || $0.listener == key }.map(\.channel)
+        }
+    }
+
+    /// From now on connections end with their request. The promise is kept when the last one is gone.
+    func drain(_ promise: EventLoopPromise<Void>) {
+        let (channels, isEmpty) = state.withLock { state in
+            state.isDraining = true
+            let isEmpty = state.entries.isEmpty
+            if !isEmpty { state.whenEmpty.append(promise) }
+            return (state.entries.values.map(\.channel), isEmpty)
+        }
+        if isEmpty { promise.succeed(()) }
+        for channel in channels { channel.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
+    }
+}

@@ -1,0 +1,116 @@
+import Contracts
+import Platform
+import Wire
+
+/// Who asks, and on whose behalf.
+struct Identity: Sendable {
+    var scope: AccountRegion
+    var principal: Principal
+    /// The secret to check signatures with; nil when they are not checked.
+    var secret: Secret<String>?
+}
+
+/// Resolves credentials and checks signatures.
+struct Authenticator: Sendable {
+    let mode: AuthenticationMode
+    let credentials: any CredentialIssuer
+
+    /// Reads how a request is signed. With authentication off, what cannot be read is taken as unsigned.
+    func signature(of head: RequestHead) throws(AWSError) -> SignedRequest? {
+        switch mode {
+        case .sigv4: return try SigV4.parse(head)
+        case .none:
+            // A request without any authorization is the most frequent one without credentials; parse is not needed.
+            guard head.header("authorization") != nil || !head.query.isEmpty else { return nil }
+            return try? SigV4.parse(head)
+        }
+    }
+
+    /// The account, Region and principal of a request. Throws for credentials that are not known, when that matters.
+    func identify(
+        _ signed: SignedRequest?, region hostRegion: String?, style: ErrorStyle, now: Instant
+    ) throws(AWSError) -> Identity {
+        let region = signed.map(\.scope.region) ?? hostRegion ?? AccountRegion.defaultRegion
+        guard let signed else {
+            if mode == .sigv4 { throw style.missingAuthentication }
+            let account = AccountRegion.defaultAccount
+            return Identity(
+                scope: AccountRegion(account: account, region: region), principal: .account(account), secret: nil)
+        }
+        let key = signed.scope.accessKeyID
+        if let known = credentials.lookup(accessKeyID: key, sessionToken: signed.sessionToken, now: now) {
+            let account = known.principal.account ?? AccountRegion.defaultAccount
+            return Identity(
+                scope: AccountRegion(account: account, region: region), principal: known.principal,
+                secret: mode == .sigv4 ? known.secret : nil)
+        }
+        if mode == .sigv4 { throw style.unknownKey(key) }
+        let account = Authenticator.isAccount(key) ? key : AccountRegion.defaultAccount
+        return Identity(
+            scope: AccountRegion(account: account, region: region), principal: .account(account), secret: nil)
+    }
+
+    private static func isAccount(_ key: String) -> Bool {
+        key.utf8.count == 12 && key.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    }
+}
+
+/// The families of error codes for the same refusals.
+enum ErrorStyle: Sendable, Equatable {
+    case s3, query, json, rest
+
+    var missingAuthentication: AWSError {
+        switch self {
+        case .s3: AWSError("AccessDenied", status: 403, "Access Denied")
+        case .query:
+            AWSError("MissingAuthenticationToken", status: 403, "Request is missing Authentication Token")
+        case .json:
+            AWSError("MissingAuthenticationTokenException", status: 400, "Request is missing Authentication Token")
+        case .rest:
+            AWSError("MissingAuthenticationTokenException", status: 403, "Missing Authentication Token")
+        }
+    }
+
+    func unknownKey(_ key: String) -> AWSError {
+        let text = "The security token included in the request is invalid."
+        return switch self {
+        case .s3:
+            AWSError(
+                "InvalidAccessKeyId", status: 403,
+                "The AWS Access Key Id you provided does not exist in our records.",
+                fields: ["AWSAccessKeyId": .string(key)])
+        case .query: AWSError("InvalidClientTokenId", status: 403, text)
+        case .json: AWSError("UnrecognizedClientException", status: 400, text)
+        case .rest: AWSError("UnrecognizedClientException", status: 403, text)
+        }
+    }
+
+    /// Why a body could not be had, in the words of the family.
+    func body(_ failure: BodyFailure) -> AWSError {
+        switch failure {
+        case .cutShort, .abandoned:
+            AWSError(
+                self == .s3 ? "IncompleteBody" : "RequestAbortedException", status: 400,
+                self == .s3
+                    ? "You did not provide the number of bytes specified by the Content-Length HTTP header"
+                    : "The request body ended early.")
+        case .tooSlow:
+            AWSError(
+                self == .s3 ? "RequestTimeout" : "RequestTimeoutException", status: self == .s3 ? 400 : 408,
+                "Your socket connection to the server was not read from or written to within the timeout period. "
+                    + "Idle connections will be closed.")
+        case .tooLarge:
+            AWSError(
+                self == .s3 ? "EntityTooLarge" : "RequestEntityTooLargeException", status: self == .s3 ? 400 : 413,
+                "Your proposed upload exceeds the maximum allowed size")
+        case .malformed:
+            AWSError(
+                self == .s3 ? "IncompleteBody" : "SerializationException", status: 400,
+                "The chunked encoding of the request body could not be read.")
+        case .overBudget:
+            AWSError(
+                self == .s3 ? "SlowDown" : "ServiceUnavailableException", status: 503,
+                "Please reduce your request rate.", headers: [(name: "Retry-After", value: "1")])
+        }
+    }
+}

@@ -1,0 +1,124 @@
+/// What a Host header says: an AWS endpoint name, a bucket, or nothing (an address, `localhost`).
+struct HostName: Sendable, Equatable {
+    /// The labels in front of the known domain, in lower case; empty for the domain itself and for foreign names.
+    let labels: [String]
+    /// The domain is one of ours (`localhost`, configured ones) rather than AWS's.
+    let isLocal: Bool
+
+    static let nothing = HostName(labels: [], isLocal: true)
+
+    private init(labels: [String], isLocal: Bool) {
+        self.labels = labels
+        self.isLocal = isLocal
+    }
+
+    /// AWS's domains, and the names that resolve to loopback.
+    private static let awsDomains = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"]
+    private static let localDomains = [".localhost.localstack.cloud", ".localhost"]
+    /// DNS's limit of a name.
+    private static let maximumBytes = 255
+
+    /// `host` with or without a port. `baseDomains` are further names of this server, in lower case.
+    init(_ host: String, baseDomains: [String] = []) {
+        // Most requests name an address or plain localhost: nothing to find, nothing to allocate.
+        guard let first = host.utf8.first, !(0x30...0x39).contains(first), first != UInt8(ascii: "["),
+            host.utf8.count <= HostName.maximumBytes, !HostName.isLocalhost(host)
+        else {
+            // Bucket names may start with a digit; addresses have only digits, dots and a port.
+            if let first = host.utf8.first, (0x30...0x39).contains(first), host.utf8.count <= HostName.maximumBytes,
+                host.utf8.contains(where: { $0 >= 0x41 })
+            {
+                self = HostName(named: host, baseDomains: baseDomains)
+            } else {
+                self = .nothing
+            }
+            return
+        }
+        self = HostName(named: host, baseDomains: baseDomains)
+    }
+
+    private init(named host: String, baseDomains: [String]) {
+        var name = lowercasedASCII(String(host.prefix { $0 != ":" }))
+        if name.hasSuffix(".") { name.removeLast() }
+        for domain in HostName.awsDomains where name.hasSuffix(domain) {
+            self = HostName(labels: HostName.split(name.dropLast(domain.count)), isLocal: false)
+            return
+        }
+        for domain in HostName.localDomains where name.hasSuffix(domain) {
+            self = HostName(labels: HostName.split(name.dropLast(domain.count)), isLocal: true)
+            return
+        }
+        for domain in baseDomains where name.hasSuffix("." + domain) {
+            self = HostName(labels: HostName.split(name.dropLast(domain.utf8.count + 1)), isLocal: true)
+            return
+        }
+        self = .nothing
+    }
+
+    private static func isLocalhost(_ host: String) -> Bool {
+        host == "localhost" || host.hasPrefix("localhost:")
+    }
+
+    private static func split(_ name: Substring) -> [String] {
+        let labels = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        let valid = labels.allSatisfy { label in
+            !label.isEmpty
+                && label.utf8.allSatisfy { byte in
+                    (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x5F
+                }
+        }
+        return valid ? labels : []
+    }
+
+    /// The Region named among the labels.
+    var region: String? { labels.dropFirst().first(where: HostName.isRegion) ?? legacyRegion }
+
+    /// `s3-eu-west-1`.
+    private var legacyRegion: String? {
+        guard let index = s3Index else { return nil }
+        let rest = String(labels[index].dropFirst(3))
+        return HostName.isRegion(rest) ? rest : nil
+    }
+
+    /// `eu-west-1`, `us-gov-east-1`.
+    static func isRegion(_ label: String) -> Bool {
+        guard let last = label.utf8.last, (0x30...0x39).contains(last), label.utf8.count <= 32 else { return false }
+        let parts = label.split(separator: "-", omittingEmptySubsequences: false)
+        guard (3...4).contains(parts.count), parts[0].utf8.count == 2,
+            parts[parts.count - 1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            parts.dropLast().allSatisfy({ $0.utf8.allSatisfy { (0x61...0x7A).contains($0) } })
+        else { return false }
+        return directions.contains { parts[parts.count - 2].hasPrefix($0) }
+    }
+
+    private static let directions = ["north", "south", "east", "west", "central"]
+
+    /// The label that says S3, counted from the right: bucket names may contain one too.
+    private var s3Index: Int? {
+        labels.lastIndex { label in
+            label == "s3" || (label.hasPrefix("s3-") && HostName.isRegion(String(label.dropFirst(3))))
+        }
+    }
+
+    /// The endpoint prefix of a service's host name (`lambda.us-east-1.amazonaws.com` → `lambda`).
+    var endpointPrefix: String? {
+        if s3Index != nil { return "s3" }
+        return labels.first
+    }
+
+    /// The bucket of a virtual-host style name, once the service is known to be S3.
+    var bucket: String? {
+        if let index = s3Index {
+            return index == 0 ? nil : labels[..<index].joined(separator: ".")
+        }
+        return isLocal && !labels.isEmpty ? labels.joined(separator: ".") : nil
+    }
+
+    /// `abc.lambda-url.us-east-1…` → `lambda-url`: hosts that carry users' own HTTP, not an AWS API.
+    var dataPlane: String? {
+        guard labels.count >= 2, HostName.dataPlanes.contains(labels[1]) else { return nil }
+        return labels[1]
+    }
+
+    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api"]
+}

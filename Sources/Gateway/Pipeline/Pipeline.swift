@@ -1,0 +1,347 @@
+import Contracts
+import Logging
+import NIOCore
+import Platform
+import Wire
+
+/// The way of every request: id → service → identity → operation → body → decode → dispatch → encode. Each step is one
+/// function here; what a step needs to know is in the `Call`.
+struct Pipeline: HTTPResponder {
+    let table: ServiceTable
+    let entries: [ServiceEntry]
+    let hostRoutes: [any HostRoute]
+    let authenticator: Authenticator
+    let builtIn: BuiltInRoutes
+    let baseDomains: [String]
+    let unresolved: GatewayMetrics.Series
+    let time: any TimeSource
+    let logger: Logger
+
+    /// An unsigned query request's form is read up to this before its service is known: a policy document is the largest
+    /// parameter of the query services here (IAM 6,144 to 131,072 characters, percent-encoded).
+    static let formBytes = 1 << 20
+
+    // MARK: The steps
+
+    func respond(to exchange: HTTPExchange) {
+        if let answer = builtIn.answer(exchange.request) { return exchange.respond(answer) }
+        let host = exchange.request.host.map { HostName($0, baseDomains: baseDomains) } ?? .nothing
+        var call = Call(exchange, requestID: Identifier.uuid(), host: host)
+        do throws(AWSError) {
+            call.signed = try authenticator.signature(of: call.originalHead)
+        } catch {
+            // The service is still looked for, so that the error speaks its protocol.
+            if case .service(let index) = table.resolve(call.head, host: host, scope: nil) {
+                call.entry = entries[index]
+            }
+            return fail(call, error)
+        }
+        switch table.resolve(call.head, host: host, scope: call.signed?.scope.service) {
+        case .service(let index): run(enter(call, index))
+        case .dataPlane(let label): routeHost(call, label)
+        case .unknown(let name): fail(call, Pipeline.unknownService(name))
+        case .formBody: resolveByForm(call)
+        }
+    }
+
+    private func resolveByForm(_ call: Call) {
+        call.exchange.collectBody(limit: Pipeline.formBytes) { result in
+            switch result {
+            case .failure(let failure): fail(call, ErrorStyle.query.body(failure))
+            case .success(let body):
+                switch table.resolve(form: String(buffer: body)) {
+                case .service(let index): run(enter(call, index), body: body)
+                case .unknown(let name): fail(call, Pipeline.unknownService(name))
+                case .dataPlane, .formBody: fail(call, AWSError.internalFailure())
+                }
+            }
+        }
+    }
+
+    /// Gives the call its service, and S3 its bucket.
+    private func enter(_ call: Call, _ index: Int) -> Call {
+        let entry = entries[index]
+        guard entry.isS3 else {
+            var call = call
+            call.entry = entry
+            return call
+        }
+        var entered = Call(call.exchange, requestID: RequestIdentifiers.s3(), host: call.host)
+        entered.signed = call.signed
+        entered.entry = entry
+        if let bucket = call.host.bucket {
+            let path = call.originalHead.path
+            entered.head.path = "/" + bucket + (path.isEmpty ? "/" : path)
+        }
+        return entered
+    }
+
+    /// From the service to the body.
+    private func run(_ entered: Call, body: ByteBuffer? = nil) {
+        var call = entered
+        do throws(AWSError) {
+            try authenticate(&call)
+            try match(&call, body: body)
+            try checkSignature(&call)
+        } catch {
+            return fail(call, error)
+        }
+        if let body { return decode(call, body) }
+        readBody(call)
+    }
+
+    private func authenticate(_ call: inout Call) throws(AWSError) {
+        call.identity = try authenticator.identify(
+            call.signed, region: call.host.region, style: call.style, now: call.exchange.receivedAt)
+        // S3 declares the hash of a body, and it is checked with and without authentication. The others sign the hash
+        // itself, which `checkSignature` sees to; of them only the framing matters here.
+        let declared = call.originalHead.header("x-amz-content-sha256")
+        let matters =
+            call.style == .s3
+            ? declared != nil || call.identity?.secret != nil : declared?.hasPrefix("STREAMING-") == true
+        if matters { call.integrity = try SigV4.bodyIntegrity(call.originalHead, signed: call.signed) }
+    }
+
+    /// Finds the operation, as far as the head says it; refuses what is not implemented before any body is read.
+    private func match(_ call: inout Call, body: ByteBuffer? = nil) throws(AWSError) {
+        guard let entry = call.entry else { throw .internalFailure() }
+        call.match = try Codec.match(call.head, schema: entry.definition.schema)
+        if call.match == nil, let body {
+            call.match = try Codec.match(call.head, body: body, schema: entry.definition.schema)
+        }
+        guard let match = call.match else { return }
+        call.operation = entry.operations[match.operation.name]
+        guard call.operation?.handler != nil else {
+            throw .notImplemented(service: entry.definition.schema.id, operation: match.operation.name)
+        }
+    }
+
+    /// Checks the signature where the head suffices: S3 and streamed bodies, whose hash is declared.
+    private func checkSignature(_ call: inout Call) throws(AWSError) {
+        guard let signed = call.signed, let secret = call.identity?.secret else { return }
+        guard call.style == .s3 || call.match?.operation.streamsInput == true else { return }
+        call.key = try SigV4.verify(
+            call.originalHead, signed: signed, secret: secret, payloadHash: nil, now: call.exchange.receivedAt,
+            forS3: call.style == .s3)
+    }
+
+    /// The other services sign what the body hashes to, whether they say so in a header or not.
+    private func checkSignature(_ call: Call, of body: ByteBuffer) throws(AWSError) {
+        guard let signed = call.signed, let secret = call.identity?.secret, call.key == nil else { return }
+        let declared = call.originalHead.header("x-amz-content-sha256")
+        var hash: String?
+        if declared == nil || declared?.utf8.count == 64 {
+            var sum = Checksum(.sha256)
+            body.withUnsafeReadableBytes { sum.update($0) }
+            hash = hexEncoded(sum.finalize())
+        }
+        _ = try SigV4.verify(
+            call.originalHead, signed: signed, secret: secret, payloadHash: hash, now: call.exchange.receivedAt,
+            forS3: false)
+    }
+
+    private func readBody(_ call: Call) {
+        let head = call.originalHead
+        if call.match?.operation.streamsInput == true {
+            let decoder = BodyDecoder(call.integrity, key: call.key, head: head)
+            let length = call.isChunkedBody ? BodyDecoder.decodedLength(head) : call.exchange.request.announcedLength
+            let stream = call.exchange.streamBody()
+            let reader = DecodedBodyReader(stream, decoder: decoder, contentLength: length, style: call.style)
+            return decode(call, ByteBuffer(), stream: reader)
+        }
+        let limit = call.operation?.bodyLimit ?? call.entry?.definition.bodyLimit ?? Pipeline.formBytes
+        // Framing and trailers come on top of the body that is limited.
+        let framing = call.isChunkedBody ? limit / 8 + 4096 : 0
+        call.exchange.collectBody(limit: limit + framing) { result in
+            switch result {
+            case .success(let raw): decodeBuffered(call, raw, limit: limit)
+            case .failure(.tooLarge): fail(call, tooLarge(call, limit))
+            case .failure(let failure): fail(call, call.style.body(failure))
+            }
+        }
+    }
+
+    private func tooLarge(_ call: Call, _ limit: Int) -> AWSError {
+        guard let entry = call.entry else { return call.style.body(.tooLarge) }
+        return entry.definition.tooLarge(call.match?.operation.name ?? "", limit)
+    }
+
+    private func decodeBuffered(_ call: Call, _ raw: ByteBuffer, limit: Int) {
+        do throws(AWSError) {
+            let decoder = BodyDecoder(call.integrity, key: call.key, head: call.originalHead)
+            let body = try BodyDecoder.decode(raw, with: decoder)
+            guard body.readableBytes <= limit else { return fail(call, tooLarge(call, limit)) }
+            decode(call, body)
+        } catch {
+            fail(call, error)
+        }
+    }
+
+    private func decode(_ found: Call, _ body: ByteBuffer, stream: (any BodyReader)? = nil) {
+        var call = found
+        let request: OperationRequest
+        do throws(AWSError) {
+            if stream == nil { try checkSignature(call, of: body) }
+            if call.match == nil { try match(&call, body: body) }
+            guard let match = call.match else { throw .internalFailure() }
+            let isPayload = match.operation.hasBlobInput
+            let input = try Codec.decode(match, head: call.head, body: isPayload ? ByteBuffer() : body)
+            request = OperationRequest(
+                context: call.context(service: match.schema.id, operation: match.operation.name), input: input,
+                payload: isPayload ? body : ByteBuffer(), stream: stream)
+        } catch {
+            return fail(call, error)
+        }
+        dispatch(call, request)
+    }
+
+    private func dispatch(_ call: Call, _ request: OperationRequest) {
+        switch call.operation?.handler {
+        case nil: fail(call, AWSError.internalFailure())
+        case .callback(let handle): handle(request) { finish(call, $0) }
+        case .asynchronous(let handle):
+            Task {
+                do {
+                    finish(call, .success(try await handle(request)))
+                } catch {
+                    finish(call, .failure(error))
+                }
+            }
+        }
+    }
+
+    // MARK: Answers
+
+    /// Encodes what the operation said; on whatever thread it said it.
+    private func finish(_ call: Call, _ result: Result<OperationResponse, any Error>) {
+        switch result {
+        case .failure(let error): fail(call, error)
+        case .success(let response):
+            guard let match = call.match else { return fail(call, AWSError.internalFailure()) }
+            var isApart = true
+            if case .none = response.payload { isApart = false }
+            let encoded = Codec.encode(
+                response.output, for: match, requestID: call.requestID, payloadApart: isApart)
+            let body: HTTPAnswer.Body =
+                switch response.payload {
+                case .none: encoded.body.map { .bytes($0) } ?? .none
+                case .bytes(let bytes): .bytes(bytes)
+                case .files(let parts, let release): .files(parts, release: release)
+                case .stream(let length, let produce): .stream(length: length) { try await produce($0) }
+                }
+            var answer = HTTPAnswer(
+                status: response.status ?? encoded.status, headers: headers(call, encoded.headers + response.headers),
+                body: body)
+            if case .files = body { answer.onFailure = { encode(call, $0) } }
+            respond(call, answer)
+        }
+    }
+
+    private func fail(_ call: Call, _ error: any Error) { respond(call, encode(call, error)) }
+
+    private func respond(_ call: Call, _ answer: HTTPAnswer) {
+        let series = call.operation?.series ?? call.entry?.unmatched ?? unresolved
+        let elapsed = time.uptimeNanoseconds() &- call.exchange.startedUptime
+        series.record(status: answer.status, microseconds: elapsed / 1000)
+        call.exchange.respond(answer)
+    }
+
+    private func encode(_ call: Call, _ error: any Error) -> HTTPAnswer {
+        let known: AWSError
+        switch error {
+        case let error as AWSError: known = error
+        case let failure as BodyFailure: known = call.style.body(failure)
+        default:
+            logger.error(
+                "\(error)",
+                metadata: [
+                    "request": "\(call.requestID)", "service": "\(call.entry?.definition.schema.id ?? "")",
+                    "operation": "\(call.match?.operation.name ?? "")",
+                ])
+            known =
+                call.style == .s3
+                ? AWSError("InternalError", status: 500, "We encountered an internal error. Please try again.")
+                : .internalFailure()
+        }
+        let encoded = Codec.encode(
+            known, for: call.match, schema: call.entry?.definition.schema,
+            fallback: call.entry?.fallbackProtocol(call.head) ?? Call.guessProtocol(call.head) ?? .restJSON,
+            resource: call.head.path, requestID: call.requestID)
+        let present = Set(encoded.headers.map { lowercasedASCII($0.name) })
+        let more = known.headers.filter { !present.contains(lowercasedASCII($0.name)) }
+        return HTTPAnswer(
+            status: encoded.status, headers: headers(call, encoded.headers + more),
+            body: encoded.body.map { .bytes($0) } ?? .none)
+    }
+
+    /// Adds the ids; a service may have set its own (Lambda takes the caller's).
+    private func headers(_ call: Call, _ given: [(name: String, value: String)]) -> [(name: String, value: String)] {
+        var headers = given
+        func add(_ name: String, _ value: @autoclosure () -> String) {
+            let isThere = given.contains {
+                $0.name.utf8.count == name.utf8.count && lowercasedASCII($0.name) == lowercasedASCII(name)
+            }
+            if !isThere { headers.append((name: name, value: value())) }
+        }
+        if call.style == .s3 {
+            add("x-amz-request-id", call.requestID)
+            add("x-amz-id-2", RequestIdentifiers.s3Host())
+            add("Server", "AmazonS3")
+        } else {
+            add("x-amzn-RequestId", call.requestID)
+        }
+        return headers
+    }
+
+    private static func unknownService(_ name: String) -> AWSError {
+        // The name comes from the request: only what can be a service's name is repeated.
+        let shown = name.prefix(64).filter { $0.isASCII && ($0.isLetter || $0.isNumber || " .-_".contains($0)) }
+        return AWSError(
+            "NotImplementedException", status: 501, "The service \(shown) is not implemented by Martlet yet.")
+    }
+
+    func refusal(status: Int, reason: String) -> HTTPAnswer {
+        unresolved.record(status: status, microseconds: 0)
+        return HTTPAnswer(
+            status: status, headers: [(name: "x-amzn-RequestId", value: Identifier.uuid())],
+            body: .bytes(ByteBuffer(string: "{\"message\":\"\(reason)\"}")))
+    }
+
+    // MARK: Users' own HTTP
+
+    private func routeHost(_ call: Call, _ label: String) {
+        guard let route = hostRoutes.first(where: { $0.label == label }) else {
+            let error = AWSError(
+                "NotImplementedException", status: 404, "No service of Martlet serves \(label) hosts yet.")
+            return fail(call, error)
+        }
+        call.exchange.collectBody(limit: route.bodyLimit) { result in
+            switch result {
+            case .failure(let failure): fail(call, ErrorStyle.rest.body(failure))
+            case .success(let body):
+                var call = call
+                do throws(AWSError) {
+                    call.identity = try authenticator.identify(
+                        call.signed, region: call.host.region, style: .rest, now: call.exchange.receivedAt)
+                } catch {
+                    call.identity = nil
+                }
+                let request = HostRequest(
+                    context: call.context(service: label, operation: ""), head: call.head, labels: call.host.labels,
+                    body: body)
+                route.respond(to: request) { [call] response in
+                    let payload: HTTPAnswer.Body =
+                        switch response.payload {
+                        case .none: .none
+                        case .bytes(let bytes): .bytes(bytes)
+                        case .files(let parts, let release): .files(parts, release: release)
+                        case .stream(let length, let produce): .stream(length: length) { try await produce($0) }
+                        }
+                    respond(
+                        call,
+                        HTTPAnswer(status: response.status, headers: headers(call, response.headers), body: payload))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+public import Contracts
+public import Platform
+public import Storage
+import Wire
+
+/// Push sources reach functions here: the resource policy decides, then the event goes into the function's queue in the
+/// transaction that takes it from the Outbox.
+extension LambdaService: DeliveryTarget {
+    public var arnService: String { "lambda" }
+
+    public func accept(_ delivery: Delivery, in transaction: any WriteTransaction, now: Instant) throws {
+        let target = try permitted(delivery.target, for: delivery.principal, in: transaction)
+        let resolved = try refusal(of: delivery.target) {
+            try FunctionResolution.resolve(target, in: transaction)
+        }
+        if resolved.record.configuration.state != "Active" {
+            throw DeliveryRefusal.temporary(
+                code: "ResourceConflictException", message: "The function is not ready: \(delivery.target)")
+        }
+        if delivery.payload.count > Limits.eventPayloadBytes {
+            throw DeliveryRefusal.permanent(
+                code: "RequestEntityTooLargeException",
+                message: "Request must be smaller than \(Limits.eventPayloadBytes) bytes for the InvokeFunction operation")
+        }
+        try connections().invoker.enqueue(
+            AsynchronousEvent(
+                requestID: Identifier.uuid(), scope: target.scope, function: target.name,
+                qualifier: target.qualifier ?? Qualifier.latestName, payload: delivery.payload, acceptedAt: now,
+                invokedFunctionARN: target.arn, traceID: TraceHeader.generate(now: now)),
+            in: transaction)
+    }
+
+    public func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {
+        let target = try permitted(target, for: principal, in: transaction)
+        _ = try refusal(of: target.arn) { try FunctionResolution.resolve(target, in: transaction) }
+    }
+
+    /// The target, if it is a function's ARN and the principal may invoke it.
+    private func permitted(
+        _ text: String, for principal: Principal, in transaction: any ReadTransaction
+    ) throws -> FunctionTarget {
+        guard let arn = ARN(text), arn.service == "lambda", let name = FunctionName(text) else {
+            throw DeliveryRefusal.permanent(
+                code: "InvalidParameterValueException", message: "Not the ARN of a function: \(text)")
+        }
+        let target = FunctionTarget(
+            scope: AccountRegion(account: arn.account, region: arn.region), name: name.name, qualifier: name.qualifier)
+        guard try FunctionTable.get(target.scope, target.name, in: transaction) != nil else {
+            throw DeliveryRefusal.permanent(
+                code: "ResourceNotFoundException", message: "Function not found: \(text)")
+        }
+        guard try mayInvoke(target, principal, in: transaction) else {
+            throw DeliveryRefusal.permanent(
+                code: "AccessDeniedException",
+                message: "User: \(principal.arn) is not authorized to perform: lambda:InvokeFunction on resource: "
+                    + "\(text) because no resource-based policy allows the lambda:InvokeFunction action")
+        }
+        return target
+    }
+
+    private func mayInvoke(
+        _ target: FunctionTarget, _ principal: Principal, in transaction: any ReadTransaction
+    ) throws -> Bool {
+        switch principal {
+        case .service: break
+        // The account's own identities are the business of identity policies.
+        case .account, .roleSession: if principal.account == target.scope.account { return true }
+        case .anonymous: break
+        }
+        // `$LATEST` and the unqualified function are one for a policy.
+        let latest = Qualifier(target.qualifier) == .latest
+        let policy = try PolicyTable.get(
+            target.scope, target.name, qualifier: latest ? "" : target.qualifier ?? "", in: transaction)
+        let request = PolicyRequest(
+            principal: principal, action: "lambda:InvokeFunction",
+            resource: latest ? target.unqualifiedARN : target.arn)
+        return policy?.allows(request) ?? false
+    }
+
+    private func refusal<T>(of target: String, _ body: () throws -> T) throws -> T {
+        do {
+            return try body()
+        } catch let error as AWSError {
+            throw DeliveryRefusal.permanent(code: error.code, message: error.message)
+        }
+    }
+}

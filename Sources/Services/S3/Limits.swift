@@ -1,0 +1,41 @@
+/// Every quota of the service, with unit and source ("S3 guide" is the Amazon S3 User Guide).
+enum Limits {
+    /// Bytes of a key in UTF-8. S3 guide, "Naming Amazon S3 objects".
+    static let keyBytes = 1024
+    /// Bytes of all user metadata, names and values together. S3 guide, "User-defined object metadata".
+    static let userMetadataBytes = 2048
+    /// Bytes of one PutObject, one part and the source of one CopyObject. S3 guide, "Uploading objects".
+    static let singleUploadBytes: Int64 = 5 << 30
+    /// Bytes of the smallest part that is not the last. S3 guide, "Multipart upload limits".
+    static let smallestPartBytes: Int64 = 5 << 20
+    /// Parts of one upload, and the highest part number. S3 guide, "Multipart upload limits".
+    static let parts = 10_000
+    /// Entries of one page of any listing. API reference, `MaxKeys`, `MaxParts`, `MaxUploads`.
+    static let listEntries = 1000
+    /// Keys of one DeleteObjects. API reference.
+    static let deleteKeys = 1000
+    /// Buckets of one account. S3 guide, "General purpose bucket quotas" (default quota).
+    static let bucketsPerAccount = 10_000
+    /// Notification configurations of one bucket. S3 guide, "General purpose bucket quotas".
+    static let notificationConfigurations = 100
+    /// Bytes of one filter rule's value. S3 guide, "Configuring event notifications using object key name filtering".
+    static let filterValueBytes = 1024
+    /// Bytes of an id of a notification configuration. API reference.
+    static let notificationIdBytes = 255
+    /// Bytes of a buffered (XML) request body: 10,000 parts with ETag and checksum need about 3 MB. Ours.
+    static let requestBodyBytes = 8 << 20
+    /// Bytes read at a time when stored data must be hashed again. Ours.
+    static let hashingChunkBytes = 1 << 20
+    /// Pieces of this many bytes are hashed while they are being written. Ours: below it a task costs more than it gains.
+    static let overlapBytes = 32 << 10
+    /// How often an operation that looked at an object first and then changes things starts again when the object was
+    /// replaced in between, before it answers OperationAborted. Ours.
+    static let attempts = 4
+    /// Rows fetched after a common prefix was skipped, and at most while a delimiter may end a run. Ours.
+    static let firstListingChunk = 8
+    static let largestDelimitedChunk = 256
+    /// Parts released in one transaction when a bucket is deleted with unfinished uploads. Ours.
+    static let uploadsAbortedAtOnce = 10
+    /// Headers and trailers of a body that may name a checksum; more are not looked at. Ours.
+    static let entityTagsInCondition = 100
+}

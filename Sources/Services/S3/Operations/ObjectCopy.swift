@@ -1,0 +1,194 @@
+import Contracts
+import Platform
+import Storage
+import Wire
+
+/// CopyObject. Bytes are shared, not copied; they are read again only when the copy needs sums that the source has not.
+extension S3Service {
+    func copyObject(_ input: Model.CopyObjectRequest, _ request: OperationRequest) async throws -> OperationResponse {
+        let context = request.context
+        let key = try ObjectKey(input.key)
+        try ObjectHeaders.refuseUnsupported(context)
+        let source = try copySource(input.copySource)
+        let sourceKey = try ObjectKey(source.key)
+        let replaces = try replacesMetadata(input)
+        let storageClass = try ObjectHeaders.storageClass(input.storageClass)
+        let given = try ObjectHeaders.metadata(input.value)
+        let conditions = try WriteConditions(ifMatch: input.ifMatch, ifNoneMatch: input.ifNoneMatch)
+        var algorithm: ChecksumAlgorithm?
+        if let name = input.checksumAlgorithm {
+            algorithm = try UploadChecksumPlan(algorithm: name, type: nil).algorithm
+        }
+        for _ in 0..<Limits.attempts {
+            let original = try await findCopySource(source, key: sourceKey, conditions: input.sourceConditions, request)
+            guard original.size <= Limits.singleUploadBytes else {
+                throw S3Error.invalidRequest(
+                    "The specified copy source is larger than the maximum allowable size for a copy source: "
+                        + "\(Limits.singleUploadBytes)")
+            }
+            try checkSelfCopy(input, source: source, replaces: replaces, original: original)
+            guard
+                let sums = try await self.sums(
+                    original, algorithm: algorithm ?? original.checksum?.algorithm ?? .crc64nvme)
+            else { continue }
+            var metadata = replaces ? given : original.metadata
+            metadata.websiteRedirect = given.websiteRedirect
+            metadata.encryption = given.encryption
+            let copy = StoredObject(
+                key: key, id: Identifier.hex(16), size: original.size, etag: sums.etag,
+                modified: wholeSeconds(time.now()), storageClass: storageClass, checksum: sums.checksum,
+                isMultipart: false, uploadID: nil, metadata: metadata, parts: original.parts)
+            if try await commit(copy, of: original, source: source, conditions: conditions, input, request) {
+                return OperationResponse(answer(copy).value)
+            }
+        }
+        throw S3Error.operationAborted
+    }
+
+    /// Stores the copy unless its source has changed since it was looked at: then false.
+    private func commit(
+        _ copy: StoredObject, of original: StoredObject, source: CopySource, conditions: WriteConditions,
+        _ input: Model.CopyObjectRequest, _ request: OperationRequest
+    ) async throws -> Bool {
+        let context = request.context
+        return try await database.write { transaction in
+            let bucket = try self.bucket(
+                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+            let now = try ObjectTable.find(original.key, bucket: source.bucket, in: transaction)
+            guard now?.id == original.id else { return false }
+            let existing = try ObjectTable.find(copy.key, bucket: bucket.name, in: transaction)
+            try conditions.check(currentETag: existing?.etag, key: copy.key.text)
+            try self.retain(copy.parts, in: transaction)
+            try self.store(
+                copy, replacing: existing, bucket: bucket, event: EventName.copy, context: context, in: transaction)
+            return true
+        }
+    }
+
+    private func answer(_ copy: StoredObject) -> Model.CopyObjectOutput {
+        var result = Model.CopyObjectResult()
+        result.eTag = "\"\(copy.etag)\""
+        result.lastModified = copy.modified
+        copy.checksum?.set(on: &result.value, withType: true)
+        var output = Model.CopyObjectOutput()
+        output.copyObjectResult = result
+        ObjectHeaders.encryption(copy.metadata.encryption, on: &output.value)
+        return output
+    }
+
+    /// The source named by a header. Throws InvalidArgument.
+    func copySource(_ header: String?) throws -> CopySource {
+        guard let source = CopySource(header ?? "") else {
+            throw S3Error.invalidArgument(
+                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+                name: "x-amz-copy-source", value: header ?? "")
+        }
+        if source.bucket.hasPrefix("arn:") { throw S3Error.notImplemented("Copying from an access point") }
+        try checkVersion(source.versionID)
+        return source
+    }
+
+    /// Reads the source's row and checks the caller's conditions on it.
+    func findCopySource(
+        _ source: CopySource, key: ObjectKey, conditions: ReadConditions, _ request: OperationRequest
+    ) async throws -> StoredObject {
+        let context = request.context
+        let object = try await database.read { transaction in
+            let bucket = try self.bucket(
+                source.bucket, for: context.principal, expectedOwner: context.header("x-amz-source-expected-bucket-owner"),
+                in: transaction)
+            guard let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction) else {
+                throw S3Error.noSuchKey(key.text)
+            }
+            return object
+        }
+        try conditions.checkCopySource(etag: object.etag, modified: object.modified, now: time.now())
+        return object
+    }
+
+    private func replacesMetadata(_ input: Model.CopyObjectRequest) throws -> Bool {
+        if let directive = input.taggingDirective, !["COPY", "REPLACE"].contains(directive) {
+            throw S3Error.invalidArgument(
+                "Unknown tagging directive.", name: "x-amz-tagging-directive", value: directive)
+        }
+        switch input.metadataDirective ?? "COPY" {
+        case "COPY": return false
+        case "REPLACE": return true
+        case let other:
+            throw S3Error.invalidArgument(
+                "Unknown metadata directive.", name: "x-amz-metadata-directive", value: other)
+        }
+    }
+
+    private func checkSelfCopy(
+        _ input: Model.CopyObjectRequest, source: CopySource, replaces: Bool, original: StoredObject
+    ) throws {
+        let changes =
+            replaces || input.storageClass != nil || input.websiteRedirectLocation != nil
+            || input.serverSideEncryption != nil
+            || (input.checksumAlgorithm != nil && input.checksumAlgorithm != original.checksum?.algorithm.rawValue)
+        guard source.bucket == input.bucket, source.key == input.key, !changes else { return }
+        throw S3Error.invalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+                + "object's metadata, storage class, website redirect location or encryption attributes.")
+    }
+
+    /// ETag and checksum of a copy: those of a plain object, so a multipart source is read and summed as one.
+    /// Nil when the source was replaced meanwhile.
+    private func sums(_ object: StoredObject, algorithm: ChecksumAlgorithm) async throws
+        -> (etag: String, checksum: StoredChecksum)?
+    {
+        let isPlain = !object.etag.contains("-")
+        if isPlain, let checksum = object.checksum, checksum.algorithm == algorithm, checksum.kind == .fullObject {
+            return (object.etag, checksum)
+        }
+        guard let digest = try await digest(of: object, first: 0, end: object.size, algorithm: algorithm) else {
+            return nil
+        }
+        let checksum = StoredChecksum(
+            algorithm: algorithm, kind: .fullObject, value: Base64.encode(digest.checksum(algorithm)))
+        return (hexEncoded(digest.md5Bytes), checksum)
+    }
+
+    /// Reads the bytes `first..<end` of an object and sums them; nil when it was replaced meanwhile.
+    func digest(of object: StoredObject, first: Int64, end: Int64, algorithm: ChecksumAlgorithm) async throws
+        -> BodyDigest?
+    {
+        guard let opened = hold(object, first: first, end: end) else { return nil }
+        defer { opened.release() }
+        var digest = BodyDigest([algorithm])
+        for slice in object.slices(first: first, end: end) {
+            guard let blob = slice.blob else { continue }
+            try await read(blob, offset: slice.offset, length: slice.length) { digest.update($0) }
+        }
+        return digest
+    }
+}
+
+extension StoredObject {
+    /// The pieces of blobs that make up the bytes `first..<end`.
+    func slices(first: Int64, end: Int64) -> [StoredPart] {
+        var slices: [StoredPart] = []
+        var position: Int64 = 0
+        for part in parts {
+            let next = position + part.length
+            if next > first, position < end, part.length > 0 {
+                var slice = part
+                slice.offset = part.offset + max(first - position, 0)
+                slice.length = min(end, next) - max(first, position)
+                slice.checksum = []
+                slices.append(slice)
+            }
+            position = next
+        }
+        return slices
+    }
+}
+
+extension Model.CopyObjectRequest {
+    var sourceConditions: ReadConditions {
+        ReadConditions(
+            ifMatch: copySourceIfMatch, ifNoneMatch: copySourceIfNoneMatch, ifModifiedSince: copySourceIfModifiedSince,
+            ifUnmodifiedSince: copySourceIfUnmodifiedSince)
+    }
+}

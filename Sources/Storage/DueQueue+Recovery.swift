@@ -1,0 +1,34 @@
+public import Platform
+
+extension DueQueue {
+    /// Gives back every item that somebody holds, claimable when it was due. Only for the single process that owns the
+    /// store, at its start: whoever held an item is dead.
+    public func releaseLeases(in transaction: any WriteTransaction) throws {
+        try transaction.execute(
+            "UPDATE duequeue_items SET claimable = due, is_held = 0 WHERE queue = ? AND is_held = 1", [.text(name)])
+    }
+
+    /// The partitions that have items, in order. Skips from one to the next through the index.
+    public func partitions(in transaction: any ReadTransaction) throws -> [String] {
+        var found: [String] = []
+        var next = try transaction.first(
+            "SELECT part FROM duequeue_items WHERE queue = ? ORDER BY part LIMIT 1", [.text(name)]
+        ) { $0.text(0) }
+        while let partition = next {
+            found.append(partition)
+            next = try transaction.first(
+                "SELECT part FROM duequeue_items WHERE queue = ? AND part > ? ORDER BY part LIMIT 1",
+                [.text(name), .text(partition)]
+            ) { $0.text(0) }
+        }
+        return found
+    }
+
+    /// When the next item of a partition becomes claimable; nil when it is empty.
+    public func nextClaimable(partition: String, in transaction: any ReadTransaction) throws -> Instant? {
+        try transaction.first(
+            "SELECT claimable FROM duequeue_items WHERE queue = ? AND part = ? ORDER BY claimable LIMIT 1",
+            [.text(name), .text(partition)]
+        ) { Instant(nanoseconds: $0.int(0)) }
+    }
+}

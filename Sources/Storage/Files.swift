@@ -1,0 +1,111 @@
+import Glibc
+import Platform
+
+/// The text of an errno value.
+func errorText(_ code: CInt) -> String {
+    var buffer = [CChar](repeating: 0, count: 128)
+    return buffer.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else { return "error \(code)" }
+        return String(cString: base)
+    }
+}
+
+/// Plain POSIX file calls, each failing with the stage, the path and the cause.
+enum Files {
+    /// A failed call as a `Failure`: what a full, read-only or failing disk says becomes `.diskFull`.
+    static func failure(_ stage: String, _ path: String, _ code: CInt) -> Failure {
+        let diskCodes: [CInt] = [ENOSPC, EDQUOT, EIO, EROFS, EFBIG]
+        return Failure(
+            diskCodes.contains(code) ? .diskFull : .storage, "Cannot \(stage) \(path): \(errorText(code)).")
+    }
+
+    /// Repeats a call that a signal interrupted.
+    static func retrying<R: BinaryInteger>(_ call: () -> R) -> R {
+        while true {
+            let result = call()
+            if result >= 0 || errno != EINTR { return result }
+        }
+    }
+
+    static func open(_ path: String, _ flags: CInt, mode: mode_t = 0o600, stage: String = "open") throws -> CInt {
+        let descriptor = retrying { Glibc.open(path, flags | O_CLOEXEC, mode) }
+        guard descriptor >= 0 else { throw failure(stage, path, errno) }
+        return descriptor
+    }
+
+    /// Creates the directory and its parents where missing.
+    static func makeDirectories(_ path: String) throws {
+        if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            throw failure("create the directory", path, errno)
+        }
+        try makeDirectories(String(path[..<slash]))
+        if mkdir(path, 0o700) != 0, errno != EEXIST { throw failure("create the directory", path, errno) }
+    }
+
+    /// Makes the directory's entries durable.
+    static func syncDirectory(_ path: String) throws {
+        let descriptor = try open(path, O_RDONLY | O_DIRECTORY, stage: "open the directory")
+        defer { close(descriptor) }
+        if retrying({ fsync(descriptor) }) != 0 { throw failure("sync the directory", path, errno) }
+    }
+
+    /// Writes all bytes at the offset.
+    static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt, at offset: Int64, path: String) throws {
+        var rest = bytes
+        var offset = offset
+        while let base = rest.baseAddress, !rest.isEmpty {
+            let count = retrying { pwrite(descriptor, base, rest.count, off_t(offset)) }
+            guard count > 0 else { throw failure("write to", path, count == 0 ? ENOSPC : errno) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            offset += Int64(count)
+        }
+    }
+
+    /// Fills the buffer from the offset; fewer bytes only at the end of the file.
+    static func readFully(
+        _ buffer: UnsafeMutableRawBufferPointer, from descriptor: CInt, at offset: Int64, path: String
+    ) throws -> Int {
+        var done = 0
+        while done < buffer.count, let base = buffer.baseAddress {
+            let count = retrying {
+                pread(descriptor, base + done, buffer.count - done, off_t(offset + Int64(done)))
+            }
+            if count < 0 { throw failure("read", path, errno) }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    /// Size in bytes and modification time; nil when there is no such file.
+    static func status(_ path: String) -> (size: Int64, modified: Instant)? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        let modified = Instant(milliseconds: Int64(status.st_mtim.tv_sec) &* 1000)
+        return (Int64(status.st_size), modified)
+    }
+
+    /// The names in a directory, without `.` and `..`, handed over one by one: a large directory never sits in memory.
+    static func forEachName(in path: String, _ body: (String) throws -> Void) throws {
+        guard let directory = opendir(path) else { throw failure("list", path, errno) }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { try body(name) }
+        }
+    }
+
+    /// Removes a directory with everything in it, as far as it can; links are removed, not followed.
+    static func removeTree(_ path: String) {
+        try? forEachName(in: path) { name in
+            let entry = path + "/" + name
+            var status = stat()
+            guard lstat(entry, &status) == 0 else { return }
+            if status.st_mode & S_IFMT == S_IFDIR { removeTree(entry) } else { unlink(entry) }
+        }
+        rmdir(path)
+    }
+}

@@ -1,0 +1,263 @@
+import Crypto
+import Glibc
+import NIOCore
+import Platform
+import Testing
+
+@testable import Storage
+
+@Suite struct BlobTests {
+    let scratch: Scratch
+    let database: SQLiteDatabase
+
+    init() throws {
+        scratch = try Scratch()
+        database = try SQLiteDatabase.temporary(migrations: [])
+    }
+
+    private func open() throws -> Blobs {
+        try Blobs(directory: scratch.path, database: database, removalDelay: .zero)
+    }
+
+    private func file(_ id: BlobID) -> String { BlobLayout(directory: scratch.path).path(of: id) }
+
+    private func exists(_ id: BlobID) -> Bool { Files.status(file(id)) != nil }
+
+    private func temporaryFiles() throws -> Int {
+        var count = 0
+        try Files.forEachName(in: scratch.path + "/tmp") { _ in count += 1 }
+        return count
+    }
+
+    private func bytes(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+        var generator = SeededGenerator(seed: seed)
+        return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    }
+
+    /// Releases and waits until the removal has happened.
+    private func release(_ id: BlobID, of blobs: Blobs) async throws {
+        try await database.write { try blobs.release(id, in: $0) }
+        try await settle(blobs)
+    }
+
+    /// The removal's own write was queued by the one before; its files go in a job that `close` would wait for.
+    private func settle(_ blobs: Blobs) async throws {
+        try await database.write { _ in }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            // As many jobs as threads, twice: all before them have been taken.
+            for _ in 0..<8 {
+                group.addTask { () async throws -> Void in try await blobs.pool.run { _ in _ = usleep(2000) } }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test(arguments: [0, 1, 1000, 256 << 10, (256 << 10) + 1, 3_000_000]) func storesAndReads(_ size: Int) async throws
+    {
+        let blobs = try open()
+        let content = bytes(size)
+        let (id, stored) = try await blobs.store(content)
+        #expect(stored == Int64(size) && id.hex == hexEncoded(SHA256.hash(data: content)))
+        try await database.write { try blobs.retain(id, size: stored, in: $0) }
+        #expect(try await blobs.read(id, offset: 0, length: size + 10) == content)
+        try await blobs.verify(id)
+        #expect(
+            try await blobs.read(id, offset: Int64(size / 2), length: 10) == Array(content[(size / 2)...].prefix(10)))
+        #expect(try await blobs.read(id, offset: Int64(size) + 5, length: 10) == [])
+        #expect(try temporaryFiles() == 0)
+        await #expect(throws: Failure.self) { try await blobs.read(id, offset: -1, length: 1) }
+        await #expect(throws: Failure.self) { try await blobs.read(id, offset: 0, length: .max) }
+    }
+
+    @Test func streamsInPiecesOfAnySize() async throws {
+        let blobs = try open()
+        let content = bytes(4_000_000, seed: 3)
+        var generator = SeededGenerator(seed: 5)
+        let writer = try blobs.stage()
+        var position = 0
+        while position < content.count {
+            let count = min(Int.random(in: 0...150_000, using: &generator), content.count - position)
+            try await writer.append(ByteBuffer(bytes: content[position..<(position + count)]))
+            position += count
+        }
+        let (id, size) = try await writer.finish()
+        #expect(size == Int64(content.count) && id.hex == hexEncoded(SHA256.hash(data: content)))
+        try await blobs.verify(id)
+        await #expect(throws: Failure.self) { try await writer.append(ByteBuffer(bytes: [1])) }
+        await #expect(throws: Failure.self) { try await writer.finish() }
+        #expect(exists(id))
+    }
+
+    @Test func damagedOrMissingBlobIsCorrupt() async throws {
+        let blobs = try open()
+        let (id, _) = try await blobs.store(bytes(10_000))
+        let descriptor = try Files.open(file(id), O_WRONLY)
+        try [UInt8(0)].withUnsafeBytes { try Files.writeAll($0, to: descriptor, at: 5000, path: "") }
+        try [UInt8(1)].withUnsafeBytes { try Files.writeAll($0, to: descriptor, at: 5001, path: "") }
+        close(descriptor)
+        let whole = await #expect(throws: Failure.self) { try await blobs.read(id, offset: 0, length: 10_000) }
+        #expect(whole?.code == .corrupt)
+        let verified = await #expect(throws: Failure.self) { try await blobs.verify(id) }
+        #expect(verified?.code == .corrupt)
+        unlink(file(id))
+        let missing = await #expect(throws: Failure.self) { try await blobs.read(id, offset: 1, length: 1) }
+        #expect(missing?.code == .corrupt)
+        // Writing it anew heals it.
+        _ = try await blobs.store(bytes(10_000))
+        try await blobs.verify(id)
+    }
+
+    @Test func fileGoesWithItsLastReference() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store(bytes(100))
+        for _ in 0..<2 { try await database.write { try blobs.retain(id, size: size, in: $0) } }
+        try await release(id, of: blobs)
+        #expect(exists(id))
+        try await release(id, of: blobs)
+        #expect(!exists(id))
+        #expect(try temporaryFiles() == 0)
+        let unknown = await #expect(throws: Failure.self) {
+            try await database.write { try blobs.retain(id, size: size, in: $0) }
+        }
+        #expect(unknown?.code == .bug)
+    }
+
+    @Test func rolledBackReleaseKeepsTheFile() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store(bytes(100))
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        await #expect(throws: EngineConformance.Refused.self) {
+            try await database.write { transaction in
+                try blobs.release(id, in: transaction)
+                throw EngineConformance.Refused(number: 1)
+            }
+        }
+        try await settle(blobs)
+        #expect(exists(id))
+    }
+
+    @Test func replacingABlobByItselfKeepsIt() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store(bytes(100))
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        _ = try await blobs.store(bytes(100))
+        try await database.write { transaction in
+            try blobs.release(id, in: transaction)
+            try blobs.retain(id, size: size, in: transaction)
+        }
+        try await settle(blobs)
+        #expect(exists(id))
+        try await release(id, of: blobs)
+        #expect(!exists(id))
+    }
+
+    @Test func finishedBytesAreSafeFromTheRemovalOfTheSameBytes() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store(bytes(100))
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        _ = try await blobs.store(bytes(100))
+        try await release(id, of: blobs)
+        #expect(exists(id), "a writer has finished the same bytes and is going to retain them")
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        try await settle(blobs)
+        #expect(exists(id))
+    }
+
+    @Test func heldFileGoesAtItsRelease() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store(bytes(100))
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        let (first, second) = (blobs.hold(id), blobs.hold(id))
+        #expect(first.path == file(id))
+        try await release(id, of: blobs)
+        #expect(exists(id))
+        first.release()
+        first.release()
+        try await settle(blobs)
+        #expect(exists(id), "released twice by one holder; the other still has it")
+        second.release()
+        try await settle(blobs)
+        #expect(!exists(id))
+    }
+
+    @Test func discardedLostAndCrashedWritersLeaveNothing() async throws {
+        let blobs = try open()
+        let writer = try blobs.stage()
+        try await writer.append(ByteBuffer(bytes: bytes(600_000)))
+        writer.discard()
+        try await settle(blobs)
+        #expect(try temporaryFiles() == 0)
+        do {
+            let lost = try blobs.stage()
+            try await lost.append(ByteBuffer(bytes: bytes(600_000)))
+        }
+        try await settle(blobs)
+        #expect(try temporaryFiles() == 0)
+        close(try Files.open(scratch.path + "/tmp/crashed", O_CREAT | O_WRONLY))
+        _ = try open()
+        #expect(try temporaryFiles() == 0)
+    }
+
+    @Test func abandonedBlobGoesUnlessReferenced() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store(bytes(100))
+        blobs.abandon(id)
+        try await settle(blobs)
+        #expect(!exists(id))
+        _ = try await blobs.store(bytes(100))
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        _ = try await blobs.store(bytes(100))
+        blobs.abandon(id)
+        try await settle(blobs)
+        #expect(exists(id))
+    }
+
+    @Test func sweepTakesOldUnreferencedFilesOnly() async throws {
+        let now = Instant(milliseconds: Int64(time(nil)) * 1000)
+        let blobs = try open()
+        let (kept, size) = try await blobs.store(bytes(100))
+        let (lost, _) = try await blobs.store(bytes(200))
+        try await database.write { try blobs.retain(kept, size: size, in: $0) }
+        let restarted = try open()
+        #expect(try await restarted.sweep(now: now) == 0)
+        #expect(exists(lost))
+        #expect(try await blobs.sweep(now: now + .seconds(3600)) == 1)
+        #expect(exists(lost), "it is staged in this process")
+        #expect(try await restarted.sweep(now: now + .seconds(3600)) == 1)
+        #expect(exists(kept) && !exists(lost))
+        // A removal that a crash cut off after its commit.
+        try await database.write { try $0.execute("UPDATE blobs_blobs SET refs = 0", []) }
+        _ = try await restarted.sweep(now: now)
+        try await settle(restarted)
+        #expect(!exists(kept))
+    }
+
+    @Test func manyWritersOfTheSameAndOtherBytes() async throws {
+        let blobs = try open()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<200 {
+                group.addTask { [database] in
+                    let content = Array("content \(number % 10)".utf8)
+                    let (id, size) = try await blobs.store(content)
+                    try await database.write { try blobs.retain(id, size: size, in: $0) }
+                    #expect(try await blobs.read(id, offset: 0, length: 100) == content)
+                    if number % 2 == 0 { try await database.write { try blobs.release(id, in: $0) } }
+                }
+            }
+            try await group.waitForAll()
+        }
+        try await settle(blobs)
+        let rows = try await database.read {
+            try $0.query("SELECT id, refs FROM blobs_blobs ORDER BY id", []) { ($0.text(0), $0.int(1)) }
+        }
+        #expect(rows.count == 5 && rows.allSatisfy { $0.1 == 20 })
+        for row in rows { try await blobs.verify(try #require(BlobID(hex: row.0))) }
+    }
+
+    @Test func identifiers() {
+        #expect(BlobID(hex: String(repeating: "a", count: 64)) != nil)
+        #expect(BlobID(hex: String(repeating: "A", count: 64)) == nil)
+        #expect(BlobID(hex: "../" + String(repeating: "a", count: 61)) == nil)
+        #expect(BlobID(hex: "") == nil)
+    }
+}
