@@ -57,12 +57,12 @@ def test_no_answer_by_stale_code(client, fast_function):
 
 def test_configuration_is_never_stale(client, fast_function):
     function = fast_function(
-        "import os\ndef handler(event, context): return [os.environ['N'], context.memory_limit_in_mb]",
-        Environment={"Variables": {"N": "0"}},
+        "import os\ndef handler(event, context): return [os.environ['NUMBER'], context.memory_limit_in_mb]",
+        Environment={"Variables": {"NUMBER": "0"}},
     )
     for number in range(1, 5):
         client("lambda").update_function_configuration(
-            FunctionName=function.name, Environment={"Variables": {"N": str(number)}}, MemorySize=1769 + number
+            FunctionName=function.name, Environment={"Variables": {"NUMBER": str(number)}}, MemorySize=1769 + number
         )
         function.wait()
         value, memory = function.invoke().json

@@ -33,7 +33,7 @@ def test_results(echo):
         done = echo.invoke(event)
         assert (done.status, done.error, done.version) == (200, None, "$LATEST")
         assert done.json == event
-        assert done.response["ContentType"] == "application/json"
+        assert done.response["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/json"
     assert echo.invoke(None).body == b"null"
 
 

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from .conftest import TRUST_LAMBDA
-from .expect import answer, assert_not_implemented, aws_error
+from .expect import answer, assert_not_implemented, aws_error, command_failed
 from .harness import ACCOUNT
 
 TRUST = json.dumps(TRUST_LAMBDA)
@@ -320,8 +320,4 @@ def test_with_the_command_line(aws, unique, tmp_path):
         == AWS_POLICY
     )
     failed = aws("iam", "get-role", "--role-name", name + "-no", check=False)
-    assert failed.code == 254
-    assert (
-        "(NoSuchEntity) when calling the GetRole operation: "
-        f"The role with name {name}-no cannot be found." in failed.error
-    )
+    command_failed(failed, "NoSuchEntity", "GetRole", f"The role with name {name}-no cannot be found.")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .expect import answer, assert_not_implemented, aws_error
+from .expect import answer, assert_not_implemented, aws_error, command_failed
 from .harness import ACCOUNT, REGION
 
 DAY_MS = 86_400_000
@@ -373,6 +373,5 @@ def test_with_the_command_line(aws, unique):
     tailed = aws("logs", "tail", group, "--since", "5m", "--format", "short").text
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d hello\n", tailed)
     failed = aws("logs", "delete-log-group", "--log-group-name", group + "-no", check=False)
-    assert failed.code == 254
-    assert f"(ResourceNotFoundException) when calling the DeleteLogGroup operation: {NO_GROUP}" in failed.error
+    command_failed(failed, "ResourceNotFoundException", "DeleteLogGroup", NO_GROUP)
     aws("logs", "delete-log-group", "--log-group-name", group)
