@@ -15,6 +15,7 @@ import STS
 import Sandbox
 import ServiceLifecycle
 import Storage
+import Synchronization
 import Wire
 
 /// The composition root: the only place that names concrete services.
@@ -137,14 +138,34 @@ final class Server: Service {
         database.close()
     }
 
+    /// Returns when `body` is done or the deadline has passed, whichever is first; a body that is late is left to itself.
     private func withDeadline(_ deadline: Duration, _ body: @escaping @Sendable () async -> Void) async {
-        let work = Task { await body() }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await work.value }
-            group.addTask { try? await Task.sleep(for: deadline) }
-            await group.next()
-            group.cancelAll()
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let race = Race(continuation)
+            Task {
+                await body()
+                race.finish()
+            }
+            Task {
+                try? await Task.sleep(for: deadline)
+                race.finish()
+            }
         }
+    }
+}
+
+/// Resumes a continuation once, for the first of several that finish.
+private final class Race: Sendable {
+    private let waiting: Mutex<CheckedContinuation<Void, Never>?>
+
+    init(_ continuation: CheckedContinuation<Void, Never>) { waiting = Mutex(continuation) }
+
+    func finish() {
+        let continuation = waiting.withLock { waiting in
+            defer { waiting = nil }
+            return waiting
+        }
+        continuation?.resume()
     }
 }
 
