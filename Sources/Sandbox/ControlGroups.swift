@@ -166,8 +166,27 @@ public struct ControlGroups: Sendable {
     }
 
     /// Removes the server's own parent: at shutdown, when no cell is left.
+    ///
+    /// A group that has just lost its last process is busy for a moment, so a parent is tried again, for a second at most.
     public func removeParents() {
-        for parent in Set(parents.values) { rmdir(parent) }
+        for parent in Set(parents.values) {
+            for _ in 0..<50 where rmdir(parent) != 0 && errno == EBUSY {
+                removeChildren(of: parent)
+                usleep(20_000)
+            }
+        }
+    }
+
+    private func removeChildren(of parent: String) {
+        guard let directory = opendir(parent) else { return }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            guard entry.pointee.d_type == DT_DIR else { continue }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { rmdir(parent + "/" + name) }
+        }
     }
 }
 

@@ -188,7 +188,7 @@ struct Pipeline: HTTPResponder {
             let input = try Codec.decode(match, head: call.head, body: isPayload ? ByteBuffer() : body)
             request = OperationRequest(
                 context: call.context(service: match.schema.id, operation: match.operation.name), input: input,
-                payload: isPayload ? body : ByteBuffer(), stream: stream)
+                payload: body, stream: stream)
         } catch {
             return fail(call, error)
         }
