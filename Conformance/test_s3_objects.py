@@ -195,6 +195,17 @@ def test_lengths_on_the_wire(server, client, bucket):
     refused("NoSuchKey", 404, client("s3").get_object, Bucket=bucket, Key="k")
 
 
+def test_keys_on_the_wire(server, client, bucket):
+    for path in ["%ff", "a%c3", "%ed%a0%80"]:
+        status, text = raw(server, "PUT", f"/{bucket}/{path}", {"Content-Length": "1"}, b"x")
+        assert status == 400 and "<Code>InvalidURI</Code>" in text
+    s3 = client("s3")
+    for key in ["\ufffd", "a//b", "/a", "..", "a/../b", "%41", "a+b", "#?&=;", "tab\there", "日本/😀"]:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
+    assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 10
+
+
 def test_presigned_urls(server, client, bucket):
     s3 = client("s3")
     url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a b"}, ExpiresIn=60)
