@@ -94,6 +94,16 @@ public struct FilePart: Sendable {
     }
 }
 
+/// A file that somebody was given a link to. `release` is called when it is sent or the client is gone.
+public struct FileDownload: Sendable {
+    public var part: FilePart
+    public var release: @Sendable () -> Void
+    public init(part: FilePart, release: @escaping @Sendable () -> Void) {
+        self.part = part
+        self.release = release
+    }
+}
+
 public enum ResponsePayload: Sendable {
     /// The body follows from `output` by the protocol.
     case none
