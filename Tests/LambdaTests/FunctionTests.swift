@@ -154,6 +154,36 @@ import Wire
         #expect(TemporaryDirectory.mode(invoked[0].function.codeDirectory) != nil)
     }
 
+    /// Directories that nobody runs from any more go at the next start, when no environment can be running.
+    @Test func unusedCodeIsRemoved() async throws {
+        let house = try await Harness()
+        try await house.create()
+        let old = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
+        _ = try await house.call(
+            "UpdateFunctionCode", ["FunctionName": "fn", "ZipFile": .blob(Harness.otherZip)])
+        try await house.settle()
+        let new = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
+        #expect(house.service.codeStore.directories().count == 2)
+        await house.service.sweepRetired()
+        #expect(house.service.codeStore.directories().count == 2, "an environment may still run the old code")
+        try await house.service.start()
+        #expect(TemporaryDirectory.mode(old.codeDirectory) == nil)
+        #expect(TemporaryDirectory.mode(new.codeDirectory) != nil)
+    }
+
+    /// The same, when the grace is over.
+    @Test func unusedCodeIsRemovedAfterTheGrace() async throws {
+        let house = try await Harness()
+        try await house.create()
+        let version = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
+        _ = try await house.call("DeleteFunction", ["FunctionName": "fn"])
+        await house.service.sweepRetired()
+        #expect(TemporaryDirectory.mode(version.codeDirectory) != nil)
+        house.time.advance(by: .seconds(Limits.codeGraceSeconds))
+        await house.service.sweepRetired()
+        #expect(TemporaryDirectory.mode(version.codeDirectory) == nil)
+    }
+
     @Test func updateConfiguration() async throws {
         let house = try await Harness()
         try await house.create("fn", ["Environment": ["Variables": ["A": "1"]]])

@@ -129,7 +129,9 @@ extension LambdaService {
             requestID: context.requestID, scope: target.scope, function: target.name,
             qualifier: target.qualifier ?? Qualifier.latestName, payload: Array(request.payload.readableBytesView),
             acceptedAt: context.now, invokedFunctionARN: target.arn, traceID: request.traceID)
-        database.write({ try invoker.enqueue(event, in: $0) }) { result in
+        database.write { transaction in
+            try invoker.enqueue(event, in: transaction)
+        } completion: { result in
             done(result.map { OperationResponse(["StatusCode": 202], payload: .bytes(ByteBuffer()), status: 202) })
         }
     }

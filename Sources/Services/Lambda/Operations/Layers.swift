@@ -187,7 +187,8 @@ extension LambdaService {
     }
 
     private func changePolicy(
-        of name: LayerVersionName, revision: String?, _ change: @escaping @Sendable (inout ResourcePolicy) throws -> Void
+        of name: LayerVersionName, revision: String?,
+        _ change: @escaping @Sendable (inout ResourcePolicy) throws -> Void
     ) async throws -> String {
         try await database.write { transaction in
             guard var record = try LayerTable.get(name, in: transaction) else {
