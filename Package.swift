@@ -85,7 +85,7 @@ targets += services.map {
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "Lambda": [nioEmbedded],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
 ]
 let rooms = ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services
 targets += rooms.map { room in

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from .functions import FAST_MB, RUN
 from .harness import Function, Server, default_python, unique as unique_name, zip_bytes
 
 TRUST_LAMBDA = {
@@ -120,3 +121,25 @@ def pytest_runtest_makereport(item, call):
         for one in _running:
             report.sections.append((f"end of {one.log}", one.log_tail()))
     return report
+
+
+@pytest.fixture
+def fast_function(make_function):
+    """make_function with a whole CPU and ten seconds."""
+
+    def make(source=None, **parameters):
+        return make_function(source, **{"MemorySize": FAST_MB, "Timeout": 10, **parameters})
+
+    return make
+
+
+@pytest.fixture
+def runner(fast_function):
+    """`runner("result = 6 * 7").json`: runs Python inside a function's cell and gives the Invocation."""
+    function = fast_function(RUN)
+
+    def run(text, **parameters):
+        return function.invoke({"run": text}, **parameters)
+
+    run.function = function
+    return run

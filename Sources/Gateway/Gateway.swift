@@ -4,6 +4,7 @@ public import NIOCore
 import NIOPosix
 public import Platform
 import Synchronization
+import Wire
 
 /// The front door: one HTTP server for all AWS services and for the cells.
 public final class Gateway: Sendable, CellEndpoint {

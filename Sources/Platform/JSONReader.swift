@@ -23,6 +23,8 @@ package struct JSONReader {
         count = buffer.count
     }
 
+    package var isAtEnd: Bool { position >= count }
+
     @inline(__always)
     func byte(_ index: Int) -> UInt8? {
         guard let base, index < count else { return nil }

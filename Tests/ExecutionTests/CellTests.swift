@@ -9,7 +9,7 @@ import Testing
 
 /// A custom runtime without dependencies, in Python: speaks the Runtime API over one socket; `handle` is the test's.
 let miniRuntime = """
-    #!/usr/bin/python3 -IS
+    #!/usr/bin/python3 -ISu
     import os, socket, sys, time, json, signal
     host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
     sock = None
@@ -231,7 +231,8 @@ struct CellTests {
             """)
         let bench = Bench(settings: EnvironmentSettings(initLimitSeconds: 1))
         try await bench.with(makeFunction(code: code.path, timeout: 20)) { environment in
-            #expect(try await environment.invoke().text == "done")
+            let answer = try await environment.invoke().text
+            #expect(answer == "done")
         }
         #expect(bench.sink.messages.contains { $0.contains("Phase: init\tStatus: timeout") })
     }
@@ -299,7 +300,8 @@ struct CellTests {
             """)
         let bench = Bench()
         try await bench.with(makeFunction(code: code.path)) { environment in
-            #expect(try await environment.invoke().text == "ok")
+            let answer = try await environment.invoke().text
+            #expect(answer == "ok")
         }
         let lines = bench.sink.messages.filter { $0.hasPrefix("line ") }
         #expect(lines.count == 20000)
@@ -325,12 +327,124 @@ struct CellTests {
         }
     }
 
+    @Test func runtimeAPIRefusesWhatIsOutOfOrder() async throws {
+        let code = try code(
+            """
+            seen = []
+            def note(answer): seen.append("%d %s" % (answer[0], json.loads(answer[2])["errorType"]) if answer[2][:1] == b"{" and b"errorType" in answer[2] else "%d" % answer[0])
+            note(call("POST", "invocation/nobody/response", b"1"))
+            def handle(id, fields, body):
+                if body == b"seen": return json.dumps(seen).encode()
+                note(call("POST", "invocation/other/response", b"1"))
+                note(call("POST", "init/error", b"{}"))
+                note(call("GET", "invocation/%s/response" % id))
+                note(call("POST", "invocation/%s/response" % id, b"1", [("Lambda-Runtime-Function-Response-Mode", "streaming")]))
+                note(call("POST", "invocation/%s/response" % id, b"2"))
+                note(call("POST", "invocation/%s/error" % id, b"2"))
+                note(call("GET", "restore/next"))
+                note(call("GET", "nowhere"))
+            serve(handle)
+            """)
+        let bench = Bench()
+        try await bench.with(makeFunction(code: code.path)) { environment in
+            let first = try await environment.invoke().text
+            #expect(first == "1")
+            await eventually("it is idle") { bench.owner.idleCount == 1 }
+            let seen = try await environment.invoke("seen").text
+            #expect(seen == #"["400 InvalidRequestID", "400 InvalidRequestID", "403 InvalidStateTransition", "405 MethodNotAllowed", "202", "403 InvalidStateTransition", "403 InvalidStateTransition", "403 InvalidStateTransition", "404 NotFound"]"#)
+        }
+    }
+
+    @Test func otherFormsOfRequests() async throws {
+        let code = try code(
+            """
+            def raw(data, close=False):
+                s = socket.create_connection((host, int(port)))
+                for piece in data: s.sendall(piece); time.sleep(0.01)
+                if close:
+                    got = b""
+                    while True:
+                        more = s.recv(65536)
+                        if not more: return got
+                        got += more
+                return s.recv(65536)
+            def handle(id, fields, body):
+                path = b"POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\\r\\n" % id.encode()
+                if body == b"chunked":
+                    raw([path + b"Transfer-Encoding: chunked\\r\\n\\r\\n5\\r\\nhe", b"llo\\r\\n1;x=y\\r\\n!\\r", b"\\n0\\r\\n\\r\\n"])
+                elif body == b"broken":
+                    raw([path + b"Transfer-Encoding: chunked\\r\\n\\r\\n2\\r\\nhe\\r\\n0\\r\\nLambda-Runtime-Function-Error-Type: Function.Broken\\r\\nLambda-Runtime-Function-Error-Body: eyJlIjoxfQ==\\r\\n\\r\\n"])
+                elif body == b"expect":
+                    s = socket.create_connection((host, int(port)))
+                    s.sendall(path + b"Content-Length: 2\\r\\nExpect: 100-continue\\r\\n\\r\\n")
+                    assert s.recv(100) == b"HTTP/1.1 100 Continue\\r\\n\\r\\n"
+                    s.sendall(b"ok"); s.recv(100)
+                elif body == b"close":
+                    raw([path + b"Content-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok"], close=True)
+                elif body == b"header":
+                    raw([path.replace(b"response HTTP", b"error HTTP") + b"Lambda-Runtime-Function-XRay-Error-Cause: " + b"x" * 1000000 + b"\\r\\nContent-Length: 2\\r\\n\\r\\n{}"])
+                elif body == b"mode":
+                    raw([path + b"Lambda-Runtime-Function-Response-Mode: odd\\r\\nContent-Length: 0\\r\\n\\r\\n"])
+            serve(handle)
+            """)
+        let bench = Bench()
+        try await bench.with(makeFunction(code: code.path)) { environment in
+            var answers: [String] = []
+            for (index, form) in ["chunked", "broken", "expect", "close", "header", "mode"].enumerated() {
+                answers.append(try await environment.invoke(form, id: "r").text)
+                await eventually("it is idle") { bench.owner.idleCount == index + 1 }
+            }
+            #expect(answers == [
+                "hello!", #"{"e":1}"#, "ok", "ok", "{}",
+                #"{"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":"RequestId: r Error: Invalid function response mode"}"#,
+            ])
+        }
+    }
+
+    @Test func severalPollsInFlight() async throws {
+        let code = try code(
+            """
+            import threading, http.client
+            def poll():
+                c = http.client.HTTPConnection(host, int(port))
+                while True:
+                    c.request("GET", "/2018-06-01/runtime/invocation/next"); r = c.getresponse(); body = r.read()
+                    id = r.getheader("Lambda-Runtime-Aws-Request-Id")
+                    c.request("POST", "/2018-06-01/runtime/invocation/%s/response" % id, threading.current_thread().name.encode()); c.getresponse().read()
+            threads = [threading.Thread(target=poll, name="t%d" % i) for i in range(3)]
+            for t in threads: t.start(); time.sleep(0.05)
+            for t in threads: t.join()
+            """)
+        let bench = Bench(settings: EnvironmentSettings(freezes: false))
+        try await bench.with(makeFunction(code: code.path)) { environment in
+            await eventually("it is idle") { bench.owner.idleCount == 1 }
+            try await Task.sleep(nanoseconds: 300_000_000)
+            var names: [String] = []
+            for round in 0..<6 {
+                names.append(try await environment.invoke().text)
+                await eventually("it is idle") { bench.owner.idleCount == round + 2 }
+            }
+            #expect(Set(names) == ["t0", "t1", "t2"], "\(names)")
+        }
+    }
+
+    @Test(arguments: [EnvironmentSettings(isolation: .none), EnvironmentSettings(egress: .host)])
+    func otherIsolations(settings: EnvironmentSettings) async throws {
+        let code = try code("serve(lambda id, fields, body: (os.environ['LAMBDA_TASK_ROOT'] + ' ' + os.environ['AWS_LAMBDA_RUNTIME_API']).encode())\n")
+        let bench = Bench(settings: settings)
+        try await bench.with(makeFunction(code: code.path)) { environment in
+            let answer = try await environment.invoke().text
+            #expect(answer.hasPrefix(settings.isolation == .none ? "\(code.path) 127.0.0.1:" : "/var/task 127.0.0.1:"), "\(answer)")
+            #expect(!answer.hasSuffix(":9001"))
+        }
+    }
+
     @Test func shutdownWaitsForTheInvocation() async throws {
         let code = try code("serve(lambda id, fields, body: time.sleep(0.3) or b'done')\n")
         let bench = Bench()
         try await bench.with(makeFunction(code: code.path), endsByItself: true) { environment in
             async let answer = environment.invoke()
-            try await Task.sleep(nanoseconds: 150_000_000)
+            await eventually("it runs") { bench.sink.messages.contains { $0.hasPrefix("START") } }
             environment.shutdown(reason: .spindown)
             #expect(try await answer.text == "done")
             await eventually("it has ended") { bench.owner.ended.count == 1 }
@@ -345,6 +459,7 @@ struct CellTests {
                 for junk in (b"\\0\\1\\2\\r\\n\\r\\n", b"GET / HTTP/9.9\\r\\n\\r\\n", b"POST /x HTTP/1.1\\r\\nContent-Length: 99999999999999999999\\r\\n\\r\\n",
                              b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\n\\r\\nGET /ping HTTP/1.1\\r\\n\\r\\n", b"A" * 2000000):
                     s = socket.create_connection((host, int(port)))
+                    s.settimeout(0.5)
                     try:
                         s.sendall(junk)
                         while s.recv(65536): pass

@@ -15,7 +15,7 @@ import Testing
 final class RecordingSink: LogSink {
     private let events = Mutex<[(stream: String, message: String)]>([])
 
-    func append(scope: AccountRegion, group: String, stream: String, events new: [LogEvent]) {
+    func append(scope: AccountRegion, group: String, stream: String, events new: [Contracts.LogEvent]) {
         events.withLock { $0 += new.map { (stream, $0.message) } }
     }
     func flush() async {}

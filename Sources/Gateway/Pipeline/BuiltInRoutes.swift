@@ -38,7 +38,8 @@ struct BuiltInRoutes: Sendable {
 
     private func health() -> String {
         let list = services.map { "\"\($0)\"" }.joined(separator: ",")
-        return "{\"status\":\"\(isDraining() ? "draining" : "running")\",\"version\":\"\(version)\",\"services\":[\(list)]}"
+        return
+            "{\"status\":\"\(isDraining() ? "draining" : "running")\",\"version\":\"\(version)\",\"services\":[\(list)]}"
     }
 
     /// The shape that tools probe before they use LocalStack.

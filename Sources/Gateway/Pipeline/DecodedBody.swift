@@ -43,7 +43,7 @@ struct BodyDecoder: Sendable {
 
     mutating func finish() throws(AWSError) {
         try chunks?.finish()
-        guard var hash else { return }
+        guard let hash else { return }
         let actual = hexEncoded(hash.finalize())
         guard actual == expected else {
             throw AWSError(
