@@ -103,9 +103,14 @@ final class Server: Service {
         logs.start()
         let addresses = try await gateway.start()
         return Server(
-            addresses: addresses.map { "\($0)" }, runtimeNames: machine.runtimeNames,
+            addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
             outbox: outbox, logs: logs, groups: machine.groups, logger: logger)
+    }
+
+    private static func text(_ address: SocketAddress) -> String {
+        guard let host = address.ipAddress, let port = address.port else { return "\(address)" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
     /// Serves until SIGTERM or SIGINT, then lets what runs finish within a deadline.
