@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import io
 import re
 import urllib.request
+import zipfile
 
 import pytest
 
@@ -124,7 +126,10 @@ def test_zip_slips_are_refused(lambda_, unique, path):
 
 @pytest.mark.slow
 def test_zip_bombs_are_refused(lambda_, unique):
-    bomb = zip_bytes({"index.py": ECHO, "zeros": b"\0" * 262_144_000})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", b"\0" * 262_144_000)
+    bomb = buffer.getvalue()
     assert len(bomb) < 1 << 20
     refusal = refused(
         lambda_.create_function, FunctionName=unique("fn"), Runtime="python3.13", Role=ROLE, Handler="index.handler",
@@ -206,12 +211,12 @@ def test_update_code(lambda_, make_function):
 
 def test_update_configuration(lambda_, make_function):
     function = make_function(
-        "import os\ndef handler(event, context):\n    return [os.environ.get('A'), context.memory_limit_in_mb]\n",
-        Environment={"Variables": {"A": "1"}},
+        "import os\ndef handler(event, context):\n    return [os.environ.get('AA'), context.memory_limit_in_mb]\n",
+        Environment={"Variables": {"AA": "1"}},
     )
     assert function.invoke().json == ["1", "128"]
     updated = lambda_.update_function_configuration(
-        FunctionName=function.name, MemorySize=256, Environment={"Variables": {"A": "2"}}, Description="d", Timeout=9
+        FunctionName=function.name, MemorySize=256, Environment={"Variables": {"AA": "2"}}, Description="d", Timeout=9
     )
     assert (updated["MemorySize"], updated["Description"], updated["Timeout"]) == (256, "d", 9)
     assert updated["LastUpdateStatus"] == "InProgress"

@@ -79,7 +79,8 @@ final class Server: Service {
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
-            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
+            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
+            codeDownload: { lambda.codeDownload(token: $0) })
 
         // Engine
         let machine = try Machine(settings, logger: logger)

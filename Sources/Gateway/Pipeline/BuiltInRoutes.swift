@@ -1,3 +1,4 @@
+import Contracts
 import Wire
 
 /// The server's own pages: health and metrics, before every AWS service. No bucket or dated path begins with `_`.
@@ -6,6 +7,10 @@ struct BuiltInRoutes: Sendable {
     let services: [String]
     let metrics: @Sendable () -> String
     let isDraining: @Sendable () -> Bool
+    /// The zip behind a token, for the URLs that Lambda gives out; the token is all the permission that is needed.
+    let codeDownload: @Sendable (_ token: String) -> ResponsePayload?
+
+    private static let codePrefix = "/_martlet/code/"
 
     func answer(_ request: HTTPRequest) -> HTTPAnswer? {
         let path = request.head.path
@@ -17,6 +22,7 @@ struct BuiltInRoutes: Sendable {
             answer.headers.append((name: "Allow", value: "GET, HEAD"))
             return answer
         }
+        if path.hasPrefix(Self.codePrefix) { return code(String(path.dropFirst(Self.codePrefix.count)), request) }
         switch path {
         case "/_martlet/health": return json(isDraining() ? 503 : 200, health())
         case "/_martlet/metrics":
@@ -30,6 +36,18 @@ struct BuiltInRoutes: Sendable {
                     + "\"is_docker\":false}")
         default: return json(404, "{\"message\":\"There is no such page. Try /_martlet/health.\"}")
         }
+    }
+
+    private func code(_ token: String, _ request: HTTPRequest) -> HTTPAnswer {
+        guard case .files(let parts, let release) = codeDownload(token) else {
+            return json(403, "{\"message\":\"This URL is not valid, or not any more.\"}")
+        }
+        let headers = [(name: "Content-Type", value: "application/zip")]
+        if request.isHead {
+            release()
+            return HTTPAnswer(status: 200, headers: headers, body: .none)
+        }
+        return HTTPAnswer(status: 200, headers: headers, body: .files(parts, release: release))
     }
 
     private func json(_ status: Int, _ text: String) -> HTTPAnswer {

@@ -141,7 +141,8 @@ extension LambdaService {
         if let error = result.functionError { output.append("FunctionError", .string(error)) }
         if let tail = result.logTail { output.append("LogResult", .string(Base64.encode(tail))) }
         output.append("ExecutedVersion", .string(result.executedVersion))
-        return OperationResponse(.map(output), payload: .bytes(result.payload), status: 200)
+        return OperationResponse(
+            .map(output), payload: .bytes(result.payload), status: 200, headers: [("Content-Type", "application/json")])
     }
 
     /// The call of 2014: as an Event, with a body that says 202.
