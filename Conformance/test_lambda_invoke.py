@@ -20,7 +20,9 @@ def test_request_response(make_function):
     assert (answer.status, answer.version, answer.error) == (200, "$LATEST", None)
     assert answer.json == {"a": 1.5, "b": "ü"}
     assert answer.log.startswith(f"START RequestId: {answer.request_id} Version: $LATEST\n")
-    assert answer.response["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/json"
+    headers = answer.response["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["content-type"] == "application/json"
+    assert headers["x-amzn-trace-id"].startswith("Root=1-")
     assert function.client.invoke(FunctionName=function.name)["Payload"].read() == b"{}", "an empty body is {}"
 
 

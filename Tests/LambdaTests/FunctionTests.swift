@@ -261,6 +261,21 @@ import Wire
         #expect(other["Functions"] == [])
     }
 
+    /// What runs in the writer's transactions, or over many functions, reads indexes alone.
+    @Test(arguments: [
+        ("SELECT COALESCE(SUM(code_size), 0) FROM lambda_versions WHERE account = ? AND region = ?", 2),
+        ("SELECT generation FROM lambda_versions WHERE account = ? AND region = ? AND name = ?", 3),
+        ("SELECT DISTINCT code FROM lambda_versions", 0),
+        ("SELECT DISTINCT layers FROM lambda_versions WHERE layers IS NOT NULL", 0),
+    ])
+    func plans(sql: String, parameters: Int) async throws {
+        let house = try await Harness()
+        let plan = try await house.database.read { transaction in
+            try transaction.query("EXPLAIN QUERY PLAN " + sql, Array(repeating: "x", count: parameters)) { $0.text(3) }
+        }
+        #expect(plan.allSatisfy { $0.contains("COVERING INDEX") }, "\(plan)")
+    }
+
     /// What a stop interrupted is finished at start.
     @Test func recovery() async throws {
         let house = try await Harness()

@@ -110,8 +110,9 @@ extension LambdaService {
                     requestID: context.requestID, payload: request.payload, invokedFunctionARN: request.target.arn,
                     clientContext: request.clientContext, traceID: request.traceID,
                     wantsLogTail: request.wantsLogTail)
+                let traceID = request.traceID
                 invoker.invoke(entry.pick(draw: draw), invocation) { result in
-                    done(result.map { LambdaService.answer($0) })
+                    done(result.map { LambdaService.answer($0, traceID: traceID) })
                 }
             }
         } catch {
@@ -136,13 +137,14 @@ extension LambdaService {
         }
     }
 
-    private static func answer(_ result: InvocationResult) -> OperationResponse {
+    private static func answer(_ result: InvocationResult, traceID: String) -> OperationResponse {
         var output: Fields = ["StatusCode": 200]
         if let error = result.functionError { output.append("FunctionError", .string(error)) }
         if let tail = result.logTail { output.append("LogResult", .string(Base64.encode(tail))) }
         output.append("ExecutedVersion", .string(result.executedVersion))
         return OperationResponse(
-            .map(output), payload: .bytes(result.payload), status: 200, headers: [("Content-Type", "application/json")])
+            .map(output), payload: .bytes(result.payload), status: 200,
+            headers: [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", traceID)])
     }
 
     /// The call of 2014: as an Event, with a body that says 202.
