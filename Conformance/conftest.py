@@ -1,6 +1,7 @@
 """Fixtures of the conformance tests; what they give is described in README.md and harness.py."""
 
 import json
+import textwrap
 
 import pytest
 
@@ -125,9 +126,10 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def fast_function(make_function):
-    """make_function with a whole CPU and ten seconds."""
+    """make_function with a whole CPU and ten seconds; the source may be indented."""
 
     def make(source=None, **parameters):
+        source = textwrap.dedent(source) if source else None
         return make_function(source, **{"MemorySize": FAST_MB, "Timeout": 10, **parameters})
 
     return make
@@ -139,7 +141,7 @@ def runner(fast_function):
     function = fast_function(RUN)
 
     def run(text, **parameters):
-        return function.invoke({"run": text}, **parameters)
+        return function.invoke({"run": textwrap.dedent(text)}, **parameters)
 
     run.function = function
     return run

@@ -35,3 +35,10 @@ def answer(call):
     """The HTTP status of an answer, and the answer without its metadata: what the service itself said."""
     response = dict(call)
     return response.pop("ResponseMetadata")["HTTPStatusCode"], response
+
+
+def command_failed(result, code, operation, message):
+    """The AWS CLI must have failed with a service's error, and show it."""
+    assert result.code == 254, (result.code, result.error)
+    assert f"An error occurred ({code}) when calling the {operation} operation" in result.error
+    assert result.error.endswith(f": {message}\n"), result.error

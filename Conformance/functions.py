@@ -4,7 +4,7 @@
 FAST_MB = 1769
 
 # Speaks the Runtime API on its own connection. The event decides: {"raise": …}, {"exit": 3}, {"echo": …}.
-BOOTSTRAP = '''#!/usr/bin/python3 -S
+BOOTSTRAP = """#!/usr/bin/python3 -S
 import http.client, json, os, signal, sys
 
 api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -38,7 +38,7 @@ while True:
         call("POST", request + "/response", event["raw"])
     else:
         call("POST", request + "/response", body)
-'''
+"""
 
 
 def provided(bootstrap=BOOTSTRAP, mode=0o755):
@@ -47,11 +47,11 @@ def provided(bootstrap=BOOTSTRAP, mode=0o755):
 
 
 # Runs the Python text in the event's "run", which leaves its result in `result`; what it may need is there already.
-RUN = '''
+RUN = """
 import json, os, signal, socket, subprocess, sys, threading, time
 
 def handler(event, context):
     scope = {**globals(), "event": event, "context": context, "result": None}
     exec(event["run"], scope)
     return scope["result"]
-'''
+"""

@@ -3,10 +3,10 @@
 import contextlib
 
 from .harness import Server
-from .raw import resident_mb
+from .raw import exchange, resident_mb
 
-# What the server may hold after an attack. Idle it holds under 30; the largest body that it takes into memory is the 70 MB
-# of CreateFunction, which may be there as bytes, as text and decoded at the same time.
+# What the server may hold after an attack. Idle it holds under 30; the largest body that it takes into memory is the
+# 70 MB of CreateFunction, which may be there as bytes, as text and decoded at the same time.
 RESIDENT_LIMIT_MB = 400
 
 
@@ -43,3 +43,10 @@ def inventory(server):
         "roles": [item["RoleName"] for item in server.client("iam").list_roles()["Roles"]],
         "groups": [item["logGroupName"] for item in server.client("logs").describe_log_groups()["logGroups"]],
     }
+
+
+def refused(victim, data, statuses=range(400, 500), **options):
+    """Sends bytes that must be refused with one of these statuses, in one of AWS's forms; the Answer."""
+    answer = exchange(victim, data, **options)
+    assert answer.status in statuses and answer.is_error_of_ours, answer
+    return answer

@@ -47,8 +47,13 @@ def signed(strict, keys):
     def make(service, key=None, secret=None, token=None, **config):
         settings = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
         return boto3.session.Session().client(
-            service, endpoint_url=strict.url, region_name=REGION, aws_access_key_id=key or keys[0],
-            aws_secret_access_key=secret or keys[1], aws_session_token=token, config=botocore.config.Config(**settings),
+            service,
+            endpoint_url=strict.url,
+            region_name=REGION,
+            aws_access_key_id=key or keys[0],
+            aws_secret_access_key=secret or keys[1],
+            aws_session_token=token,
+            config=botocore.config.Config(**settings),
         )
 
     return make
@@ -56,7 +61,9 @@ def signed(strict, keys):
 
 @pytest.fixture(scope="module")
 def bucket(strict, keys):
-    s3 = boto3.session.Session().client("s3", endpoint_url=strict.url, region_name=REGION, aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
+    s3 = boto3.session.Session().client(
+        "s3", endpoint_url=strict.url, region_name=REGION, aws_access_key_id=keys[0], aws_secret_access_key=keys[1]
+    )
     s3.create_bucket(Bucket="signed")
     s3.put_object(Bucket="signed", Key="an object/ä+b", Body=b"content")
     return "signed"
@@ -94,9 +101,13 @@ def test_uploads_of_every_signing(signed, bucket):
 
 @pytest.mark.parametrize(
     ("service", "call", "code"),
-    [("sts", lambda c: c.get_caller_identity(), "SignatureDoesNotMatch"), ("iam", lambda c: c.list_roles(), "SignatureDoesNotMatch"),
-     ("lambda", lambda c: c.list_functions(), "InvalidSignatureException"), ("logs", lambda c: c.describe_log_groups(), "InvalidSignatureException"),
-     ("s3", lambda c: c.list_buckets(), "SignatureDoesNotMatch")],
+    [
+        ("sts", lambda c: c.get_caller_identity(), "SignatureDoesNotMatch"),
+        ("iam", lambda c: c.list_roles(), "SignatureDoesNotMatch"),
+        ("lambda", lambda c: c.list_functions(), "InvalidSignatureException"),
+        ("logs", lambda c: c.describe_log_groups(), "InvalidSignatureException"),
+        ("s3", lambda c: c.list_buckets(), "SignatureDoesNotMatch"),
+    ],
 )
 def test_a_wrong_secret(signed, service, call, code):
     with aws_error(code, MISMATCH, 403):
@@ -105,10 +116,32 @@ def test_a_wrong_secret(signed, service, call, code):
 
 @pytest.mark.parametrize(
     ("service", "call", "code", "message"),
-    [("sts", lambda c: c.get_caller_identity(), "InvalidClientTokenId", "The security token included in the request is invalid."),
-     ("lambda", lambda c: c.list_functions(), "UnrecognizedClientException", "The security token included in the request is invalid."),
-     ("logs", lambda c: c.describe_log_groups(), "UnrecognizedClientException", "The security token included in the request is invalid."),
-     ("s3", lambda c: c.list_buckets(), "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")],
+    [
+        (
+            "sts",
+            lambda c: c.get_caller_identity(),
+            "InvalidClientTokenId",
+            "The security token included in the request is invalid.",
+        ),
+        (
+            "lambda",
+            lambda c: c.list_functions(),
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ),
+        (
+            "logs",
+            lambda c: c.describe_log_groups(),
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ),
+        (
+            "s3",
+            lambda c: c.list_buckets(),
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        ),
+    ],
 )
 def test_an_unknown_key(signed, service, call, code, message):
     for key in ("AKIAAAAAAAAAAAAAAAAA", "111122223333"):
@@ -117,10 +150,14 @@ def test_an_unknown_key(signed, service, call, code, message):
 
 
 def test_unsigned(strict, bucket):
-    s3 = boto3.session.Session().client("s3", endpoint_url=strict.url, region_name=REGION, config=botocore.config.Config(signature_version=UNSIGNED))
+    s3 = boto3.session.Session().client(
+        "s3", endpoint_url=strict.url, region_name=REGION, config=botocore.config.Config(signature_version=UNSIGNED)
+    )
     with aws_error("AccessDenied", re.compile("Access Denied|Anonymous"), 403):
         s3.get_object(Bucket=bucket, Key="an object/ä+b")
-    api = boto3.session.Session().client("lambda", endpoint_url=strict.url, region_name=REGION, config=botocore.config.Config(signature_version=UNSIGNED))
+    api = boto3.session.Session().client(
+        "lambda", endpoint_url=strict.url, region_name=REGION, config=botocore.config.Config(signature_version=UNSIGNED)
+    )
     with aws_error("MissingAuthenticationTokenException", "Missing Authentication Token", 403):
         api.list_functions()
     assert strict.is_healthy(), "health needs no signature"
@@ -129,7 +166,10 @@ def test_unsigned(strict, bucket):
 def test_a_tampered_body(signed, strict, bucket):
     """What was signed is not what is sent."""
     client = signed("logs")
-    client.meta.events.register("before-send.logs.CreateLogGroup", lambda request, **_: setattr(request, "body", request.body.replace(b"/good", b"/evil")))
+    client.meta.events.register(
+        "before-send.logs.CreateLogGroup",
+        lambda request, **_: setattr(request, "body", request.body.replace(b"/good", b"/evil")),
+    )
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         client.create_log_group(logGroupName="/good")
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403)
@@ -137,8 +177,14 @@ def test_a_tampered_body(signed, strict, bucket):
 
 
 def test_role_sessions(signed):
-    credentials = signed("sts").assume_role(RoleArn="arn:aws:iam::000000000000:role/worker", RoleSessionName="me")["Credentials"]
-    session = {"key": credentials["AccessKeyId"], "secret": credentials["SecretAccessKey"], "token": credentials["SessionToken"]}
+    credentials = signed("sts").assume_role(RoleArn="arn:aws:iam::000000000000:role/worker", RoleSessionName="me")[
+        "Credentials"
+    ]
+    session = {
+        "key": credentials["AccessKeyId"],
+        "secret": credentials["SecretAccessKey"],
+        "token": credentials["SessionToken"],
+    }
     assert signed("sts", **session).get_caller_identity()["Arn"] == "arn:aws:sts::000000000000:assumed-role/worker/me"
     for change in ({"token": None}, {"token": "x" + session["token"][1:]}, {"key": "ASIA" + "A" * 16}, {"secret": "x"}):
         with pytest.raises(botocore.exceptions.ClientError) as caught:
@@ -147,8 +193,24 @@ def test_role_sessions(signed):
 
 
 def test_with_the_command_line(strict):
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(strict.data_dir), "AWS_SHARED_CREDENTIALS_FILE": str(strict.data_dir / "credentials"), "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
-    command = [AWS_CLI, "--endpoint-url", strict.url, "sts", "get-caller-identity", "--output", "text", "--query", "Account"]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(strict.data_dir),
+        "AWS_SHARED_CREDENTIALS_FILE": str(strict.data_dir / "credentials"),
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    command = [
+        AWS_CLI,
+        "--endpoint-url",
+        strict.url,
+        "sts",
+        "get-caller-identity",
+        "--output",
+        "text",
+        "--query",
+        "Account",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert (done.returncode, done.stdout) == (0, "000000000000\n"), done.stderr
 
@@ -165,7 +227,9 @@ def test_credentials_are_kept_over_a_restart(strict, keys, signed):
 # By hand: what clients do not do
 
 
-def sign(keys, when, method="GET", path="/", query="", region=REGION, service="sts", payload=b"", scope_date=None, headers=()):
+def sign(
+    keys, when, method="GET", path="/", query="", region=REGION, service="sts", payload=b"", scope_date=None, headers=()
+):
     """The headers of a request signed as AWS describes it."""
     key, secret = keys
     stamp = when.strftime("%Y%m%dT%H%M%SZ")
@@ -173,7 +237,15 @@ def sign(keys, when, method="GET", path="/", query="", region=REGION, service="s
     given = {"host": "127.0.0.1", "x-amz-date": stamp, **dict(headers)}
     names = ";".join(sorted(given))
     canonical = "\n".join(
-        [method, path, query, *(f"{name}:{given[name]}" for name in sorted(given)), "", names, hashlib.sha256(payload).hexdigest()]
+        [
+            method,
+            path,
+            query,
+            *(f"{name}:{given[name]}" for name in sorted(given)),
+            "",
+            names,
+            hashlib.sha256(payload).hexdigest(),
+        ]
     )
     scope = f"{day}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
@@ -213,7 +285,15 @@ def test_a_clock_a_little_off(strict, keys, shift):
     assert who_am_i(strict, sign(keys, now(**shift), "POST", payload=PAYLOAD, headers=FORM), PAYLOAD)[0] == 200
 
 
-@pytest.mark.parametrize(("shift", "word"), [({"minutes": -16}, "expired"), ({"days": -2}, "expired"), ({"minutes": 16}, "not yet current"), ({"days": 400}, "not yet current")])
+@pytest.mark.parametrize(
+    ("shift", "word"),
+    [
+        ({"minutes": -16}, "expired"),
+        ({"days": -2}, "expired"),
+        ({"minutes": 16}, "not yet current"),
+        ({"days": 400}, "not yet current"),
+    ],
+)
 def test_a_clock_too_far_off(strict, keys, shift, word):
     status, text = who_am_i(strict, sign(keys, now(**shift), "POST", payload=PAYLOAD, headers=FORM), PAYLOAD)
     assert status == 403 and "<Code>SignatureDoesNotMatch</Code>" in text and f"Signature {word}: " in text, text
@@ -229,9 +309,13 @@ def test_scopes_that_do_not_fit(strict, keys):
 
 def test_changed_after_signing(strict, keys):
     good = sign(keys, now(), "POST", payload=PAYLOAD, headers=FORM)
-    for name, value in (("content-type", "application/x-www-form-urlencoded; charset=utf-8"), ("host", "localhost"), ("x-amz-date", now(seconds=-5).strftime("%Y%m%dT%H%M%SZ")),
-                        ("authorization", good["authorization"][:-1] + ("0" if good["authorization"][-1] != "0" else "1")),
-                        ("authorization", re.sub("SignedHeaders=.*?,", "SignedHeaders=host,", good["authorization"]))):
+    for name, value in (
+        ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
+        ("host", "localhost"),
+        ("x-amz-date", now(seconds=-5).strftime("%Y%m%dT%H%M%SZ")),
+        ("authorization", good["authorization"][:-1] + ("0" if good["authorization"][-1] != "0" else "1")),
+        ("authorization", re.sub("SignedHeaders=.*?,", "SignedHeaders=host,", good["authorization"])),
+    ):
         status, _ = who_am_i(strict, {**good, name: value}, PAYLOAD)
         assert status == 403, name
     assert who_am_i(strict, good, PAYLOAD.replace(b"GetCallerIdentity", b"GetSessionToken"))[0] in (400, 403)
@@ -239,13 +323,27 @@ def test_changed_after_signing(strict, keys):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=", "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature=0", "AWS4-HMAC-SHA256 x", "Basic eDp5",
-     "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sts/aws4_request, SignedHeaders=, Signature=", "AWS4-ECDSA-P256-SHA256 Credential={key}/20260101/sts/aws4_request, SignedHeaders=host, Signature=00",
-     "AWS4-HMAC-SHA256 " + "Credential={key}/20260101/us-east-1/sts/aws4_request, " * 200, "\x80\xff" * 100],
+    [
+        "",
+        "AWS4-HMAC-SHA256",
+        "AWS4-HMAC-SHA256 Credential=",
+        "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature=0",
+        "AWS4-HMAC-SHA256 x",
+        "Basic eDp5",
+        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sts/aws4_request, SignedHeaders=, Signature=",
+        "AWS4-ECDSA-P256-SHA256 Credential={key}/20260101/sts/aws4_request, SignedHeaders=host, Signature=00",
+        "AWS4-HMAC-SHA256 " + "Credential={key}/20260101/us-east-1/sts/aws4_request, " * 200,
+        "\x80\xff" * 100,
+    ],
     ids=lambda value: value[:40],
 )
 def test_malformed_authorization(strict, keys, value):
-    headers = {"host": "127.0.0.1", **FORM, "authorization": value.format(key=keys[0]), "x-amz-date": now().strftime("%Y%m%dT%H%M%SZ")}
+    headers = {
+        "host": "127.0.0.1",
+        **FORM,
+        "authorization": value.format(key=keys[0]),
+        "x-amz-date": now().strftime("%Y%m%dT%H%M%SZ"),
+    }
     status, text = who_am_i(strict, {name: v.encode("latin-1") for name, v in headers.items()}, PAYLOAD)
     assert status in (400, 403), text
     assert strict.is_healthy()
@@ -271,7 +369,11 @@ def test_presigned(signed, bucket):
     assert s3.get_object(Bucket=bucket, Key="put")["Body"].read() == b"by url"
     assert fetch(put, method="GET")[0] == 403, "another method was not signed"
     assert fetch(url.replace("/an%20object", "/another"))[0] == 403
-    for tampered in (url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"), url[:-1] + ("0" if url[-1] != "0" else "1"), url + "&response-content-type=text%2Fhtml"):
+    for tampered in (
+        url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"),
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
+        url + "&response-content-type=text%2Fhtml",
+    ):
         status, body = fetch(tampered)
         assert status == 403 and b"<Code>SignatureDoesNotMatch</Code>" in body, body
 
@@ -281,8 +383,15 @@ def test_presigned_and_expired(strict, signed, bucket, keys):
         stamp = when.strftime("%Y%m%dT%H%M%SZ")
         scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
         query = urllib.parse.urlencode(
-            {"X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": f"{keys[0]}/{scope}", "X-Amz-Date": stamp, "X-Amz-Expires": expires, "X-Amz-SignedHeaders": "host"},
-            quote_via=urllib.parse.quote, safe="",
+            {
+                "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+                "X-Amz-Credential": f"{keys[0]}/{scope}",
+                "X-Amz-Date": stamp,
+                "X-Amz-Expires": expires,
+                "X-Amz-SignedHeaders": "host",
+            },
+            quote_via=urllib.parse.quote,
+            safe="",
         )
         path = f"/{bucket}/an%20object/%C3%A4%2Bb"
         canonical = f"GET\n{path}\n{query}\nhost:127.0.0.1:{strict.port}\n\nhost\nUNSIGNED-PAYLOAD"

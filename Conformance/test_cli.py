@@ -19,7 +19,12 @@ USAGE = 64  # EX_USAGE of sysexits.h, which ArgumentParser ends with
 def martlet(*arguments, environment=None, stdin=None, cwd=None, timeout=20):
     """Runs the program with a clean environment."""
     return subprocess.run(
-        [str(BINARY), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, input=stdin if stdin is not None else "", cwd=cwd,
+        [str(BINARY), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        input=stdin if stdin is not None else "",
+        cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "MARTLET_RUNTIMES": str(RUNTIMES), **(environment or {})},
     )
 
@@ -35,10 +40,30 @@ def test_version():
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [((), ["serve", "invoke", "logs", "doctor", "--endpoint-url"]),
-     (("serve",), ["--host", "--port", "--data-dir", "--auth", "--isolation", "--egress", "--durability", "--time-scale", "--config", "MARTLET_", "[4566]", "sigv4"]),
-     (("invoke",), ["<name>", "<payload>", "--logs", "--async", "--endpoint"]), (("logs",), ["--follow", "--minutes"]), (("doctor",), ["isolation", "runtimes"]),
-     (("version",), ["version"])],
+    [
+        ((), ["serve", "invoke", "logs", "doctor", "--endpoint-url"]),
+        (
+            ("serve",),
+            [
+                "--host",
+                "--port",
+                "--data-dir",
+                "--auth",
+                "--isolation",
+                "--egress",
+                "--durability",
+                "--time-scale",
+                "--config",
+                "MARTLET_",
+                "[4566]",
+                "sigv4",
+            ],
+        ),
+        (("invoke",), ["<name>", "<payload>", "--logs", "--async", "--endpoint"]),
+        (("logs",), ["--follow", "--minutes"]),
+        (("doctor",), ["isolation", "runtimes"]),
+        (("version",), ["version"]),
+    ],
 )
 def test_help(command, words):
     done = martlet(*command, "--help")
@@ -58,9 +83,16 @@ def test_unknown_commands_and_flags():
 
 
 BAD_SETTINGS = [
-    ("port", "70000", "a number from 0 to 65535"), ("port", "http", "a number from 0 to 65535"), ("auth", "basic", "none or sigv4"),
-    ("isolation", "docker", "namespaces or none|none or namespaces"), ("egress", "all", "host or isolated"), ("durability", "some", "full or relaxed"),
-    ("time-scale", "0", "a number from"), ("time-scale", "fast", "a number from"), ("time-scale", "nan", "a number from"), ("log-level", "loud", "debug"),
+    ("port", "70000", "a number from 0 to 65535"),
+    ("port", "http", "a number from 0 to 65535"),
+    ("auth", "basic", "none or sigv4"),
+    ("isolation", "docker", "namespaces or none|none or namespaces"),
+    ("egress", "all", "host or isolated"),
+    ("durability", "some", "full or relaxed"),
+    ("time-scale", "0", "a number from"),
+    ("time-scale", "fast", "a number from"),
+    ("time-scale", "nan", "a number from"),
+    ("log-level", "loud", "debug"),
 ]
 
 
@@ -84,7 +116,15 @@ def test_bad_settings_are_named_with_what_is_allowed(tmp_path, name, given, allo
 def test_bad_config_files(tmp_path):
     for content in ("{", "[]", '{"port": {"a": 1}}'):
         (tmp_path / "config.json").write_text(content)
-        done = martlet("serve", "--data-dir", tmp_path / "data", "--config", tmp_path / "config.json", "--port", "0" if "port" not in content else free_port())
+        done = martlet(
+            "serve",
+            "--data-dir",
+            tmp_path / "data",
+            "--config",
+            tmp_path / "config.json",
+            "--port",
+            "0" if "port" not in content else free_port(),
+        )
         if "port" not in content:
             assert done.returncode != 0 and "config.json" in done.stderr, done
     done = martlet("serve", "--config", tmp_path / "absent.json")
@@ -101,7 +141,10 @@ def test_another_address_needs_authentication(tmp_path):
 def test_odd_hosts(tmp_path):
     for host in ("no.such.host.invalid", "999.1.1.1", ""):
         done = martlet("serve", "--host", host, "--port", free_port(), "--data-dir", tmp_path / "data")
-        assert done.returncode in (1, USAGE) and "error" in done.stderr.lower() and "Fatal" not in done.stderr, (host, done)
+        assert done.returncode in (1, USAGE) and "error" in done.stderr.lower() and "Fatal" not in done.stderr, (
+            host,
+            done,
+        )
 
 
 def test_variables_and_files_and_which_wins(tmp_path):
@@ -109,7 +152,12 @@ def test_variables_and_files_and_which_wins(tmp_path):
     ports = [free_port() for _ in range(3)]
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"port": ports[0], "durability": "relaxed", "time-scale": 60}))
-    one = Server(tmp_path / "data", ["--config", str(config)], {"MARTLET_PORT": str(ports[1]), "MARTLET_ISOLATION": "none"}, port=ports[2])
+    one = Server(
+        tmp_path / "data",
+        ["--config", str(config)],
+        {"MARTLET_PORT": str(ports[1]), "MARTLET_ISOLATION": "none"},
+        port=ports[2],
+    )
     one.start()
     try:
         text = one.log_tail()
@@ -158,8 +206,11 @@ def test_secrets_are_for_the_user_alone(make_server):
     for name in ("server.key", "credentials"):
         assert (server.data_dir / name).stat().st_mode & 0o077 == 0
     assert server.data_dir.stat().st_mode & 0o066 == 0
-    for folder, folders, files in os.walk(server.data_dir / "store"):
-        assert all(os.stat(os.path.join(folder, file)).st_mode & 0o007 == 0 or os.stat(folder).st_mode & 0o007 == 0 for file in files)
+    for folder, _, files in os.walk(server.data_dir / "store"):
+        assert all(
+            os.stat(os.path.join(folder, file)).st_mode & 0o007 == 0 or os.stat(folder).st_mode & 0o007 == 0
+            for file in files
+        )
 
 
 # Commands for a running server
@@ -167,9 +218,13 @@ def test_secrets_are_for_the_user_alone(make_server):
 
 @pytest.fixture
 def hello(fast_function):
-    return fast_function(
-        "def handler(event, context):\n    print('saying', event)\n    if event.get('fail'): raise ValueError('as you wish')\n    return {'hello': event}"
-    )
+    return fast_function("""
+        def handler(event, context):
+            print("saying", event)
+            if event.get("fail"):
+                raise ValueError("as you wish")
+            return {"hello": event}
+        """)
 
 
 def test_invoke(server, hello):
@@ -208,7 +263,9 @@ def test_logs(server, hello):
         assert done.returncode == 0
         lines = done.stdout.splitlines()
         assert any(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z saying \{'one': 1\}", line) for line in lines)
-        assert lines.index(next(line for line in lines if "START" in line)) < lines.index(next(line for line in lines if "REPORT" in line))
+        assert lines.index(next(line for line in lines if "START" in line)) < lines.index(
+            next(line for line in lines if "REPORT" in line)
+        )
     assert martlet("logs", hello.name + "-no", "--endpoint", server.url).returncode == 3
     assert martlet("logs", hello.name, "--minutes", "0", "--endpoint", server.url).returncode == USAGE
 
@@ -216,7 +273,9 @@ def test_logs(server, hello):
 def test_follow_logs(server, hello):
     hello.invoke({"before": 1})
     wait_for(lambda: any("REPORT" in message for message in hello.log_messages()))
-    follower = subprocess.Popen([str(BINARY), "logs", hello.name, "--follow", "--endpoint", server.url], stdout=subprocess.PIPE, text=True)
+    follower = subprocess.Popen(
+        [str(BINARY), "logs", hello.name, "--follow", "--endpoint", server.url], stdout=subprocess.PIPE, text=True
+    )
     lines = []
     threading.Thread(target=lambda: lines.extend(iter(follower.stdout.readline, "")), daemon=True).start()
     try:
@@ -243,7 +302,12 @@ def test_doctor():
 
 def test_a_graceful_stop_lets_an_invocation_end(make_server, make_function):
     server = make_server()
-    function = make_function("import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'whole'", server=server, MemorySize=FAST_MB, Timeout=10)
+    function = make_function(
+        "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'whole'",
+        server=server,
+        MemorySize=FAST_MB,
+        Timeout=10,
+    )
     function.invoke(0)
     answers = []
     running = threading.Thread(target=lambda: answers.append(function.invoke(2)))
@@ -256,7 +320,9 @@ def test_a_graceful_stop_lets_an_invocation_end(make_server, make_function):
 
 def test_a_stop_does_not_wait_for_ever(make_server, make_function):
     server = make_server("--time-scale", "600")
-    function = make_function("import time\ndef handler(event, context): time.sleep(60)", server=server, MemorySize=FAST_MB, Timeout=100)
+    function = make_function(
+        "import time\ndef handler(event, context): time.sleep(60)", server=server, MemorySize=FAST_MB, Timeout=100
+    )
     function.invoke({}, InvocationType="Event")
     wait_for(lambda: any("START" in message for message in function.log_messages()))
     began = time.monotonic()

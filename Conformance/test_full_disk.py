@@ -20,7 +20,9 @@ def small_disk(tmp_path):
         pytest.skip("needs root, to mount a small file system")
     mount = tmp_path / "disk"
     mount.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", mount], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", mount], capture_output=True, text=True
+    )
     if done.returncode != 0:
         pytest.skip(f"cannot mount here: {done.stderr}")
     (mount / "ballast").write_bytes(bytes(BALLAST_MB << 20))
@@ -71,9 +73,15 @@ def test_full_and_free_again(server, small_disk, make_function):
 
     for _ in range(3):
         fails(lambda: s3.put_object(Bucket="full", Key="more", Body=bytes(1 << 20)))
-        fails(lambda: logs.create_log_group(logGroupName=unique("/full")) or [
-            logs.put_log_events(logGroupName="/none", logStreamName="s", logEvents=[])])
-        fails(lambda: [iam.create_role(RoleName=unique("r"), AssumeRolePolicyDocument='{"Statement":[]}') for _ in range(200)])
+        fails(
+            lambda: logs.create_log_group(logGroupName=unique("/full"))
+            or [logs.put_log_events(logGroupName="/none", logStreamName="s", logEvents=[])]
+        )
+        fails(
+            lambda: [
+                iam.create_role(RoleName=unique("r"), AssumeRolePolicyDocument='{"Statement":[]}') for _ in range(200)
+            ]
+        )
         fails(lambda: [function.invoke({}, InvocationType="Event") for _ in range(2_000)])
     for key, body in kept.items():
         assert s3.get_object(Bucket="full", Key=key)["Body"].read() == body

@@ -47,13 +47,31 @@ def test_python_raises_its_own_type(fast_function):
 @pytest.mark.parametrize(
     ("source", "handler", "error_type", "message"),
     [
-        ("import nope", "index.handler", "Runtime.ImportModuleError", "Unable to import module 'index': No module named 'nope'"),
-        ("def handler(:", "index.handler", "Runtime.UserCodeSyntaxError",
-         "Syntax error in module 'index': invalid syntax (index.py, line 1)"),
+        (
+            "import nope",
+            "index.handler",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'index': No module named 'nope'",
+        ),
+        (
+            "def handler(:",
+            "index.handler",
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module 'index': invalid syntax (index.py, line 1)",
+        ),
         ("pass", "index.nope", "Runtime.HandlerNotFound", "Handler 'nope' missing on module 'index'"),
-        ("pass", "absent.handler", "Runtime.ImportModuleError", "Unable to import module 'absent': No module named 'absent'"),
-        ("pass", "index", "Runtime.MalformedHandlerName",
-         "Bad handler 'index': not enough values to unpack (expected 2, got 1)"),
+        (
+            "pass",
+            "absent.handler",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'absent': No module named 'absent'",
+        ),
+        (
+            "pass",
+            "index",
+            "Runtime.MalformedHandlerName",
+            "Bad handler 'index': not enough values to unpack (expected 2, got 1)",
+        ),
         ("1 / 0", "index.handler", "ZeroDivisionError", "division by zero"),
     ],
 )
@@ -66,8 +84,12 @@ def test_python_cannot_start(fast_function, source, handler, error_type, message
 
 
 def test_python_answers_what_is_not_json(runner):
-    failed(runner("result = object()"), "Runtime.MarshalError",
-           "Unable to marshal response: Object of type object is not JSON serializable", log=None)
+    failed(
+        runner("result = object()"),
+        "Runtime.MarshalError",
+        "Unable to marshal response: Object of type object is not JSON serializable",
+        log=None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,8 +116,13 @@ def test_python_ends_in_init(fast_function):
 
 def test_out_of_memory(fast_function):
     function = fast_function(
-        "def handler(event, context):\n    hold = []\n    for _ in range(event): hold.append(bytearray(b'x' * (1 << 20)))\n    return len(hold)",
-        MemorySize=256, Timeout=30,
+        """
+        def handler(event, context):
+            hold = [bytearray(b"x" * (1 << 20)) for _ in range(event)]
+            return len(hold)
+        """,
+        MemorySize=256,
+        Timeout=30,
     )
     done = function.invoke(1000)
     assert done.json["errorType"] in (EXIT, "Runtime.OutOfMemory")
@@ -142,14 +169,21 @@ def test_timeout_of_one_that_ignores_signals(fast_function):
         "    return subprocess.run(['ls', '/proc'], capture_output=True, text=True).stdout.split()",
         Timeout=2,
     )
-    failed(function.invoke(True), "Sandbox.Timedout", "RequestId: ID Error: Task timed out after 2.00 seconds", log="timeout")
+    failed(
+        function.invoke(True),
+        "Sandbox.Timedout",
+        "RequestId: ID Error: Task timed out after 2.00 seconds",
+        log="timeout",
+    )
     processes = [name for name in function.invoke(False).json if name.isdigit()]
     assert len(processes) <= 3, "what the timed-out invocation started is gone"
 
 
 def test_a_late_answer_is_for_nobody(fast_function):
     """A response after the timeout neither reaches this caller nor the next."""
-    function = fast_function("import time\ndef handler(event, context):\n    time.sleep(event)\n    return event", Timeout=1)
+    function = fast_function(
+        "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event", Timeout=1
+    )
     assert function.invoke(1.02).error == "Unhandled"
     assert function.invoke(0).json == 0
     assert function.invoke(0.01).json == 0.01
@@ -167,7 +201,10 @@ def test_init_longer_than_ten_seconds_is_tried_again_in_the_invocation(fast_func
     )
     done = function.invoke()
     assert done.json == "ready"
-    assert re.search(r"INIT_REPORT Init Duration: (9999|1\d{4})\.\d\d ms\tPhase: init\tStatus: timeout", "\n".join(function.log_messages()))
+    assert re.search(
+        r"INIT_REPORT Init Duration: (9999|1\d{4})\.\d\d ms\tPhase: init\tStatus: timeout",
+        "\n".join(function.log_messages()),
+    )
 
 
 # Sizes
@@ -178,8 +215,12 @@ def test_response_too_large(runner, over):
     fits = 6_291_556 - 2
     assert len(runner(f"result = 'x' * {fits}").json) == fits
     done = runner(f"result = 'x' * {fits + over}")
-    failed(done, "Function.ResponseSizeTooLarge",
-           "Response payload size exceeded maximum allowed payload size (6291556 bytes).", log=None)
+    failed(
+        done,
+        "Function.ResponseSizeTooLarge",
+        "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+        log=None,
+    )
     assert runner("result = 1").json == 1
 
 
@@ -216,8 +257,11 @@ def test_node_throws(node):
         ({"exit": 7}, EXIT, "RequestId: ID Error: Runtime exited with error: exit status 7"),
         ({"kill": "SIGKILL"}, EXIT, "RequestId: ID Error: Runtime exited with error: signal: killed"),
         ({"sleep": 30_000}, "Sandbox.Timedout", "RequestId: ID Error: Task timed out after 2.00 seconds"),
-        ({"big": 7_000_000}, "Function.ResponseSizeTooLarge",
-         "Response payload size exceeded maximum allowed payload size (6291556 bytes)."),
+        (
+            {"big": 7_000_000},
+            "Function.ResponseSizeTooLarge",
+            "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+        ),
     ],
 )
 def test_node_fails(node, event, error_type, message):
@@ -280,19 +324,25 @@ def test_provided_ends(custom, event, reason):
 def test_provided_reports_an_init_error(fast_function):
     function = fast_function(**provided(), Environment={"Variables": {"FAIL_INIT": "1"}})
     done = function.invoke({})
-    assert (done.error, done.json["errorMessage"], done.json["errorType"]) == ("Unhandled", "no luck", "Runtime.BadStart")
+    assert (done.error, done.json["errorMessage"], done.json["errorType"]) == (
+        "Unhandled",
+        "no luck",
+        "Runtime.BadStart",
+    )
 
 
 @pytest.mark.parametrize(
-    "files",
-    [{"readme": "no bootstrap"}, {"bootstrap": ("#!/bin/sh\n", 0o644)}],
-    ids=["missing", "not executable"],
+    "files", [{"readme": "no bootstrap"}, {"bootstrap": ("#!/bin/sh\n", 0o644)}], ids=["missing", "not executable"]
 )
 def test_provided_without_bootstrap(make_function, files):
     function = make_function(files=files, runtime="provided.al2023", handler="any", MemorySize=FAST_MB)
     done = function.invoke({})
-    failed(done, "Runtime.InvalidEntrypoint",
-           "RequestId: ID Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]", log=None)
+    failed(
+        done,
+        "Runtime.InvalidEntrypoint",
+        "RequestId: ID Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+        log=None,
+    )
 
 
 def test_bootstrap_that_cannot_be_run(fast_function):
@@ -307,7 +357,7 @@ def test_a_runtime_that_breaks_the_rules(fast_function):
     bootstrap = provided()["files"]["bootstrap"][0].replace(
         'elif "raw" in event:',
         'elif "wrong" in event:\n'
-        '        results = []\n'
+        "        results = []\n"
         '        wrong = "/invocation/00000000-0000-0000-0000-000000000000"\n'
         '        for path in (wrong + "/response", wrong + "/error", "/init/error", "/no/such/path"):\n'
         '            answer, text = call("POST", path, "{}")\n'

@@ -56,11 +56,13 @@ def test_no_answer_by_stale_code(client, fast_function):
 
 
 def test_configuration_is_never_stale(client, fast_function):
-    function = fast_function("import os\ndef handler(event, context): return [os.environ['N'], context.memory_limit_in_mb]",
-                             Environment={"Variables": {"N": "0"}})
+    function = fast_function(
+        "import os\ndef handler(event, context): return [os.environ['NUMBER'], context.memory_limit_in_mb]",
+        Environment={"Variables": {"NUMBER": "0"}},
+    )
     for number in range(1, 5):
         client("lambda").update_function_configuration(
-            FunctionName=function.name, Environment={"Variables": {"N": str(number)}}, MemorySize=1769 + number
+            FunctionName=function.name, Environment={"Variables": {"NUMBER": str(number)}}, MemorySize=1769 + number
         )
         function.wait()
         value, memory = function.invoke().json
@@ -134,7 +136,10 @@ def test_alias_weights(client, fast_function):
     function.wait()
     api.publish_version(FunctionName=function.name)
     api.create_alias(
-        FunctionName=function.name, Name="live", FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}}
+        FunctionName=function.name,
+        Name="live",
+        FunctionVersion="1",
+        RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}},
     )
     picks = collections.Counter()
     for _ in range(60):

@@ -33,7 +33,7 @@ def test_results(echo):
         done = echo.invoke(event)
         assert (done.status, done.error, done.version) == (200, None, "$LATEST")
         assert done.json == event
-        assert done.response["ContentType"] == "application/json"
+        assert done.response["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/json"
     assert echo.invoke(None).body == b"null"
 
 
@@ -55,7 +55,9 @@ def test_large_payloads(echo):
 
 def test_too_large_requests(echo):
     with aws_error(
-        "RequestEntityTooLargeException", re.compile("^Request must be smaller than 6291456 bytes for the InvokeFunction"), 413
+        "RequestEntityTooLargeException",
+        re.compile("^Request must be smaller than 6291456 bytes for the InvokeFunction"),
+        413,
     ):
         echo.invoke(b'"' + b"x" * 6_300_000 + b'"')
 
@@ -63,7 +65,8 @@ def test_too_large_requests(echo):
 @pytest.mark.parametrize("payload", [b"{", b"{'a':1}", b"\x87\xff", b"[1,]", b"[" * 100_000])
 def test_what_is_not_json_is_refused(runner, payload):
     with aws_error(
-        "InvalidRequestContentException", re.compile("^Could not parse request body into json: Could not parse payload into json: ")
+        "InvalidRequestContentException",
+        re.compile("^Could not parse request body into json: Could not parse payload into json: "),
     ):
         runner.function.invoke(payload)
 
@@ -80,12 +83,22 @@ def test_environment_variables(runner):
     seen = runner("result = dict(os.environ)", InvocationType="RequestResponse").json
     name = runner.function.name
     fixed = {
-        "AWS_LAMBDA_FUNCTION_NAME": name, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769", "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION,
-        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "_AWS_XRAY_DAEMON_PORT": "2000", "_HANDLER": "index.handler",
-        "LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime", "LANG": "en_US.UTF-8", "TZ": ":UTC",
-        "PWD": "/var/task", "SHLVL": "0",
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "_AWS_XRAY_DAEMON_PORT": "2000",
+        "_HANDLER": "index.handler",
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PWD": "/var/task",
+        "SHLVL": "0",
     }
     assert {key: seen.get(key) for key in fixed} == fixed
     assert re.fullmatch(r"AWS_Lambda_python3\.\d+", seen["AWS_EXECUTION_ENV"])
@@ -104,24 +117,28 @@ def test_own_variables_and_no_execution_env_for_provided(fast_function):
     source = "import os\ndef handler(e, c): return [os.environ.get(k) for k in e]"
     function = fast_function(source, Environment={"Variables": {"MINE": "ä = 1", "LANG": "C"}})
     assert function.invoke(["MINE", "LANG"]).json == ["ä = 1", "C"]
-    bootstrap = provided()["files"]["bootstrap"][0].replace("event = json.loads(body)", "body = json.dumps(dict(os.environ)); event = {}")
+    bootstrap = provided()["files"]["bootstrap"][0].replace(
+        "event = json.loads(body)", "body = json.dumps(dict(os.environ)); event = {}"
+    )
     seen = fast_function(**provided(bootstrap)).invoke({}).json
     assert "AWS_EXECUTION_ENV" not in seen
     assert seen["_HANDLER"] == "any"
 
 
 def test_context(runner):
-    done = runner(
-        "c = context\n"
-        "result = [c.aws_request_id, c.function_name, c.function_version, c.invoked_function_arn, c.memory_limit_in_mb,"
-        " c.log_group_name, c.log_stream_name, c.get_remaining_time_in_millis(), c.client_context, str(os.environ['_X_AMZN_TRACE_ID'])]"
-    )
-    request, name, version, arn, memory, group, stream, left, client, _ = done.json
+    done = runner("""
+        c = context
+        result = [
+            c.aws_request_id, c.function_name, c.function_version, c.invoked_function_arn, c.memory_limit_in_mb,
+            c.log_group_name, c.log_stream_name, c.get_remaining_time_in_millis(), c.client_context,
+        ]
+        """)
+    request, name, version, arn, memory, group, stream, left, client = done.json
     assert request == done.request_id and re.fullmatch(UUID, request)
     assert (name, version) == (runner.function.name, "$LATEST")
     assert arn == f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
     assert str(memory) == "1769"
-    assert (group, stream.split("]")[0][-8:]) == (f"/aws/lambda/{name}", "[$LATEST")
+    assert group == f"/aws/lambda/{name}" and "/[$LATEST]" in stream
     assert 9_000 < left <= 10_000
     assert client is None
 
@@ -181,12 +198,15 @@ def test_boto3_inside_a_function(client, fast_function, unique):
     bucket = unique("bucket")
     client("s3").create_bucket(Bucket=bucket)
     function = fast_function(
-        "import boto3\n"
-        "s3 = boto3.client('s3')\n"
-        "def handler(event, context):\n"
-        "    s3.put_object(Bucket=event['bucket'], Key='made/by function.txt', Body=b'x' * 100_000, Metadata={'by': context.function_name})\n"
-        "    who = boto3.client('sts').get_caller_identity()\n"
-        "    return [s3.get_object(Bucket=event['bucket'], Key='made/by function.txt')['ContentLength'], who['Arn']]",
+        """
+        import boto3
+        s3 = boto3.client("s3")
+
+        def handler(event, context):
+            place = {"Bucket": event["bucket"], "Key": "made/by function.txt"}
+            s3.put_object(Body=b"x" * 100_000, Metadata={"by": context.function_name}, **place)
+            return [s3.get_object(**place)["ContentLength"], boto3.client("sts").get_caller_identity()["Arn"]]
+        """,
         Timeout=30,
     )
     done = function.invoke({"bucket": bucket})
@@ -217,17 +237,17 @@ def test_tmp_is_kept_while_an_environment_lives(runner):
 
 
 def test_ephemeral_storage_is_limited(fast_function):
-    fill = (
-        "def handler(event, context):\n"
-        "    written, block = 0, b'x' * (1 << 20)\n"
-        "    try:\n"
-        "        with open('/tmp/fill', 'wb', buffering=0) as file:\n"
-        "            while written < event * len(block):\n"
-        "                written += file.write(block)\n"
-        "    except OSError as error:\n"
-        "        return [written >> 20, error.errno]\n"
-        "    return [written >> 20, 0]"
-    )
+    fill = """
+        def handler(event, context):
+            written, block = 0, b"x" * (1 << 20)
+            try:
+                with open("/tmp/fill", "wb", buffering=0) as file:
+                    while written < event * len(block):
+                        written += file.write(block)
+            except OSError as error:
+                return [written >> 20, error.errno]
+            return [written >> 20, 0]
+        """
     written, error = fast_function(fill, Timeout=30).invoke(600).json
     assert error == 28 and 500 <= written <= 512
     assert fast_function(fill, Timeout=30, EphemeralStorage={"Size": 1024}).invoke(600).json == [600, 0]
@@ -235,12 +255,13 @@ def test_ephemeral_storage_is_limited(fast_function):
 
 def test_tmp_is_not_memory_of_the_function(fast_function):
     """On AWS /tmp is a disk: a function of 128 MB fills its 512 MB."""
-    source = (
-        "def handler(event, context):\n"
-        "    with open('/tmp/fill', 'wb') as file:\n"
-        "        for _ in range(300): file.write(b'x' * (1 << 20))\n"
-        "    return 'filled'"
-    )
+    source = """
+        def handler(event, context):
+            with open("/tmp/fill", "wb") as file:
+                for _ in range(300):
+                    file.write(b"x" * (1 << 20))
+            return "filled"
+        """
     done = fast_function(source, MemorySize=128, Timeout=60).invoke()
     assert (done.error, done.body) == (None, b'"filled"')
 
@@ -250,8 +271,10 @@ def test_layers(client, fast_function, unique, python_runtime):
     arns = []
     for number, name in enumerate(names, 1):
         files = {
-            f"python/one{number}.py": f"VALUE = {number}", "python/both.py": f"VALUE = {number}",
-            f"python/lib/{python_runtime}/site-packages/deep{number}.py": f"VALUE = {number * 10}", "etc/file": str(number),
+            f"python/one{number}.py": f"VALUE = {number}",
+            "python/both.py": f"VALUE = {number}",
+            f"python/lib/{python_runtime}/site-packages/deep{number}.py": f"VALUE = {number * 10}",
+            "etc/file": str(number),
         }
         made = client("lambda").publish_layer_version(LayerName=name, Content={"ZipFile": zip_bytes(files)})
         arns.append(made["LayerVersionArn"])
@@ -262,9 +285,14 @@ def test_layers(client, fast_function, unique, python_runtime):
         Layers=arns,
     )
     assert function.invoke().json == [1, 2, 10, 20, 2, "2"], "both are there, and the later wins"
-    seen = fast_function("import os\ndef handler(e, c):\n    try: open('/opt/new', 'w')\n    except OSError as error: return error.errno",
-                         Layers=arns[:1]).invoke().json
-    assert seen in (30, 13), "/opt is read-only"
+    write = """
+        def handler(event, context):
+            try:
+                open("/opt/new", "w")
+            except OSError as error:
+                return error.errno
+        """
+    assert fast_function(write, Layers=arns[:1]).invoke().json in (13, 30), "/opt is read-only"
 
 
 def test_an_exec_wrapper_starts_the_runtime(fast_function):

@@ -46,8 +46,14 @@ def archive(*entries):
 
 def create(server, package, name="hostile", runtime="python3.11", **parameters):
     return server.client("lambda").create_function(
-        FunctionName=name, Runtime=runtime, Handler="index.handler", Role=role_of(server), MemorySize=FAST_MB, Timeout=10,
-        Code={"ZipFile": package}, **parameters,
+        FunctionName=name,
+        Runtime=runtime,
+        Handler="index.handler",
+        Role=role_of(server),
+        MemorySize=FAST_MB,
+        Timeout=10,
+        Code={"ZipFile": package},
+        **parameters,
     )
 
 
@@ -62,9 +68,15 @@ def with_length(package, claimed):
 
 GOOD = zip_bytes({"index.py": "def handler(e, c): return 1"})
 BROKEN = {
-    "text": b"this is not a zip", "cut": GOOD[: len(GOOD) // 2], "only the end": GOOD[-22:], "no directory": GOOD[:40],
-    "flipped": GOOD[:45] + bytes([GOOD[45] ^ 0xFF]) + GOOD[46:], "gzip": zlib.compress(b"x" * 1000), "zeros": bytes(10_000),
-    "tar": b"index.py" + bytes(10_232), "random": bytes(range(256)) * 500,
+    "text": b"this is not a zip",
+    "cut": GOOD[: len(GOOD) // 2],
+    "only the end": GOOD[-22:],
+    "no directory": GOOD[:40],
+    "flipped": GOOD[:45] + bytes([GOOD[45] ^ 0xFF]) + GOOD[46:],
+    "gzip": zlib.compress(b"x" * 1000),
+    "zeros": bytes(10_000),
+    "tar": b"index.py" + bytes(10_232),
+    "random": bytes(range(256)) * 500,
 }
 
 
@@ -82,12 +94,21 @@ def test_an_empty_zip(victim):
         create(victim, archive())
 
 
-SLIPS = ["../{}", "../../../../../../../..{}", "{}", "a/../../../../../../../../..{}", "a/b/../../../{}", "..\\..\\{}", "./../{}", "//{}"]
+SLIPS = [
+    "../{}",
+    "../../../../../../../..{}",
+    "{}",
+    "a/../../../../../../../../..{}",
+    "a/b/../../../{}",
+    "..\\..\\{}",
+    "./../{}",
+    "//{}",
+]
 
 
 @pytest.mark.parametrize("form", SLIPS)
 def test_zip_slip(victim, tmp_path, form):
-    """Nothing is written outside of the function's folder; whether the package is refused or cleaned is the server's choice."""
+    """Nothing is written outside of the function's folder; whether it is refused or cleaned is the server's choice."""
     target = tmp_path / "slipped"
     before = files_below(victim.data_dir.parent, "slipped")
     package = archive(HANDLER, (form.format(target), "slipped"), (form.format("slipped"), "slipped"))
@@ -100,7 +121,9 @@ def test_zip_slip(victim, tmp_path, form):
         victim.client("lambda").invoke(FunctionName="slip", Payload=b'"/var/task/index.py"')
         victim.client("lambda").delete_function(FunctionName="slip")
     assert not target.exists() and not os.path.exists("/slipped")
-    outside = [path for path in files_below(victim.data_dir.parent, "slipped") if path not in before and "/code/" not in path]
+    outside = [
+        path for path in files_below(victim.data_dir.parent, "slipped") if path not in before and "/code/" not in path
+    ]
     assert not outside
     assert victim.is_healthy()
 
@@ -109,7 +132,9 @@ def files_below(directory, name):
     return [os.path.join(folder, name) for folder, _, files in os.walk(directory) if name in files]
 
 
-@pytest.mark.parametrize("target", ["/etc/shadow", "{data}/server.key", "../../../../../../../../etc/shadow", "/proc/1/environ"])
+@pytest.mark.parametrize(
+    "target", ["/etc/shadow", "{data}/server.key", "../../../../../../../../etc/shadow", "/proc/1/environ"]
+)
 def test_links_to_elsewhere(victim, target):
     """A link may be kept, and then it points into the cell; neither server nor function reads the host's file."""
     package = archive(HANDLER, ("link", target.format(data=victim.data_dir), stat.S_IFLNK | 0o777))
@@ -127,8 +152,11 @@ def test_links_to_elsewhere(victim, target):
 
 def test_writing_through_a_link(victim, tmp_path):
     package = archive(
-        HANDLER, ("out", str(tmp_path), stat.S_IFLNK | 0o777), ("out/written", "through"),
-        ("index.lnk", str(tmp_path / "second"), stat.S_IFLNK | 0o777), ("index.lnk", "through"),
+        HANDLER,
+        ("out", str(tmp_path), stat.S_IFLNK | 0o777),
+        ("out/written", "through"),
+        ("index.lnk", str(tmp_path / "second"), stat.S_IFLNK | 0o777),
+        ("index.lnk", "through"),
     )
     try:
         create(victim, package, "through")
@@ -142,7 +170,10 @@ def test_writing_through_a_link(victim, tmp_path):
 
 def test_special_files_and_modes(victim):
     package = archive(
-        HANDLER, ("pipe", b"", stat.S_IFIFO | 0o666), ("device", b"", stat.S_IFCHR | 0o666), ("setuid", b"#!/bin/sh\n", stat.S_IFREG | 0o6755),
+        HANDLER,
+        ("pipe", b"", stat.S_IFIFO | 0o666),
+        ("device", b"", stat.S_IFCHR | 0o666),
+        ("setuid", b"#!/bin/sh\n", stat.S_IFREG | 0o6755),
     )
     try:
         function = Function(victim, create(victim, package, "special"))
@@ -199,8 +230,21 @@ def test_many_small_files(victim):
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize("path", ["x" * 300, "/".join(["d"] * 3_000), "a\0b", "", ".", "..", "a/", "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "con:aux\n"],
-                         ids=["long", "deep", "nul", "empty", "dot", "dots", "folder", "bytes", "odd"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "x" * 300,
+        "/".join(["d"] * 3_000),
+        "a\0b",
+        "",
+        ".",
+        "..",
+        "a/",
+        "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
+        "con:aux\n",
+    ],
+    ids=["long", "deep", "nul", "empty", "dot", "dots", "folder", "bytes", "odd"],
+)
 def test_odd_names(victim, path):
     try:
         create(victim, archive(HANDLER, (path, "x")), "odd")
@@ -212,7 +256,11 @@ def test_odd_names(victim, path):
 
 
 def test_the_same_file_twice_and_a_file_as_folder(victim):
-    for package in (archive(HANDLER, ("index.py", "second")), archive(HANDLER, ("index.py/inner", "x")), archive(("index.py/inner", "x"), HANDLER)):
+    for package in (
+        archive(HANDLER, ("index.py", "second")),
+        archive(HANDLER, ("index.py/inner", "x")),
+        archive(("index.py/inner", "x"), HANDLER),
+    ):
         try:
             create(victim, package, "twice")
             victim.client("lambda").delete_function(FunctionName="twice")
@@ -231,19 +279,30 @@ def test_an_encrypted_zip(victim):
 
 def test_huge_base64(victim):
     """More than the limits, as text: neither 60 MB of nonsense nor a package over 50 MB is taken."""
-    body = json.dumps({
-        "FunctionName": "huge", "Runtime": "python3.11", "Handler": "index.handler", "Role": role_of(victim),
-        "Code": {"ZipFile": "@"},
-    }).encode()
+    body = json.dumps(
+        {
+            "FunctionName": "huge",
+            "Runtime": "python3.11",
+            "Handler": "index.handler",
+            "Role": role_of(victim),
+            "Code": {"ZipFile": "@"},
+        }
+    ).encode()
     with unharmed(victim):
         nonsense = body.replace(b"@", b"!" * 60_000_000)
-        answer = exchange(victim, request("POST", "/2015-03-31/functions", nonsense, Authorization=scope("lambda")), timeout=30)
+        answer = exchange(
+            victim, request("POST", "/2015-03-31/functions", nonsense, Authorization=scope("lambda")), timeout=30
+        )
         assert answer.status == 400 and answer.is_error_of_ours, answer
         too_large = body.replace(b"@", b"UEsD" * 17_500_000)
-        answer = exchange(victim, request("POST", "/2015-03-31/functions", too_large, Authorization=scope("lambda")), timeout=30)
+        answer = exchange(
+            victim, request("POST", "/2015-03-31/functions", too_large, Authorization=scope("lambda")), timeout=30
+        )
         assert answer.status in (400, 413), answer
         over = body.replace(b"@", b"UEsD" * 17_600_000)
-        answer = exchange(victim, request("POST", "/2015-03-31/functions", over, Authorization=scope("lambda")), timeout=30)
+        answer = exchange(
+            victim, request("POST", "/2015-03-31/functions", over, Authorization=scope("lambda")), timeout=30
+        )
         assert answer.status == 413 and b"70167211" in answer.body, answer
 
 

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from .conftest import TRUST_LAMBDA
-from .expect import answer, assert_not_implemented, aws_error
+from .expect import answer, assert_not_implemented, aws_error, command_failed
 from .harness import ACCOUNT
 
 TRUST = json.dumps(TRUST_LAMBDA)
@@ -45,8 +45,13 @@ def no_role(name):
 def test_a_role_is_returned_exactly(iam, unique):
     name = unique("role")
     made = iam.create_role(
-        RoleName=name, Path="/a/b/", AssumeRolePolicyDocument=TRUST, Description="d & <d>", MaxSessionDuration=7200,
-        Tags=[{"Key": "k", "Value": "v"}], PermissionsBoundary="arn:aws:iam::aws:policy/Boundary",
+        RoleName=name,
+        Path="/a/b/",
+        AssumeRolePolicyDocument=TRUST,
+        Description="d & <d>",
+        MaxSessionDuration=7200,
+        Tags=[{"Key": "k", "Value": "v"}],
+        PermissionsBoundary="arn:aws:iam::aws:policy/Boundary",
     )["Role"]
     got = iam.get_role(RoleName=name)["Role"]
     for shown in (made, got):
@@ -75,8 +80,15 @@ def test_role_errors(iam, role, unique):
     ):
         iam.create_role(RoleName=unique("role"), AssumeRolePolicyDocument=TRUST, MaxSessionDuration=43_201)
     missing = unique("missing")
-    for call in (iam.get_role, iam.delete_role, iam.update_role, iam.list_role_tags, iam.list_role_policies,
-                 iam.list_attached_role_policies, iam.list_instance_profiles_for_role):
+    for call in (
+        iam.get_role,
+        iam.delete_role,
+        iam.update_role,
+        iam.list_role_tags,
+        iam.list_role_policies,
+        iam.list_attached_role_policies,
+        iam.list_instance_profiles_for_role,
+    ):
         with no_role(missing):
             call(RoleName=missing)
 
@@ -177,7 +189,9 @@ def test_inline_policies(iam, role):
     with aws_error("MalformedPolicyDocument"):
         iam.put_role_policy(RoleName=role, PolicyName="bad", PolicyDocument=NOT_JSON)
     with aws_error("LimitExceeded", f"Maximum policy size of 10240 bytes exceeded for role {role}", 409):
-        iam.put_role_policy(RoleName=role, PolicyName="big", PolicyDocument=json.dumps({**json.loads(ALLOW), "Id": "x" * 10_240}))
+        iam.put_role_policy(
+            RoleName=role, PolicyName="big", PolicyDocument=json.dumps({**json.loads(ALLOW), "Id": "x" * 10_240})
+        )
     with no_role("no-such"):
         iam.put_role_policy(RoleName="no-such", PolicyName="x", PolicyDocument=ALLOW)
 
@@ -199,11 +213,17 @@ def test_the_text_of_a_document_is_kept(iam, role, server):
 
 def test_managed_policy(iam, unique):
     name = unique("policy")
-    made = iam.create_policy(PolicyName=name, Path="/p/", PolicyDocument=ALLOW, Description="what", Tags=[{"Key": "k", "Value": "v"}])["Policy"]
+    made = iam.create_policy(
+        PolicyName=name, Path="/p/", PolicyDocument=ALLOW, Description="what", Tags=[{"Key": "k", "Value": "v"}]
+    )["Policy"]
     assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:policy/p/{name}"
     assert (made["DefaultVersionId"], made["AttachmentCount"], made["IsAttachable"]) == ("v1", 0, True)
     got = iam.get_policy(PolicyArn=made["Arn"])["Policy"]
-    assert (got["PolicyId"], got["Description"], got["Tags"]) == (made["PolicyId"], "what", [{"Key": "k", "Value": "v"}])
+    assert (got["PolicyId"], got["Description"], got["Tags"]) == (
+        made["PolicyId"],
+        "what",
+        [{"Key": "k", "Value": "v"}],
+    )
     version = iam.get_policy_version(PolicyArn=made["Arn"], VersionId="v1")["PolicyVersion"]
     assert (version["Document"], version["IsDefaultVersion"]) == (json.loads(ALLOW), True)
     with aws_error(
@@ -213,7 +233,9 @@ def test_managed_policy(iam, unique):
     with aws_error("MalformedPolicyDocument"):
         iam.create_policy(PolicyName=unique("policy"), PolicyDocument=NOT_JSON)
     with aws_error("LimitExceeded", "Cannot exceed quota for PolicySize: 6144", 409):
-        iam.create_policy(PolicyName=unique("policy"), PolicyDocument=json.dumps({**json.loads(ALLOW), "Id": "x" * 6144}))
+        iam.create_policy(
+            PolicyName=unique("policy"), PolicyDocument=json.dumps({**json.loads(ALLOW), "Id": "x" * 6144})
+        )
     iam.delete_policy(PolicyArn=made["Arn"])
     with aws_error("NoSuchEntity", f"Policy {made['Arn']} was not found.", 404):
         iam.get_policy(PolicyArn=made["Arn"])
@@ -249,7 +271,8 @@ def test_attach_policies(iam, role, policy):
     iam.attach_role_policy(RoleName=role, PolicyArn=AWS_POLICY)
     attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
     assert {item["PolicyArn"]: item["PolicyName"] for item in attached} == {
-        policy: policy.split("/")[-1], AWS_POLICY: "AWSLambdaBasicExecutionRole",
+        policy: policy.split("/")[-1],
+        AWS_POLICY: "AWSLambdaBasicExecutionRole",
     }
     assert iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"] == 1
     with aws_error("DeleteConflict", "Cannot delete a policy attached to entities.", 409):
@@ -273,7 +296,10 @@ def test_list_policies_in_pages(iam, unique):
     for name in names:
         iam.create_policy(PolicyName=name, Path=path, PolicyDocument=ALLOW)
     pages = iam.get_paginator("list_policies").paginate(PathPrefix=path, PaginationConfig={"PageSize": 2})
-    assert [[policy["PolicyName"] for policy in page["Policies"]] for page in pages] == [sorted(names)[:2], sorted(names)[2:]]
+    assert [[policy["PolicyName"] for policy in page["Policies"]] for page in pages] == [
+        sorted(names)[:2],
+        sorted(names)[2:],
+    ]
 
 
 def test_a_missing_operation_says_so(iam):
@@ -283,14 +309,15 @@ def test_a_missing_operation_says_so(iam):
 def test_with_the_command_line(aws, unique, tmp_path):
     name = unique("cli-role")
     (tmp_path / "trust.json").write_text(TRUST)
-    made = aws("iam", "create-role", "--role-name", name, "--assume-role-policy-document", f"file://{tmp_path}/trust.json").json
+    made = aws(
+        "iam", "create-role", "--role-name", name, "--assume-role-policy-document", f"file://{tmp_path}/trust.json"
+    ).json
     assert made["Role"]["AssumeRolePolicyDocument"] == TRUST_LAMBDA
     aws("iam", "put-role-policy", "--role-name", name, "--policy-name", "p", "--policy-document", ALLOW)
     aws("iam", "attach-role-policy", "--role-name", name, "--policy-arn", AWS_POLICY)
-    assert aws("iam", "list-attached-role-policies", "--role-name", name).json["AttachedPolicies"][0]["PolicyArn"] == AWS_POLICY
-    failed = aws("iam", "get-role", "--role-name", name + "-no", check=False)
-    assert failed.code == 254
     assert (
-        "(NoSuchEntity) when calling the GetRole operation: "
-        f"The role with name {name}-no cannot be found." in failed.error
+        aws("iam", "list-attached-role-policies", "--role-name", name).json["AttachedPolicies"][0]["PolicyArn"]
+        == AWS_POLICY
     )
+    failed = aws("iam", "get-role", "--role-name", name + "-no", check=False)
+    command_failed(failed, "NoSuchEntity", "GetRole", f"The role with name {name}-no cannot be found.")

@@ -21,7 +21,9 @@ FUNCTIONS = 24
 CLIENTS = 4
 KILL_AFTER_S = (0.15, 1.2)
 LOST = (
-    botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError, botocore.exceptions.ResponseStreamingError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ResponseStreamingError,
 )
 
 # Leaves one object for each execution, with nothing but the standard library: a cold start follows every kill.
@@ -36,7 +38,7 @@ MARK = (
 
 
 def content(name, version):
-    """The bytes of an object: a few kilobytes mostly, some empty, some of megabytes; the same for the same arguments."""
+    """The bytes of an object: mostly some kilobytes, some empty, some megabytes; always the same for a version."""
     rng = random.Random(f"{SEED}/{name}/{version}")
     size = rng.choice([0, 1, 700, 4_096, 20_000, 65_537, rng.randrange(200_000), rng.randrange(200_000)])
     if rng.random() < 0.03:
@@ -120,14 +122,23 @@ class Work:
         versions = self.versions[name]
         versions[1] += 1
         body = content(name, versions[1])
-        answer = clients["s3"].put_object(Bucket=self.bucket, Key=name, Body=body, Metadata={"version": str(versions[1])})
+        answer = clients["s3"].put_object(
+            Bucket=self.bucket, Key=name, Body=body, Metadata={"version": str(versions[1])}
+        )
         assert answer["ETag"].strip('"') == hashlib.md5(body).hexdigest()
         versions[0] = versions[1]
 
     def _function(self, clients, name):
         clients["lambda"].create_function(
-            FunctionName=name, Runtime=self.function.runtime, Handler="index.handler", Role=self.function.role,
-            Code={"ZipFile": zip_bytes({"index.py": f"def handler(event, context): return {name!r}", "pad": content(name, 1)})},
+            FunctionName=name,
+            Runtime=self.function.runtime,
+            Handler="index.handler",
+            Role=self.function.role,
+            Code={
+                "ZipFile": zip_bytes(
+                    {"index.py": f"def handler(event, context): return {name!r}", "pad": content(name, 1)}
+                )
+            },
         )
         self.acknowledged["function"].add(name)
 
@@ -135,7 +146,7 @@ class Work:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost(make_server, make_function, python_runtime):
-    server = make_server("--time-scale", "600")
+    server = make_server("--time-scale", "60")  # the age at which events are given up is divided too: six minutes
     bucket = unique("kept")
     server.client("s3").create_bucket(Bucket=bucket)
     function = make_function(MARK, server=server, MemorySize=1769, Timeout=30)
@@ -172,7 +183,7 @@ def test_nothing_acknowledged_is_lost(make_server, make_function, python_runtime
 
 
 def check_objects(s3, bucket, work):
-    """Everything listed is whole; everything acknowledged is there, in its last acknowledged version or one tried later."""
+    """Everything listed is whole; what was acknowledged is there, in its last acknowledged version or a later try."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="object-")
     listed = {item["Key"]: item for page in pages for item in page.get("Contents", [])}
     missing = {name for name, (acknowledged, _) in work.versions.items() if acknowledged and name not in listed}
@@ -200,8 +211,9 @@ def test_retries_survive(make_server, make_function):
     """Killed between attempts: the rest of them come, with the same request id, and not many more."""
     server = make_server("--time-scale", "60")  # waits of one and two seconds
     function = make_function(
-        "def handler(event, context):\n    print('try', context.aws_request_id, flush=True)\n    raise ValueError('no')",
-        server=server, MemorySize=1769,
+        "def handler(e, context):\n    print('try', context.aws_request_id, flush=True)\n    raise ValueError('no')",
+        server=server,
+        MemorySize=1769,
     )
     request = function.invoke({}, InvocationType="Event").request_id
 
@@ -225,16 +237,24 @@ def test_everything_is_there_after_a_kill(make_server, make_function):
     server = make_server()
     s3, api, iam, logs = (server.client(name) for name in ("s3", "lambda", "iam", "logs"))
     bucket, group = unique("bucket"), unique("/group")
-    function = make_function("def handler(event, context): return 1", server=server, Environment={"Variables": {"A": "b"}})
+    function = make_function(
+        "def handler(event, context): return 1", server=server, Environment={"Variables": {"A": "b"}}
+    )
     s3.create_bucket(Bucket=bucket)
     upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
     part = s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"p" * 100)["ETag"]
     api.publish_version(FunctionName=function.name)
     api.create_alias(FunctionName=function.name, Name="live", FunctionVersion="1")
-    api.add_permission(FunctionName=function.name, StatementId="s", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com")
+    api.add_permission(
+        FunctionName=function.name, StatementId="s", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
+    )
     api.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=5)
-    layer = api.publish_layer_version(LayerName=unique("layer"), Content={"ZipFile": zip_bytes({"python/a.py": "A = 1"})})
-    policy = iam.create_policy(PolicyName=unique("p"), PolicyDocument='{"Version":"2012-10-17","Statement":[]}')["Policy"]["Arn"]
+    layer = api.publish_layer_version(
+        LayerName=unique("layer"), Content={"ZipFile": zip_bytes({"python/a.py": "A = 1"})}
+    )
+    policy = iam.create_policy(PolicyName=unique("p"), PolicyDocument='{"Version":"2012-10-17","Statement":[]}')[
+        "Policy"
+    ]["Arn"]
     logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName="s")
     logs.put_log_events(

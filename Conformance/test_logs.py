@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .expect import answer, assert_not_implemented, aws_error
+from .expect import answer, assert_not_implemented, aws_error, command_failed
 from .harness import ACCOUNT, REGION
 
 DAY_MS = 86_400_000
@@ -53,7 +53,11 @@ def test_create_and_describe_a_group(logs, unique):
     assert before <= shown.pop("creationTime") <= now_ms()
     arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}"
     wanted = {
-        "logGroupName": name, "arn": arn + ":*", "logGroupArn": arn, "logGroupClass": "STANDARD", "storedBytes": 0,
+        "logGroupName": name,
+        "arn": arn + ":*",
+        "logGroupArn": arn,
+        "logGroupClass": "STANDARD",
+        "storedBytes": 0,
         "metricFilterCount": 0,
     }
     assert {key: shown.get(key) for key in wanted} == wanted
@@ -67,7 +71,9 @@ def test_a_group_exists_once(logs, group):
 
 @pytest.mark.parametrize("name", ["has space", "percent%", "x" * 513])
 def test_group_names_are_checked(logs, name):
-    with aws_error("InvalidParameterException", re.compile("^1 validation error detected: Value '.*' at 'logGroupName'")):
+    with aws_error(
+        "InvalidParameterException", re.compile("^1 validation error detected: Value '.*' at 'logGroupName'")
+    ):
         logs.create_log_group(logGroupName=name)
 
 
@@ -179,9 +185,7 @@ def test_streams_in_order_of_name_and_of_last_event(logs, group):
     assert names(orderBy="LastEventTime") == ["b", "a", "c"]
     assert names(orderBy="LastEventTime", descending=True) == ["c", "a", "b"]
     assert names(logStreamNamePrefix="b") == ["b"]
-    with aws_error(
-        "InvalidParameterException", "Cannot order by LastEventTime with a logStreamNamePrefix."
-    ):
+    with aws_error("InvalidParameterException", "Cannot order by LastEventTime with a logStreamNamePrefix."):
         logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", logStreamNamePrefix="b")
 
 
@@ -257,7 +261,8 @@ def test_put_is_checked(logs, group, stream):
 
     def put_events(*events, stream=stream):
         return logs.put_log_events(
-            logGroupName=group, logStreamName=stream,
+            logGroupName=group,
+            logStreamName=stream,
             logEvents=[{"timestamp": time, "message": message} for time, message in events],
         )
 
@@ -270,7 +275,9 @@ def test_put_is_checked(logs, group, stream):
         "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
     ):
         put_events((now - DAY_MS - 1, "a"), (now, "b"))
-    with aws_error("InvalidParameterException", re.compile("^Upload too large: 1048602 bytes exceeds limit of 1048576$")):
+    with aws_error(
+        "InvalidParameterException", re.compile("^Upload too large: 1048602 bytes exceeds limit of 1048576$")
+    ):
         put_events((now, "x" * 1_048_576))
     with aws_error("ResourceNotFoundException", NO_STREAM):
         put_events((now, "a"), stream="no")
@@ -286,7 +293,8 @@ def test_events_too_old_or_too_new_are_rejected_and_named(logs, group, stream):
     )
     assert old["rejectedLogEventsInfo"] == {"tooOldLogEventEndIndex": 1}
     mixed = logs.put_log_events(
-        logGroupName=group, logStreamName=stream,
+        logGroupName=group,
+        logStreamName=stream,
         logEvents=[{"timestamp": now, "message": "good"}, {"timestamp": now + DAY_MS // 8, "message": "new"}],
     )
     assert mixed["rejectedLogEventsInfo"] == {"tooNewLogEventStartIndex": 1}
@@ -324,7 +332,11 @@ def test_filter_over_streams(logs, group):
 
 
 def test_filter_json(logs, group, stream):
-    put(logs, group, ['{"level":"ERROR","ms":120}', '{"level":"INFO","ms":3}', "ERROR in plain text", '{"user":{"id":"u-7"}}'])
+    put(
+        logs,
+        group,
+        ['{"level":"ERROR","ms":120}', '{"level":"INFO","ms":3}', "ERROR in plain text", '{"user":{"id":"u-7"}}'],
+    )
 
     def found(pattern):
         events = logs.filter_log_events(logGroupName=group, filterPattern=pattern)["events"]
@@ -337,20 +349,29 @@ def test_filter_json(logs, group, stream):
 
 
 def test_a_missing_operation_says_so(logs):
-    assert_not_implemented(lambda: logs.start_query(logGroupName="a", startTime=1, endTime=2, queryString="x"), "StartQuery")
+    assert_not_implemented(
+        lambda: logs.start_query(logGroupName="a", startTime=1, endTime=2, queryString="x"), "StartQuery"
+    )
 
 
 def test_with_the_command_line(aws, unique):
     group = unique("/cli")
     aws("logs", "create-log-group", "--log-group-name", group, "--tags", "owner=me")
     aws("logs", "create-log-stream", "--log-group-name", group, "--log-stream-name", "s")
-    aws("logs", "put-log-events", "--log-group-name", group, "--log-stream-name", "s",
-        "--log-events", f"timestamp={now_ms()},message=hello")
+    aws(
+        "logs",
+        "put-log-events",
+        "--log-group-name",
+        group,
+        "--log-stream-name",
+        "s",
+        "--log-events",
+        f"timestamp={now_ms()},message=hello",
+    )
     shown = aws("logs", "get-log-events", "--log-group-name", group, "--log-stream-name", "s").json
     assert [event["message"] for event in shown["events"]] == ["hello"]
     tailed = aws("logs", "tail", group, "--since", "5m", "--format", "short").text
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d hello\n", tailed)
     failed = aws("logs", "delete-log-group", "--log-group-name", group + "-no", check=False)
-    assert failed.code == 254
-    assert f"(ResourceNotFoundException) when calling the DeleteLogGroup operation: {NO_GROUP}" in failed.error
+    command_failed(failed, "ResourceNotFoundException", "DeleteLogGroup", NO_GROUP)
     aws("logs", "delete-log-group", "--log-group-name", group)

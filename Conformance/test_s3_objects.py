@@ -179,7 +179,7 @@ def test_limits(client, bucket):
 
 def raw(server, method, path, headers, body=b""):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    connection.putrequest(method, path)
+    connection.putrequest(method, path, skip_host="Host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)
     connection.endheaders(body)

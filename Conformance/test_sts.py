@@ -6,7 +6,7 @@ import re
 import boto3
 import pytest
 
-from .expect import assert_not_implemented, aws_error
+from .expect import assert_not_implemented, aws_error, command_failed
 from .harness import ACCOUNT, REGION
 
 ROLE = "arn:aws:iam::111122223333:role/team/worker"
@@ -19,8 +19,12 @@ def sts(client):
 
 def client_of(server, credentials, service="sts"):
     return boto3.session.Session().client(
-        service, endpoint_url=server.url, region_name=REGION, aws_access_key_id=credentials["AccessKeyId"],
-        aws_secret_access_key=credentials["SecretAccessKey"], aws_session_token=credentials["SessionToken"],
+        service,
+        endpoint_url=server.url,
+        region_name=REGION,
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
     )
 
 
@@ -47,7 +51,7 @@ def test_assume_a_role_and_use_it(server, sts):
 
 
 def test_a_role_session_works_in_its_account(server, sts, client, unique):
-    credentials = sts.assume_role(RoleArn=ROLE, RoleSessionName="s")["Credentials"]
+    credentials = sts.assume_role(RoleArn=ROLE, RoleSessionName="me")["Credentials"]
     group = unique("/sts")
     client_of(server, credentials, "logs").create_log_group(logGroupName=group)
     theirs = client("logs", account="111122223333").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
@@ -59,15 +63,20 @@ def test_session_token(server, sts):
     credentials = sts.get_session_token()["Credentials"]
     who = client_of(server, credentials).get_caller_identity()
     assert (who["Account"], who["Arn"]) == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root")
-    role = sts.assume_role(RoleArn=ROLE, RoleSessionName="s")["Credentials"]
+    role = sts.assume_role(RoleArn=ROLE, RoleSessionName="me")["Credentials"]
     with aws_error("AccessDenied", "Cannot call GetSessionToken with session credentials", 403):
         client_of(server, role).get_session_token()
 
 
 @pytest.mark.parametrize(
     "arn",
-    ["nothing-valid-in-here-at-all", "arn::b:::something/test-role", "arn:a::::something/test-role",
-     "arn:a:::something/test-role", "arn:a:a::aaaaaaaaaa:"],
+    [
+        "nothing-valid-in-here-at-all",
+        "arn::b:::something/test-role",
+        "arn:a::::something/test-role",
+        "arn:a:::something/test-role",
+        "arn:a:a::aaaaaaaaaa:",
+    ],
 )
 def test_malformed_roles(sts, arn):
     with aws_error("ValidationError", f"{arn} is invalid"):
@@ -90,16 +99,16 @@ def test_assume_role_is_checked(sts):
     with aws_error(
         "InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
     ):
-        sts.assume_role(RoleArn=ROLE, RoleSessionName="s1", Tags=[{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}])
-    with aws_error(
-        "InvalidParameterValue", "The specified transitive tag key must be included in the requested tags."
-    ):
+        sts.assume_role(
+            RoleArn=ROLE, RoleSessionName="s1", Tags=[{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}]
+        )
+    with aws_error("InvalidParameterValue", "The specified transitive tag key must be included in the requested tags."):
         sts.assume_role(RoleArn=ROLE, RoleSessionName="s1", Tags=[{"Key": "a", "Value": "1"}], TransitiveTagKeys=["b"])
 
 
 def test_all_violations_are_told_at_once(server):
     unchecked = server.client("sts", parameter_validation=False)
-    with aws_error("ValidationError", re.compile("^2 validation errors detected: .*; ")):
+    with aws_error("ValidationError", re.compile("^3 validation errors detected: .*; ")):
         unchecked.assume_role(RoleArn=ROLE, RoleSessionName=":", DurationSeconds=1)
 
 
@@ -112,5 +121,4 @@ def test_with_the_command_line(aws):
     assumed = aws("sts", "assume-role", "--role-arn", ROLE, "--role-session-name", "cli").json
     assert assumed["AssumedRoleUser"]["Arn"].endswith("assumed-role/worker/cli")
     failed = aws("sts", "assume-role", "--role-arn", "arn:a:a::aaaaaaaaaa:", "--role-session-name", "cli", check=False)
-    assert failed.code == 254
-    assert "(ValidationError) when calling the AssumeRole operation: arn:a:a::aaaaaaaaaa: is invalid" in failed.error
+    command_failed(failed, "ValidationError", "AssumeRole", "arn:a:a::aaaaaaaaaa: is invalid")

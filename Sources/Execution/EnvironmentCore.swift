@@ -6,17 +6,17 @@ import Platform
 import Sandbox
 import Wire
 
-/// The shell around an environment's machine: takes what happens, asks the machine, does what it says. Belongs to one event
-/// loop, which takes the place of a lock; what blocks goes to `queue`, in order.
+/// The shell around an environment's machine: takes what happens, asks the machine, does what it says. Belongs to one
+/// event loop, which takes the place of a lock; what blocks goes to `queue`, in order.
 final class EnvironmentCore {
     private struct Caller {
         var invocation: Invocation
         var complete: @Sendable (Result<InvocationResult, any Error>) -> Void
     }
 
-    private let parts: EnvironmentFactory.Parts
+    let parts: EnvironmentFactory.Parts
     private let loop: any EventLoop
-    private let function: FunctionVersion
+    let function: FunctionVersion
     private let id: String
     private let queue: DispatchQueue
     private let logs: LogCollector
@@ -90,7 +90,8 @@ final class EnvironmentCore {
     }
 
     func shutdown(_ reason: ShutdownReason) {
-        parts.logger.debug("environment shuts down", metadata: ["environment": "\(id)", "reason": "\(reason.rawValue)"])
+        parts.logger.debug(
+            "environment shuts down", metadata: ["environment": "\(id)", "reason": "\(reason.rawValue)"])
         settle(machine.shutdown(now: now))
     }
 
@@ -240,7 +241,11 @@ final class EnvironmentCore {
         guard let caller else { return }
         self.caller = nil
         var tail: [UInt8]?
-        if caller.invocation.wantsLogTail { tail = writeReport(finish, caller.invocation.traceID) } else { unreported.append(finish) }
+        if caller.invocation.wantsLogTail {
+            tail = writeReport(finish, caller.invocation.traceID)
+        } else {
+            unreported.append(finish)
+        }
         caller.complete(
             .success(
                 InvocationResult(
@@ -275,7 +280,8 @@ final class EnvironmentCore {
         let now = now
         if let reading = memoryReading, now &- reading.at < Limits.memoryReadingNanoseconds { return reading.megabytes }
         let bytes = cell?.memoryPeakBytes() ?? 0
-        let megabytes = min(Int(clamping: bytes.addingReportingOverflow((1 << 20) - 1).partialValue >> 20), function.memoryMB)
+        let megabytes = min(
+            Int(clamping: bytes.addingReportingOverflow((1 << 20) - 1).partialValue >> 20), function.memoryMB)
         memoryReading = (megabytes, now)
         return megabytes
     }
@@ -288,8 +294,8 @@ final class EnvironmentCore {
         if share < Self.fullCPU { queue.async { try? cell?.setCPU(millis: share) } }
     }
 
-    private static let fullCPU = 1000
-    private var cpuShare: Int { max(function.memoryMB * Self.fullCPU / Limits.memoryPerCPU, 1) }
+    static let fullCPU = 1000
+    var cpuShare: Int { max(function.memoryMB * Self.fullCPU / Limits.memoryPerCPU, 1) }
 
     // MARK: The cell
 
@@ -297,11 +303,14 @@ final class EnvironmentCore {
         switch parts.runtimes.resolve(runtime: function.runtime) {
         case .failure(let unavailable):
             // Lambda's own error for a runtime that is not there.
-            let error = AWSError("InvalidRuntimeException", status: 502, unavailable.message, fields: ["Type": "Service"])
+            let error = AWSError(
+                "InvalidRuntimeException", status: 502, unavailable.message, fields: ["Type": "Service"])
             return later { $0.settle($0.machine.cannotStart(.failed(error))) }
         case .success(let image):
             self.image = image
-            if let warning = image.warning { parts.logger.warning("\(warning)", metadata: ["function": "\(function.name)"]) }
+            if let warning = image.warning {
+                parts.logger.warning("\(warning)", metadata: ["function": "\(function.name)"])
+            }
             launch(image)
         }
     }
@@ -325,7 +334,8 @@ final class EnvironmentCore {
     private func launched(_ result: Result<any EnvironmentCell, any Error>) {
         switch result {
         case .failure(let error):
-            parts.logger.error("no cell for a function", metadata: ["function": "\(function.name)", "error": "\(error)"])
+            parts.logger.error(
+                "no cell for a function", metadata: ["function": "\(function.name)", "error": "\(error)"])
             settle(machine.cannotStart(.failed(Failure(.sandbox, "no cell could be made: \(error)", cause: error))))
         case .success(let cell):
             guard cell.listeners.count == 2 else { return giveUp(cell, Failure(.bug, "a cell without its listeners")) }
@@ -361,7 +371,8 @@ final class EnvironmentCore {
             } catch {
                 loop.execute {
                     bound.value.settle(
-                        bound.value.machine.cellGone(Failure(.unavailable, "no AWS endpoint in the cell", cause: error)))
+                        bound.value.machine.cellGone(Failure(.unavailable, "no AWS endpoint in the cell", cause: error))
+                    )
                 }
             }
         }
@@ -410,7 +421,8 @@ final class EnvironmentCore {
     private func startFailed(_ process: UInt32, _ image: RuntimeImage, _ program: String, _ error: any Error) {
         if let error = error as? SandboxError, image.interpreter == nil, error.stage == "execve" {
             // As the Go program that starts runtimes on AWS words it.
-            let failure = FunctionFailure("Runtime.InvalidEntrypoint", "fork/exec \(program): \(execErrorText(error.errno))")
+            let failure = FunctionFailure(
+                "Runtime.InvalidEntrypoint", "fork/exec \(program): \(execErrorText(error.errno))")
             return settle(machine.startFailed(process: process, failure, now: now))
         }
         parts.logger.error(
@@ -485,63 +497,4 @@ extension EnvironmentCore: RuntimeAPIDelegate {
     func replyIsWritten() { settle([]) }
 
     func lastConnectionClosed() { takePendingExit() }
-}
-
-// MARK: Plans
-
-extension EnvironmentCore {
-    private func paths(_ image: RuntimeImage) -> EnvironmentPaths {
-        guard parts.settings.isolation == .none else { return EnvironmentPaths() }
-        return EnvironmentPaths(
-            task: function.codeDirectory, runtime: image.directory ?? "/var/runtime",
-            layers: function.layersDirectory ?? "/opt")
-    }
-
-    /// What the interpreter runs, or the function's own program; nil when it has none.
-    private func bootstrapPath(_ image: RuntimeImage) -> String? {
-        let paths = paths(image)
-        if image.interpreter != nil { return paths.runtime + "/" + image.bootstrap }
-        if isProgram(function.codeDirectory + "/bootstrap") { return paths.task + "/bootstrap" }
-        if let layers = function.layersDirectory, isProgram(layers + "/bootstrap") { return paths.layers + "/bootstrap" }
-        return nil
-    }
-
-    private func cellSpec(_ image: RuntimeImage) -> CellSpec {
-        // Without an own network namespace only the kernel knows which ports are free.
-        let ownNetwork = parts.settings.isolation == .namespaces && parts.settings.egress == .isolated
-        return CellSpec(
-            name: function.name, hostname: "localhost",
-            binds: image.binds(code: function.codeDirectory, layers: function.layersDirectory),
-            tmpBytes: function.ephemeralStorageMB << 20,
-            limits: CellSpec.Limits(
-                memoryBytes: function.memoryMB << 20, cpuMillis: max(cpuShare, Self.fullCPU),
-                processes: Limits.processes, openFiles: Limits.openFiles),
-            listeners: [
-                CellSpec.Listener(port: ownNetwork ? Limits.runtimeAPIPort : 0),
-                CellSpec.Listener(port: ownNetwork ? Limits.endpointPort : 0),
-            ],
-            isolation: parts.settings.isolation, egress: parts.settings.egress)
-    }
-
-    /// `python:3.11.v2`, in the form of AWS's runtime version.
-    private func runtimeLabel(_ image: RuntimeImage) -> String {
-        let isPython = image.runtime.hasPrefix("python")
-        let family = isPython ? "python" : image.runtime.hasPrefix("nodejs") ? "nodejs" : "provided"
-        if family == "provided" { return "provided:\(image.version.isEmpty ? "al" : image.version).v1" }
-        let numbers = image.version.split(separator: ".")
-        let named = isPython ? 2 : 1
-        return "\(family):\(numbers.prefix(named).joined(separator: ".")).v\(numbers.dropFirst(named).first ?? "0")"
-    }
-
-    /// An ARN that is the same for the same runtime.
-    private func runtimeARN(_ image: RuntimeImage) -> String {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a
-        var digits = ""
-        for round in 0..<4 {
-            for byte in "\(round)\(runtimeLabel(image))".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-            let text = String(hash, radix: 16)
-            digits += String(repeating: "0", count: 16 - text.count) + text
-        }
-        return "arn:aws:lambda:\(function.scope.region)::runtime:\(digits)"
-    }
 }

@@ -17,7 +17,8 @@ public struct EnvironmentSettings: Sendable {
     public var freezeDelayMilliseconds: Int
 
     public init(
-        isolation: Isolation = .namespaces, egress: Egress = .isolated, freezes: Bool = true, initLimitSeconds: Int = 10,
+        isolation: Isolation = .namespaces, egress: Egress = .isolated, freezes: Bool = true,
+        initLimitSeconds: Int = 10,
         freezeDelayMilliseconds: Int = 50
     ) {
         self.isolation = isolation
@@ -94,8 +95,8 @@ public final class EnvironmentFactory: Sendable {
         self.group = group
     }
 
-    /// Starts a new environment; never blocks the caller. Its state changes are told to `owner`, which it keeps until it has
-    /// ended.
+    /// Starts a new environment; never blocks the caller. Its state changes are told to `owner`, which it keeps until
+    /// it has ended.
     public func start(_ function: FunctionVersion, owner: any EnvironmentOwner) -> ExecutionEnvironment {
         let environment = ExecutionEnvironment(function: function, loop: group.next(), time: parts.time)
         environment.begin(parts: parts, owner: owner)
@@ -129,10 +130,10 @@ public final class ExecutionEnvironment: Sendable, Hashable {
         }
     }
 
-    /// Hands over one invocation. May be called as soon as `start` has returned: it waits for init. The completion is called
-    /// exactly once, on the environment's event loop. Everything that comes of a function (its error, timeout, exit, lack of
-    /// memory, failed init) is an `InvocationResult`; a failure means that the environment could not be made or was lost
-    /// (`AWSError`, `Failure`), or is busy (`Failure`, code `bug`).
+    /// Hands over one invocation. May be called as soon as `start` has returned: it waits for init. The completion is
+    /// called exactly once, on the environment's event loop. Everything that comes of a function (its error, timeout,
+    /// exit, lack of memory, failed init) is an `InvocationResult`; a failure means that the environment could not be
+    /// made or was lost (`AWSError`, `Failure`), or is busy (`Failure`, code `bug`).
     public func invoke(
         _ invocation: Invocation, completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
     ) {

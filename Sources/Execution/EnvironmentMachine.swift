@@ -5,14 +5,14 @@ import Platform
 /// A parked `GET …/invocation/next`.
 typealias PollID = UInt64
 
-/// The life of one execution environment, from the first process to the last: what happens next, and nothing else. Times are
-/// monotonic nanoseconds. The shell (`EnvironmentCore`) does what the answered actions say, in their order.
+/// The life of one execution environment, from the first process to the last: what happens next, and nothing else.
+/// Times are monotonic nanoseconds. The shell (`EnvironmentCore`) does what the answered actions say, in their order.
 ///
 ///     created → starting → initializing → idle ⇄ running
 ///                               ↓           ↓       ↓
-///                            resetting ←────┴───────┘        a failed init, exit, timeout: every process is killed
+///                            resetting ←────┴───────┘       failed init, exit, timeout: every process is killed
 ///                               ↓
-///                            dormant → initializing          the next invocation runs init again ("suppressed init")
+///                            dormant → initializing         the next invocation runs init again ("suppressed init")
 ///     any → terminating → destroying → ended
 struct EnvironmentMachine: Sendable {
     struct Settings: Sendable {
@@ -129,16 +129,16 @@ struct EnvironmentMachine: Sendable {
         case ended(Ending)
     }
 
-    private(set) var state = State.created
-    private let settings: Settings
+    var state = State.created
+    let settings: Settings
     /// Of the current runtime process; earlier ones are forgotten.
     private(set) var process: UInt32 = 0
-    private var polls: [PollID] = []
-    private var isShuttingDown = false
+    var polls: [PollID] = []
+    var isShuttingDown = false
     /// Whether the owner was told that an invocation may come, and none has since.
     private var isAnnounced = false
     /// Of the init that no report has shown yet.
-    private var initDuration: UInt64?
+    var initDuration: UInt64?
 
     init(settings: Settings) { self.settings = settings }
 
@@ -268,7 +268,7 @@ struct EnvironmentMachine: Sendable {
         return [.startRuntime(process: process, phase: phase)]
     }
 
-    private mutating func reset(waiting: Waiting?, owed: FunctionFailure?, now: UInt64) -> [Action] {
+    mutating func reset(waiting: Waiting?, owed: FunctionFailure?, now: UInt64) -> [Action] {
         initDuration = nil
         if isShuttingDown, waiting == nil { return destroy(.shutDown) }
         var actions: [Action] = []
@@ -334,7 +334,7 @@ struct EnvironmentMachine: Sendable {
     }
 
     /// Runs an invocation now: delivers it when the runtime has asked for one.
-    private mutating func run(_ invocation: Invocation, startedAt: UInt64) -> [Action] {
+    mutating func run(_ invocation: Invocation, startedAt: UInt64) -> [Action] {
         let deadline = startedAt &+ settings.timeout
         var running = Running(
             invocation: invocation, startedAt: startedAt, deadline: deadline, stage: .undelivered)
@@ -347,13 +347,13 @@ struct EnvironmentMachine: Sendable {
         return actions
     }
 
-    private mutating func finish(_ invocation: Invocation, _ failure: FunctionFailure, duration: UInt64) -> Action {
+    mutating func finish(_ invocation: Invocation, _ failure: FunctionFailure, duration: UInt64) -> Action {
         finish(
             invocation, payload: failure.payload(requestID: invocation.requestID), isError: true,
             status: .error(failure.reportedType), duration: duration)
     }
 
-    private mutating func finish(
+    mutating func finish(
         _ invocation: Invocation, payload: ByteBuffer, isError: Bool, isHandled: Bool = false, status: Status,
         duration: UInt64
     ) -> Action {
@@ -364,126 +364,14 @@ struct EnvironmentMachine: Sendable {
                 status: status, duration: duration, initDuration: initDuration))
     }
 
-    private func elapsed(_ running: Running, _ now: UInt64) -> UInt64 {
+    func elapsed(_ running: Running, _ now: UInt64) -> UInt64 {
         now > running.startedAt ? now - running.startedAt : 0
     }
 
-    private mutating func announce() -> [Action] {
+    mutating func announce() -> [Action] {
         if isAnnounced { return [] }
         isAnnounced = true
         return [.tellIdle]
-    }
-
-    // MARK: The Runtime API
-
-    /// The runtime asks for an invocation.
-    mutating func runtimeNext(_ poll: PollID, now: UInt64) -> [Action] {
-        switch state {
-        case .initializing(let phase):
-            polls.append(poll)
-            return initDone(phase, now: now)
-        case .idle:
-            polls.append(poll)
-            return []
-        case .running(var running):
-            if running.stage == .responded {
-                polls.append(poll)
-                if let following = running.following { return run(following, startedAt: now) }
-                if isShuttingDown { return terminate(now: now) }
-                state = .idle(Idle(since: now, frozen: false))
-                return announce()
-            }
-            // Asking again without having answered gives the same event again.
-            running.stage = .delivered
-            state = .running(running)
-            return [.deliver(poll, running.invocation, deadline: running.deadline)]
-        default: return []
-        }
-    }
-
-    private mutating func initDone(_ phase: Initializing, now: UInt64) -> [Action] {
-        let duration = now > phase.startedAt ? now - phase.startedAt : 0
-        let report = Action.reportInit(InitReport(phase: phase.phase, status: .success, duration: duration))
-        // Suppressed init is part of the invocation's own duration.
-        initDuration = phase.phase == .initial ? duration : nil
-        if let waiting = phase.waiting {
-            return [report] + run(waiting.invocation, startedAt: waiting.startedAt ?? now)
-        }
-        if isShuttingDown { return [report] + terminate(now: now) }
-        state = .idle(Idle(since: now, frozen: false))
-        return [report] + announce()
-    }
-
-    /// The connection of a parked poll is gone.
-    mutating func pollClosed(_ poll: PollID) { polls.removeAll { $0 == poll } }
-
-    /// The runtime answers an invocation.
-    mutating func runtimeResponse(requestID: String, _ body: RuntimeBody, now: UInt64) -> (RuntimeReply, [Action]) {
-        let target = body.isError ? "InvocationErrorResponse" : "InvocationResponse"
-        guard case .running(var running) = state, running.stage != .undelivered,
-            running.invocation.requestID == requestID
-        else { return (.invalidRequestID, []) }
-        guard running.stage == .delivered else { return (.wrongOrder(from: stateName, to: target), []) }
-        let duration = elapsed(running, now)
-        running.stage = .responded
-        state = .running(running)
-        var actions: [Action]
-        var reply = RuntimeReply.accepted
-        switch body {
-        case .result(let payload):
-            actions = [
-                finish(running.invocation, payload: payload, isError: false, status: .success, duration: duration)
-            ]
-        case .error(let payload, let type):
-            actions = [
-                finish(
-                    running.invocation, payload: payload, isError: true, isHandled: true, status: .error(type),
-                    duration: duration)
-            ]
-        case .tooLarge:
-            reply = .tooLarge
-            actions = [finish(running.invocation, .responseTooLarge, duration: duration)]
-        case .invalidMode:
-            reply = .invalidResponseMode
-            actions = [finish(running.invocation, .invalidResponseMode, duration: duration)]
-        }
-        if isShuttingDown { actions += terminate(now: now) }
-        return (reply, actions)
-    }
-
-    /// The runtime cannot initialise the function.
-    mutating func runtimeInitError(payload: ByteBuffer, type: String, now: UInt64) -> (RuntimeReply, [Action]) {
-        guard case .initializing(let phase) = state else {
-            return (.wrongOrder(from: stateName, to: "InitError"), [])
-        }
-        return (.accepted, initFailed(phase, status: .error(type), now: now) { _ in payload })
-    }
-
-    private mutating func initFailed(
-        _ phase: Initializing, status: Status, now: UInt64, payload: (String) -> ByteBuffer
-    ) -> [Action] {
-        let duration = now > phase.startedAt ? now - phase.startedAt : 0
-        var actions: [Action] = [
-            .reportInit(InitReport(phase: phase.phase, status: status, duration: duration))
-        ]
-        if let waiting = phase.waiting {
-            let inside = waiting.startedAt.map { now > $0 ? now - $0 : 0 } ?? 0
-            actions.append(
-                finish(
-                    waiting.invocation, payload: payload(waiting.invocation.requestID), isError: true, status: status,
-                    duration: inside))
-        }
-        return actions + reset(waiting: nil, owed: nil, now: now)
-    }
-
-    /// The runtime's state as AWS's error text names it.
-    private var stateName: String {
-        switch state {
-        case .initializing, .created, .starting, .dormant: "Started"
-        case .idle: "Ready"
-        case .running(let running): running.stage == .responded ? "ResponseSent" : "Running"
-        default: "InitError"
-        }
     }
 
     // MARK: Time and the end
@@ -536,7 +424,7 @@ struct EnvironmentMachine: Sendable {
         }
     }
 
-    private mutating func terminate(now: UInt64) -> [Action] {
+    mutating func terminate(now: UInt64) -> [Action] {
         guard settings.shutdownGrace > 0 else { return destroy(.shutDown) }
         var actions: [Action] = []
         if case .idle(let idle) = state, idle.frozen { actions.append(.thaw) }
@@ -553,24 +441,4 @@ extension EnvironmentMachine.Running {
     var isOwed: Bool { stage != .responded || following != nil }
 
     var followingWaiting: EnvironmentMachine.Waiting? { following.map { EnvironmentMachine.Waiting(invocation: $0) } }
-}
-
-/// What a runtime posts for an invocation.
-enum RuntimeBody: Sendable {
-    case result(ByteBuffer)
-    /// `type` as REPORT shows it.
-    case error(ByteBuffer, type: String)
-    case tooLarge
-    case invalidMode
-
-    var isError: Bool { if case .error = self { true } else { false } }
-}
-
-/// What a runtime is told.
-enum RuntimeReply: Sendable, Equatable {
-    case accepted
-    case invalidRequestID
-    case wrongOrder(from: String, to: String)
-    case tooLarge
-    case invalidResponseMode
 }

@@ -11,7 +11,8 @@ struct EnvironmentPaths: Sendable, Equatable {
 /// The variables that a function's runtime starts with (`lambda-semantics` 2.8), and why they differ from AWS's:
 /// - AWS_ENDPOINT_URL makes the SDKs in the function call Martlet.
 /// - PATH and LD_LIBRARY_PATH begin with the interpreter's own place when the host keeps it outside of /usr.
-/// - _LAMBDA_TELEMETRY_LOG_FD makes AWS's runtime clients write log frames, so that messages of several lines stay whole.
+/// - _LAMBDA_TELEMETRY_LOG_FD makes AWS's runtime clients write log frames, so that messages of several lines stay
+///   whole.
 ///   Frames go to stdout, where `LogSplitter` tells them from plain lines.
 struct EnvironmentVariables {
     var function: FunctionVersion
@@ -28,7 +29,9 @@ struct EnvironmentVariables {
     func list() -> [(name: String, value: String)] {
         var variables = Ordered()
         for (name, value) in defaults() { variables.set(name, value) }
-        for (name, value) in function.environment.reveal() where Self.isUsable(name, value) { variables.set(name, value) }
+        for (name, value) in function.environment.reveal() where Self.isUsable(name, value) {
+            variables.set(name, value)
+        }
         for (name, value) in reserved() { variables.set(name, value) }
         return variables.pairs
     }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Whether there is a program for a cell to try: a regular file that somebody may execute, or a link, which only the cell
-/// can follow.
+/// Whether there is a program for a cell to try: a regular file that somebody may execute, or a link, which only the
+/// cell can follow.
 func isProgram(_ path: String) -> Bool {
     var status = stat()
     guard lstat(path, &status) == 0 else { return false }

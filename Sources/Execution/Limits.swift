@@ -30,8 +30,8 @@ enum Limits {
     /// Bytes read from one pipe at a time, and the most that the event loop takes at the end of an invocation.
     static let pipeReadBytes = 64 << 10
     static let finalDrainBytes = 256 << 10
-    /// When pipes are read while an invocation runs, in milliseconds: first, while there is something, while there is nothing,
-    /// and in an idle environment that is not frozen. 64 KiB a pipe each 5 ms bounds a flood to 26 MB/s.
+    /// When pipes are read while an invocation runs, in milliseconds: first, while there is something, while there is
+    /// nothing, and in an idle environment that is not frozen. 64 KiB a pipe each 5 ms bounds a flood to 26 MB/s.
     static let firstLogBeat: UInt64 = 20
     static let busyLogBeat: UInt64 = 5
     static let quietLogBeat: UInt64 = 50

@@ -71,7 +71,9 @@ public final class RuntimeCatalog: Sendable {
         var entries: [Entry] = []
         var problems: [String] = []
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        if names.isEmpty { problems.append("\(root): no runtimes; run `make setup`, or name the directory with MARTLET_RUNTIMES") }
+        if names.isEmpty {
+            problems.append("\(root): no runtimes; run `make setup`, or name the directory with MARTLET_RUNTIMES")
+        }
         for name in names.sorted() {
             guard let family = Self.families.first(where: { name.hasPrefix($0) }) else { continue }
             let directory = root + "/" + name
@@ -80,7 +82,9 @@ public final class RuntimeCatalog: Sendable {
                 continue
             }
             do {
-                guard data.count <= Limits.runtimeDescriptionBytes else { throw RuntimeUnavailable(runtime: name, message: "too large") }
+                guard data.count <= Limits.runtimeDescriptionBytes else {
+                    throw RuntimeUnavailable(runtime: name, message: "too large")
+                }
                 let description = try JSONDecoder().decode(Description.self, from: data)
                 guard FileManager.default.isExecutableFile(atPath: description.interpreter) else {
                     problems.append("\(directory): \(description.interpreter) is gone; run `make setup`")
@@ -112,8 +116,10 @@ public final class RuntimeCatalog: Sendable {
             return .failure(
                 RuntimeUnavailable(
                     runtime: runtime,
-                    message: "Martlet cannot run the runtime \(runtime) yet. It runs python3.*, nodejs*.x and provided.*: "
-                        + "put the program's own runtime client into an executable `bootstrap` and use provided.al2023."))
+                    message:
+                        "Martlet cannot run the runtime \(runtime) yet. It runs python3.*, nodejs*.x and provided.*: "
+                        + "put the program's own runtime client into an executable `bootstrap` and use provided.al2023."
+                ))
         }
         let wanted = Self.version(String(runtime.dropFirst(family.count)), family)
         let candidates = entries.filter { $0.family == family }

@@ -19,12 +19,11 @@ public final class Gateway: Sendable, CellEndpoint {
     public let metrics: GatewayMetrics
 
     /// `services` in the order in which they share a signing name; `hostRoutes` serve `*.lambda-url.*` and the like;
-    /// `codeDownload` finds the zip behind a token of `/_martlet/code/TOKEN`, or nothing.
+    /// `download` finds the file behind `/_martlet/code/TOKEN`.
     public init(
         configuration: GatewayConfiguration, services: [ServiceDefinition], credentials: any CredentialIssuer,
         time: any TimeSource, logger: Logger, group: any EventLoopGroup, hostRoutes: [any HostRoute] = [],
-        metrics: GatewayMetrics = GatewayMetrics(),
-        codeDownload: @escaping @Sendable (_ token: String) -> ResponsePayload? = { _ in nil }
+        metrics: GatewayMetrics = GatewayMetrics(), download: @escaping @Sendable (String) -> FileDownload? = { _ in nil }
     ) {
         var limits = configuration.limits
         limits.connections = ListenerFactory.connectionsAllowed(limits.connections)
@@ -38,7 +37,7 @@ public final class Gateway: Sendable, CellEndpoint {
             builtIn: BuiltInRoutes(
                 version: configuration.version, services: services.map(\.schema.id),
                 metrics: { metrics.text(counters: counters, connections: registry.count) },
-                isDraining: { registry.isDraining }, codeDownload: codeDownload),
+                isDraining: { registry.isDraining }, download: download),
             baseDomains: configuration.baseDomains,
             unresolved: metrics.series(service: "", operation: ""), time: time, logger: logger)
         self.configuration = configuration

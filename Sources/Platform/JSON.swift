@@ -118,7 +118,8 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
         case .badNumber(let text): text
         case .invalidUTF8Start(let byte): "Invalid UTF-8 start byte 0x\(String(byte, radix: 16))"
         case .invalidUTF8Middle(let byte): "Invalid UTF-8 middle byte 0x\(String(byte, radix: 16))"
-        case .tooDeep: "Document nesting depth (\(JSON.depthLimit + 1)) exceeds the maximum allowed (\(JSON.depthLimit))"
+        case .tooDeep:
+            "Document nesting depth (\(JSON.depthLimit + 1)) exceeds the maximum allowed (\(JSON.depthLimit))"
         case .trailing: "Trailing token found after the document"
         case .notBase64: "Failed to decode VALUE_STRING as base64"
         case .mismatch(let text): text

@@ -59,7 +59,8 @@ package struct JSONReader {
         do throws(JSONError) {
             let start = position
             try probe.skipMultibyte()
-            let text = String(decoding: bytes(Slice(start: start, count: probe.position - start, isPlain: false)), as: UTF8.self)
+            let text = String(
+                decoding: bytes(Slice(start: start, count: probe.position - start, isPlain: false)), as: UTF8.self)
             return error(.unexpectedCharacter(text.unicodeScalars.first ?? " ", expecting: expecting))
         } catch {
             return self.error(.unexpectedCharacter(Unicode.Scalar(byte), expecting: expecting))

@@ -75,9 +75,14 @@ struct CatalogTests {
         #expect(list.count == values.count)
         #expect(values["A"] == "1" && values["PATH"] == "/mine" && values["_HANDLER"] == "index.handler")
         #expect(values["Z"] == nil && values["B=C"] == nil)
-        #expect(values["LD_LIBRARY_PATH"] == "/opt/py/lib:/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib")
+        #expect(
+            values["LD_LIBRARY_PATH"]
+                == "/opt/py/lib:/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+        )
         #expect(values["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.12")
         #expect(values["AWS_LAMBDA_LOG_LEVEL"] == "INFO" && values["AWS_LAMBDA_LOG_FORMAT"] == "JSON")
-        #expect(values["PYTHONPATH"] == "/var/runtime" && values["TZ"] == ":UTC" && values["LAMBDA_TASK_ROOT"] == "/var/task")
+        #expect(
+            values["PYTHONPATH"] == "/var/runtime" && values["TZ"] == ":UTC"
+                && values["LAMBDA_TASK_ROOT"] == "/var/task")
     }
 }

@@ -67,7 +67,10 @@ struct CellTests {
             #expect(first.text == "{\"a\":1}!1")
             #expect(first.functionError == nil)
             #expect(first.executedVersion == "$LATEST")
-            #expect(first.tail.hasPrefix("START RequestId: one Version: $LATEST\nline 1\nEND RequestId: one\nREPORT RequestId: one\tDuration: "), "\(first.tail)")
+            #expect(
+                first.tail.hasPrefix(
+                    "START RequestId: one Version: $LATEST\nline 1\nEND RequestId: one\nREPORT RequestId: one\tDuration: "
+                ), "\(first.tail)")
             #expect(first.tail.contains("\tInit Duration: "))
             #expect(first.tail.hasSuffix(" ms\t\n"))
             await eventually("it is idle") { bench.owner.idleCount == 1 }
@@ -77,7 +80,10 @@ struct CellTests {
             #expect(second.tail.contains("line 2\n"))
         }
         let log = bench.sink.messages
-        #expect(log.first?.hasPrefix("INIT_START Runtime Version: provided:al2023.v1\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:") == true)
+        #expect(
+            log.first?.hasPrefix(
+                "INIT_START Runtime Version: provided:al2023.v1\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:"
+            ) == true)
         #expect(log.count == 9, "\(log)")
         #expect(bench.owner.ended.first.map { $0 == nil } == true)
     }
@@ -125,8 +131,14 @@ struct CellTests {
             await eventually("it is idle") { bench.owner.idleCount == 1 }
             let late = try await environment.invoke("sleep", id: "late", tail: true)
             #expect(late.functionError == "Unhandled")
-            #expect(late.text == #"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: late Error: Task timed out after 1.00 seconds"}"#)
-            #expect(late.tail.contains("going to sleep\nEND RequestId: late\nREPORT RequestId: late\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\t"), "\(late.tail)")
+            #expect(
+                late.text
+                    == #"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: late Error: Task timed out after 1.00 seconds"}"#
+            )
+            #expect(
+                late.tail.contains(
+                    "going to sleep\nEND RequestId: late\nREPORT RequestId: late\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\t"
+                ), "\(late.tail)")
             #expect(late.tail.hasSuffix("\tStatus: timeout\n"))
             await eventually("it is idle again") { bench.owner.idleCount == 2 }
             #expect(try await environment.invoke().text == "known")
@@ -150,7 +162,8 @@ struct CellTests {
         let bench = Bench()
         try await bench.with(makeFunction(code: code.path)) { environment in
             let dead = try await environment.invoke("die", id: "r1", tail: true)
-            #expect(dead.text == "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: r1 Error: \(text)\"}")
+            #expect(
+                dead.text == "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: r1 Error: \(text)\"}")
             #expect(dead.tail.contains("dying\n"))
             #expect(dead.tail.hasSuffix("\tStatus: error\tError Type: Runtime.ExitError\n"), "\(dead.tail)")
             await eventually("it is idle again") { bench.owner.idleCount == 1 }
@@ -169,9 +182,14 @@ struct CellTests {
         let bench = Bench()
         try await bench.with(makeFunction(code: code.path, memory: 128)) { environment in
             let dead = try await environment.invoke("eat", id: "r1", tail: true)
-            #expect(dead.text == #"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r1 Error: Runtime exited with error: signal: killed"}"#)
-            #expect(dead.tail.hasSuffix("Memory Size: 128 MB\tMax Memory Used: 128 MB\tStatus: error\tError Type: Runtime.OutOfMemory\n")
-                || dead.tail.contains("Error Type: Runtime.OutOfMemory"), "\(dead.tail)")
+            #expect(
+                dead.text
+                    == #"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r1 Error: Runtime exited with error: signal: killed"}"#
+            )
+            #expect(
+                dead.tail.hasSuffix(
+                    "Memory Size: 128 MB\tMax Memory Used: 128 MB\tStatus: error\tError Type: Runtime.OutOfMemory\n")
+                    || dead.tail.contains("Error Type: Runtime.OutOfMemory"), "\(dead.tail)")
             #expect(try await afterIdle(bench, environment) == "alive")
         }
     }
@@ -242,7 +260,10 @@ struct CellTests {
         let bench = Bench()
         try await bench.with(makeFunction(code: directory.path), endsByItself: true) { environment in
             let failed = try await environment.invoke(id: "r1")
-            #expect(failed.text == #"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: r1 Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}"#)
+            #expect(
+                failed.text
+                    == #"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: r1 Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}"#
+            )
         }
         #expect(bench.owner.ended.first??.kind == .function)
     }
@@ -253,7 +274,10 @@ struct CellTests {
         let bench = Bench()
         try await bench.with(makeFunction(code: directory.path)) { environment in
             let failed = try await environment.invoke(id: "r1")
-            #expect(failed.text == #"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: r1 Error: fork/exec /var/task/bootstrap: exec format error"}"#)
+            #expect(
+                failed.text
+                    == #"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: r1 Error: fork/exec /var/task/bootstrap: exec format error"}"#
+            )
         }
     }
 
@@ -283,7 +307,10 @@ struct CellTests {
             #expect(large.payload.readableBytes == 6_291_556)
             await eventually("it is idle") { bench.owner.idleCount == 1 }
             let tooLarge = try await environment.invoke("6291555")
-            #expect(tooLarge.text == #"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#)
+            #expect(
+                tooLarge.text
+                    == #"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#
+            )
             await eventually("it is idle again") { bench.owner.idleCount == 2 }
             #expect(try await environment.invoke("ask").text == "413")
         }
@@ -314,7 +341,8 @@ struct CellTests {
             serve(lambda id, fields, body: json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "deadline": fields["lambda-runtime-deadline-ms"], "arn": fields["lambda-runtime-invoked-function-arn"], "context": fields.get("lambda-runtime-client-context")}).encode())
             """)
         let bench = Bench()
-        let function = makeFunction(code: code.path, environment: [("MINE", "yes"), ("TZ", "Europe/Zurich"), ("AWS_REGION", "no")])
+        let function = makeFunction(
+            code: code.path, environment: [("MINE", "yes"), ("TZ", "Europe/Zurich"), ("AWS_REGION", "no")])
         try await bench.with(function) { environment in
             let text = try await environment.invoke(clientContext: "{\"custom\":\r\n{}}").text
             for expected in [
@@ -351,7 +379,10 @@ struct CellTests {
             #expect(first == "1")
             await eventually("it is idle") { bench.owner.idleCount == 1 }
             let seen = try await environment.invoke("seen").text
-            #expect(seen == #"["400 InvalidRequestID", "400 InvalidRequestID", "403 InvalidStateTransition", "405 MethodNotAllowed", "202", "403 InvalidStateTransition", "403 InvalidStateTransition", "403 InvalidStateTransition", "404 NotFound"]"#)
+            #expect(
+                seen
+                    == #"["400 InvalidRequestID", "400 InvalidRequestID", "403 InvalidStateTransition", "405 MethodNotAllowed", "202", "403 InvalidStateTransition", "403 InvalidStateTransition", "403 InvalidStateTransition", "404 NotFound"]"#
+            )
         }
     }
 
@@ -394,10 +425,11 @@ struct CellTests {
                 answers.append(try await environment.invoke(form, id: "r").text)
                 await eventually("it is idle") { bench.owner.idleCount == index + 1 }
             }
-            #expect(answers == [
-                "hello!", #"{"e":1}"#, "ok", "ok", "{}",
-                #"{"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":"RequestId: r Error: Invalid function response mode"}"#,
-            ])
+            #expect(
+                answers == [
+                    "hello!", #"{"e":1}"#, "ok", "ok", "{}",
+                    #"{"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":"RequestId: r Error: Invalid function response mode"}"#,
+                ])
         }
     }
 
@@ -430,11 +462,15 @@ struct CellTests {
 
     @Test(arguments: [EnvironmentSettings(isolation: .none), EnvironmentSettings(egress: .host)])
     func otherIsolations(settings: EnvironmentSettings) async throws {
-        let code = try code("serve(lambda id, fields, body: (os.environ['LAMBDA_TASK_ROOT'] + ' ' + os.environ['AWS_LAMBDA_RUNTIME_API']).encode())\n")
+        let code = try code(
+            "serve(lambda id, fields, body: (os.environ['LAMBDA_TASK_ROOT'] + ' ' + os.environ['AWS_LAMBDA_RUNTIME_API']).encode())\n"
+        )
         let bench = Bench(settings: settings)
         try await bench.with(makeFunction(code: code.path)) { environment in
             let answer = try await environment.invoke().text
-            #expect(answer.hasPrefix(settings.isolation == .none ? "\(code.path) 127.0.0.1:" : "/var/task 127.0.0.1:"), "\(answer)")
+            #expect(
+                answer.hasPrefix(settings.isolation == .none ? "\(code.path) 127.0.0.1:" : "/var/task 127.0.0.1:"),
+                "\(answer)")
             #expect(!answer.hasSuffix(":9001"))
         }
     }
@@ -446,7 +482,8 @@ struct CellTests {
             async let answer = environment.invoke()
             await eventually("it runs") { bench.sink.messages.contains { $0.hasPrefix("START") } }
             environment.shutdown(reason: .spindown)
-            #expect(try await answer.text == "done")
+            let text = try await answer.text
+            #expect(text == "done")
             await eventually("it has ended") { bench.owner.ended.count == 1 }
             await #expect(throws: Failure.self) { try await environment.invoke() }
         }

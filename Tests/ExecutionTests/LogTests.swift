@@ -101,23 +101,29 @@ struct LogTests {
             requestID: "r", payload: ByteBuffer(), isError: false, status: .success, duration: 3_012_345,
             initDuration: 110_100_000)
         let now = Instant(milliseconds: 0)
-        #expect(log.report(finish, memoryUsedMB: 36, now: now) == [
-            "END RequestId: r\n",
-            "REPORT RequestId: r\tDuration: 3.01 ms\tBilled Duration: 114 ms\tMemory Size: 256 MB\tMax Memory Used: 36 MB\tInit Duration: 110.10 ms\t\n",
-        ])
+        #expect(
+            log.report(finish, memoryUsedMB: 36, now: now) == [
+                "END RequestId: r\n",
+                "REPORT RequestId: r\tDuration: 3.01 ms\tBilled Duration: 114 ms\tMemory Size: 256 MB\tMax Memory Used: 36 MB\tInit Duration: 110.10 ms\t\n",
+            ])
         finish.initDuration = nil
         finish.duration = 1_000_000_000
         finish.status = .timeout
         finish.isError = true
-        #expect(log.report(finish, memoryUsedMB: 36, now: now)[1]
-            == "REPORT RequestId: r\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\tMemory Size: 256 MB\tMax Memory Used: 36 MB\tStatus: timeout\n")
+        #expect(
+            log.report(finish, memoryUsedMB: 36, now: now)[1]
+                == "REPORT RequestId: r\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\tMemory Size: 256 MB\tMax Memory Used: 36 MB\tStatus: timeout\n"
+        )
         finish.status = .error("Runtime.ExitError")
-        #expect(log.report(finish, memoryUsedMB: 36, now: now)[1].hasSuffix("\tStatus: error\tError Type: Runtime.ExitError\n"))
+        #expect(
+            log.report(finish, memoryUsedMB: 36, now: now)[1].hasSuffix(
+                "\tStatus: error\tError Type: Runtime.ExitError\n"))
         finish.isHandled = true
         #expect(log.report(finish, memoryUsedMB: 36, now: now)[1].hasSuffix("36 MB\t\n"))
         #expect(log.start(requestID: "r", traceID: nil, now: now) == ["START RequestId: r Version: $LATEST\n"])
-        #expect(log.initReport(.init(phase: .initial, status: .timeout, duration: 1_236_040_000), now: now)
-            == ["INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n"])
+        #expect(
+            log.initReport(.init(phase: .initial, status: .timeout, duration: 1_236_040_000), now: now)
+                == ["INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n"])
         #expect(log.initReport(.init(phase: .initial, status: .success, duration: 1), now: now) == [])
     }
 
@@ -130,9 +136,11 @@ struct LogTests {
                 .report(finish, memoryUsedMB: 36, now: now)
         }
         #expect(report("WARN") == [])
-        #expect(report("INFO") == [
-            #"{"time":"1970-01-01T00:00:01.500Z","type":"platform.report","record":{"requestId":"r","status":"success","metrics":{"durationMs":3.0,"billedDurationMs":3,"memorySizeMB":256,"maxMemoryUsedMB":36}}}"# + "\n"
-        ])
+        #expect(
+            report("INFO") == [
+                #"{"time":"1970-01-01T00:00:01.500Z","type":"platform.report","record":{"requestId":"r","status":"success","metrics":{"durationMs":3.0,"billedDurationMs":3,"memorySizeMB":256,"maxMemoryUsedMB":36}}}"#
+                    + "\n"
+            ])
         #expect(report("DEBUG").count == 2)
     }
 

@@ -84,7 +84,9 @@ private func invocation(_ id: String) -> Invocation {
     Invocation(requestID: id, payload: ByteBuffer(string: "{}"), invokedFunctionARN: "arn")
 }
 
-private func text(_ finish: EnvironmentMachine.Finish?) -> String { finish.map { String(buffer: $0.payload) } ?? "none" }
+private func text(_ finish: EnvironmentMachine.Finish?) -> String {
+    finish.map { String(buffer: $0.payload) } ?? "none"
+}
 
 struct MachineTests {
     @Test func coldStartWithAnInvocationWaiting() {
@@ -124,7 +126,10 @@ struct MachineTests {
         #expect(d.takeLog() == ["deliver a to 1"])
         d.pass(0.001)
         #expect(d.takeLog() == ["finish a", "kill"])
-        #expect(text(d.answers.last) == #"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: a Error: Task timed out after 3.00 seconds"}"#)
+        #expect(
+            text(d.answers.last)
+                == #"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: a Error: Task timed out after 3.00 seconds"}"#
+        )
         #expect(d.answers.last?.status == .timeout)
         #expect(d.answers.last?.duration == 3_000_000_000)
         // The dead process has nothing more to say.
@@ -186,12 +191,16 @@ struct MachineTests {
         d.invoke("a")
         d.take(d.machine.cellReady(now: d.now))
         let posted = ByteBuffer(string: #"{"errorMessage":"x","requestId":""}"#)
-        let (reply, actions) = d.machine.runtimeInitError(payload: posted, type: "Runtime.ImportModuleError", now: d.now)
+        let (reply, actions) = d.machine.runtimeInitError(
+            payload: posted, type: "Runtime.ImportModuleError", now: d.now)
         d.take(actions)
         #expect(reply == .accepted)
         #expect(d.answers.map(\.payload) == [posted])
         #expect(d.answers[0].status == .error("Runtime.ImportModuleError"))
-        #expect(d.takeLog() == ["launch", "start 1 init", #"init init error("Runtime.ImportModuleError")"#, "finish a", "kill"])
+        #expect(
+            d.takeLog() == [
+                "launch", "start 1 init", #"init init error("Runtime.ImportModuleError")"#, "finish a", "kill",
+            ])
         let (second, none) = d.machine.runtimeInitError(payload: posted, type: "x", now: d.now)
         #expect(second == .wrongOrder(from: "InitError", to: "InitError"))
         #expect(none.isEmpty)
@@ -208,7 +217,9 @@ struct MachineTests {
         let d = Driver.ready()
         d.invoke("a")
         d.exit(end)
-        #expect(text(d.answers.last) == "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: a Error: \(message)\"}")
+        #expect(
+            text(d.answers.last)
+                == "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: a Error: \(message)\"}")
         #expect(d.answers.last?.status == .error(type))
         #expect(d.takeLog() == ["deliver a to 1", "finish a", "kill"])
     }
@@ -342,7 +353,8 @@ struct MachineTests {
         d.take(d.machine.cellReady(now: d.now))
         d.next(1)
         d.respond("a")
-        #expect(d.takeLog() == ["launch", "start 1 init", "init init success", "deliver a to 1", "finish a", "destroy"])
+        #expect(
+            d.takeLog() == ["launch", "start 1 init", "init init success", "deliver a to 1", "finish a", "destroy"])
     }
 
     @Test func lostCellFailsTheCaller() {

@@ -29,12 +29,20 @@ struct ManagedRuntimeTests {
             let result = try await environment.invoke(id: "one", tail: true)
             #expect(result.text == #"{"id": "one", "ms": true, "env": "AWS_Lambda_python3.11"}"#)
             #expect(result.tail.contains("printed\n"))
-            #expect(bench.sink.messages.contains { $0.hasPrefix("[INFO]\t") && $0.hasSuffix("\ttwo\nlines\n") }, "\(bench.sink.messages)")
+            #expect(
+                bench.sink.messages.contains { $0.hasPrefix("[INFO]\t") && $0.hasSuffix("\ttwo\nlines\n") },
+                "\(bench.sink.messages)")
             await eventually("it is idle") { bench.owner.idleCount == 1 }
             let failed = try await environment.invoke("\"fail\"", id: "two", tail: true)
             #expect(failed.functionError == "Unhandled")
-            #expect(failed.text.hasPrefix(#"{"errorMessage": "bad value", "errorType": "ValueError", "requestId": "two", "stackTrace": ["#), "\(failed.text)")
-            #expect(bench.sink.messages.contains { $0.hasPrefix("[ERROR] ValueError: bad value\nTraceback (most recent call last):\n") })
+            #expect(
+                failed.text.hasPrefix(
+                    #"{"errorMessage": "bad value", "errorType": "ValueError", "requestId": "two", "stackTrace": ["#),
+                "\(failed.text)")
+            #expect(
+                bench.sink.messages.contains {
+                    $0.hasPrefix("[ERROR] ValueError: bad value\nTraceback (most recent call last):\n")
+                })
             #expect(!failed.tail.contains("Status: error"))
         }
     }
@@ -46,7 +54,8 @@ struct ManagedRuntimeTests {
         let bench = Bench()
         try await bench.with(makeFunction(code: code.path, runtime: "python3.11")) { environment in
             let failed = try await environment.invoke(tail: true)
-            #expect(failed.text.contains(#""errorType": "Runtime.ImportModuleError", "requestId": """#), "\(failed.text)")
+            #expect(
+                failed.text.contains(#""errorType": "Runtime.ImportModuleError", "requestId": """#), "\(failed.text)")
             #expect(failed.tail.contains("Error Type: Runtime.ImportModuleError"), "\(failed.tail)")
         }
     }
@@ -70,7 +79,8 @@ struct ManagedRuntimeTests {
             await eventually("it is idle") { bench.owner.idleCount == 1 }
             let failed = try await environment.invoke("\"fail\"", id: "two")
             #expect(failed.text.contains(#""errorType":"TypeError","errorMessage":"bad""#), "\(failed.text)")
-            #expect(bench.sink.messages.contains { $0.hasSuffix("\tone\tINFO\ttwo\nlines\n") }, "\(bench.sink.messages)")
+            #expect(
+                bench.sink.messages.contains { $0.hasSuffix("\tone\tINFO\ttwo\nlines\n") }, "\(bench.sink.messages)")
         }
     }
 
@@ -85,7 +95,13 @@ struct ManagedRuntimeTests {
             _ = try await environment.invoke(id: "one")
             await eventually("it is idle") { bench.owner.idleCount == 1 }
         }
-        let types = bench.sink.messages.compactMap { $0.split(separator: "\"type\":\"").dropFirst().first?.split(separator: "\"").first }
-        #expect(types == ["platform.initStart", "platform.initRuntimeDone", "platform.initReport", "platform.start", "platform.runtimeDone", "platform.report"])
+        let types = bench.sink.messages.compactMap {
+            $0.split(separator: "\"type\":\"").dropFirst().first?.split(separator: "\"").first
+        }
+        #expect(
+            types == [
+                "platform.initStart", "platform.initRuntimeDone", "platform.initReport", "platform.start",
+                "platform.runtimeDone", "platform.report",
+            ])
     }
 }

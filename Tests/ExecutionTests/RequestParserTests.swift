@@ -90,7 +90,7 @@ struct RequestParserTests {
     }
 
     @Test func bodyOverTheLimitIsDropped() throws {
-        for head in ["Content-Length: 6291557\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n600025\r\n"] {
+        for head in ["Content-Length: 6291557\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n600065\r\n"] {
             var parser = RequestParser()
             parser.append(ByteBuffer(string: "POST / HTTP/1.1\r\n" + head))
             var left = 6_291_557
@@ -133,7 +133,9 @@ struct RequestParserTests {
                 parser.append(ByteBuffer(bytes: piece))
                 do { while try parser.next() != nil {} } catch { break }
             }
-            #expect(parser.heldBytes < 100_000 || !parser.isInsideRequest || parser.heldBytes <= Limits.responseBytes + 100_000)
+            #expect(
+                parser.heldBytes < 100_000 || !parser.isInsideRequest
+                    || parser.heldBytes <= Limits.responseBytes + 100_000)
         }
     }
 }

@@ -193,7 +193,8 @@ struct Bench {
 
     init(settings: EnvironmentSettings = EnvironmentSettings()) {
         factory = EnvironmentFactory(
-            launcher: Host.launcher, runtimes: Host.catalog, endpoint: SilentEndpoint(), credentials: FixedCredentials(),
+            launcher: Host.launcher, runtimes: Host.catalog, endpoint: SilentEndpoint(),
+            credentials: FixedCredentials(),
             logs: sink, time: SystemTime(), group: NIOSingletons.posixEventLoopGroup, settings: settings,
             logger: Logger(label: "test"))
     }

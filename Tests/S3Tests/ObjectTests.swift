@@ -13,7 +13,9 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         let s3 = try Harness()
         #expect(try await s3.call("CreateBucket", ["Bucket": "bucket"])["Location"] == "/bucket")
         try await s3.call("CreateBucket", ["Bucket": "bucket"])  // us-east-1: success again
-        #expect(await s3.error("CreateBucket", ["Bucket": "bucket"], account: "111122223333")?.code == "BucketAlreadyExists")
+        #expect(
+            await s3.error("CreateBucket", ["Bucket": "bucket"], account: "111122223333")?.code == "BucketAlreadyExists"
+        )
         let west: Value = [
             "Bucket": "west", "CreateBucketConfiguration": ["LocationConstraint": "eu-west-1"],
         ]
@@ -59,7 +61,9 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         #expect(try await s3.get("empty").bytes.isEmpty)
         #expect(try await s3.get("empty")["ETag"] == "\"d41d8cd98f00b204e9800998ecf8427e\"")
         let long = String(repeating: "k", count: 1025)
-        #expect(await s3.error("PutObject", ["Bucket": "bucket", "Key": .string(long)], body: [])?.code == "KeyTooLongError")
+        #expect(
+            await s3.error("PutObject", ["Bucket": "bucket", "Key": .string(long)], body: [])?.code == "KeyTooLongError"
+        )
         let whole = try await s3.service.read(
             bucket: "bucket", key: "dir/k ü", version: nil,
             scope: AccountRegion(account: "000000000000", region: "us-east-1"), principal: .account("000000000000"),
@@ -79,14 +83,17 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         let error = await s3.error("GetObject", ["Bucket": "bucket", "Key": "k", "Range": "bytes=10-"])
         #expect(error?.status == 416 && error?.fields["ActualObjectSize"] == "10")
         #expect(try await s3.get("k", ["PartNumber": 1]).status == 206)
-        #expect(await s3.error("GetObject", ["Bucket": "bucket", "Key": "k", "PartNumber": 2])?.code == "InvalidPartNumber")
+        #expect(
+            await s3.error("GetObject", ["Bucket": "bucket", "Key": "k", "PartNumber": 2])?.code == "InvalidPartNumber")
         let etag = try #require(try await s3.get("k")["ETag"])
         let same = try await s3.get("k", ["IfNoneMatch": etag])
         #expect(same.status == 304 && same.bytes.isEmpty && same["ETag"] == etag)
         #expect(await s3.error("GetObject", ["Bucket": "bucket", "Key": "k", "IfMatch": "x"])?.status == 412)
-        #expect(await s3.error("PutObject", ["Bucket": "bucket", "Key": "k", "IfNoneMatch": "*"], body: [])?.status == 412)
+        #expect(
+            await s3.error("PutObject", ["Bucket": "bucket", "Key": "k", "IfNoneMatch": "*"], body: [])?.status == 412)
         try await s3.put("k", "new", ["IfMatch": etag])
-        #expect(await s3.error("PutObject", ["Bucket": "bucket", "Key": "k", "IfMatch": etag], body: [])?.status == 412)
+        #expect(
+            await s3.error("PutObject", ["Bucket": "bucket", "Key": "k", "IfMatch": etag], body: [])?.status == 412)
         #expect(try await s3.get("k").text == "new")
     }
 
@@ -95,7 +102,9 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         try await s3.makeBucket()
         let target: Value = ["Bucket": "bucket", "Key": "k"]
         let hello = Array("hello".utf8)
-        func put(_ headers: [(name: String, value: String)], trailers: [(name: String, value: String)] = []) async -> AWSError? {
+        func put(_ headers: [(name: String, value: String)], trailers: [(name: String, value: String)] = []) async
+            -> AWSError?
+        {
             await s3.error("PutObject", target, body: hello, headers: headers, trailers: trailers)
         }
         #expect(await s3.error("PutObject", target, body: hello, length: .some(nil))?.code == "MissingContentLength")
@@ -108,7 +117,8 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
             await put([("x-amz-checksum-crc32", "NhCmhw==")])?.message
                 == "The CRC32 you specified did not match the calculated checksum.")
         #expect(await put([("x-amz-checksum-sha1", "qvTGHdzF6KLavt4PO0gs2a6pQ00=")]) == nil)
-        #expect(await put([("x-amz-checksum-crc32", "!")])?.message == "Value for x-amz-checksum-crc32 header is invalid.")
+        #expect(
+            await put([("x-amz-checksum-crc32", "!")])?.message == "Value for x-amz-checksum-crc32 header is invalid.")
         let trailer: [(name: String, value: String)] = [("x-amz-trailer", "x-amz-checksum-crc32")]
         #expect(await put(trailer, trailers: [("x-amz-checksum-crc32", "NhCmhg==")]) == nil)
         #expect(await put(trailer, trailers: [("x-amz-checksum-crc32", "AAAAAA==")])?.code == "BadDigest")
@@ -138,7 +148,10 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         let deletion: Value = [
             "Bucket": "bucket", "Delete": ["Objects": [["Key": "a"], ["Key": "b"], ["Key": "c"], ["Key": "none"]]],
         ]
-        let deleted = try await s3.call("DeleteObjects", deletion, headers: [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")])
+        // printf xml | md5sum
+        let sum = [(name: "content-md5", value: "D2NdDg84dP/4tYHBMubHpw==")]
+        #expect(await s3.error("DeleteObjects", deletion, payload: "other", headers: sum)?.code == "BadDigest")
+        let deleted = try await s3.call("DeleteObjects", deletion, payload: "xml", headers: sum)
         #expect(deleted["Deleted"]?.list?.count == 4)
         #expect(try await s3.references() == 0)
         #expect(await s3.error("DeleteObjects", deletion)?.code == "InvalidRequest", "a sum of the body is required")
@@ -188,7 +201,8 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         let old = try await s3.call("ListObjects", ["Bucket": "bucket", "MaxKeys": 1, "Delimiter": "/", "Marker": "a"])
         #expect(old["NextMarker"] == "d/")
         #expect(await s3.error("ListObjectsV2", ["Bucket": "bucket", "MaxKeys": -1])?.code == "InvalidArgument")
-        #expect(await s3.error("ListObjectsV2", ["Bucket": "bucket", "ContinuationToken": ""])?.code == "InvalidArgument")
+        #expect(
+            await s3.error("ListObjectsV2", ["Bucket": "bucket", "ContinuationToken": ""])?.code == "InvalidArgument")
         #expect(await s3.error("ListObjectsV2", ["Bucket": "bucket", "EncodingType": "x"])?.code == "InvalidArgument")
     }
 

@@ -35,7 +35,7 @@ final class Harness: Sendable {
     /// Calls an operation. `headers` are in lower case; header-bound members are not made from them.
     @discardableResult
     func call(
-        _ operation: String, _ input: Value, body: [UInt8]? = nil, length: Int64?? = .none,
+        _ operation: String, _ input: Value, body: [UInt8]? = nil, payload: String = "", length: Int64?? = .none,
         headers: [(name: String, value: String)] = [], trailers: [(name: String, value: String)] = [],
         account: String = "000000000000", region: String = "us-east-1"
     ) async throws -> Answer {
@@ -52,24 +52,26 @@ final class Harness: Sendable {
             Pieces(bytes, length: length ?? Int64(bytes.count), trailers: trailers)
         }
         let response = try await handler(
-            OperationRequest(context: context, input: input, payload: ByteBuffer(), stream: stream))
+            OperationRequest(context: context, input: input, payload: ByteBuffer(string: payload), stream: stream))
         return Answer(response)
     }
 
     /// The error that an operation answers.
     func error(
-        _ operation: String, _ input: Value, body: [UInt8]? = nil, length: Int64?? = .none,
+        _ operation: String, _ input: Value, body: [UInt8]? = nil, payload: String = "", length: Int64?? = .none,
         headers: [(name: String, value: String)] = [], trailers: [(name: String, value: String)] = [],
         account: String = "000000000000"
     ) async -> AWSError? {
         do {
             try await call(
-                operation, input, body: body, length: length, headers: headers, trailers: trailers, account: account)
+                operation, input, body: body, payload: payload, length: length, headers: headers, trailers: trailers, account: account)
             return nil
         } catch { return error as? AWSError }
     }
 
-    func makeBucket(_ name: String = "bucket") async throws { try await call("CreateBucket", ["Bucket": .string(name)]) }
+    func makeBucket(_ name: String = "bucket") async throws {
+        try await call("CreateBucket", ["Bucket": .string(name)])
+    }
 
     @discardableResult
     func put(_ key: String, _ text: String, bucket: String = "bucket", _ more: Fields = [:]) async throws -> Answer {

@@ -179,12 +179,12 @@ def operation_line(model, name, operation, rivals, unrouted):
         words.append("root=" + operation["input"]["locationName"])
     words += namespace(operation.get("input", {}))
     words += payload_flags(model, operation)
-    if operation.get("errors"):
-        words.append("errors=" + ",".join(error["shape"] for error in operation["errors"]))
     if rivals > 1 and needs(model, operation):
         words.append("needs=" + ",".join(needs(model, operation)))
     if name in unrouted or (rivals > 1 and operation.get("deprecated")):
         words.append("unrouted")
+    if operation.get("errors"):
+        words.append("errors=" + ",".join(error["shape"] for error in operation["errors"]))
     return " ".join(words)
 
 
@@ -213,8 +213,8 @@ def text(model, service):
     lines = [
         "martlet-schema 1",
         f"service {service['id']}",
-        f"signing {metadata.get('signingName', metadata['endpointPrefix'])}",
-        f"prefix {metadata['endpointPrefix']}",
+        f"signing {metadata.get('signingName', metadata.get('endpointPrefix', service['id']))}",
+        f"prefix {metadata.get('endpointPrefix', service['id'])}",
         f"version {metadata.get('apiVersion', '-')}",
         f"protocols {','.join(protocol_names(metadata))}",
     ]

@@ -3,9 +3,10 @@ import Glibc
 import Platform
 import Synchronization
 
-/// The log of one environment: what its processes write and what the platform says, in order, on the way to the sink. Pipes are
-/// read when an invocation ends and by a slow beat in between (`EnvironmentCore`), not when they become readable: a function
-/// that prints and answers costs two reads and wakes no thread, and one that floods is held back by its full pipe.
+/// The log of one environment: what its processes write and what the platform says, in order, on the way to the sink.
+/// Pipes are read when an invocation ends and by a slow beat in between (`EnvironmentCore`), not when they become
+/// readable: a function that prints and answers costs two reads and wakes no thread, and one that floods is held back
+/// by its full pipe.
 final class LogCollector: Sendable {
     private struct Pipe {
         var descriptor: CInt
@@ -52,8 +53,8 @@ final class LogCollector: Sendable {
         }
     }
 
-    /// The end of an invocation: what the processes have written until now, unfinished lines too, then the platform's lines.
-    /// Answers the tail, when it was wanted.
+    /// The end of an invocation: what the processes have written until now, unfinished lines too, then the platform's
+    /// lines. Answers the tail, when it was wanted.
     func finish(_ lines: [String]) -> [UInt8]? {
         state.withLock { state in
             var events: [LogEvent] = []
@@ -97,7 +98,8 @@ final class LogCollector: Sendable {
         }
     }
 
-    /// Reads one pipe until it is empty or the limit is reached; a pipe at its end is closed and removed. Answers how much.
+    /// Reads one pipe until it is empty or the limit is reached; a pipe at its end is closed and removed. Answers how
+    /// much.
     @discardableResult
     private func read(
         at index: Int, limit: Int, flushes: Bool, now: Instant, _ events: inout [LogEvent], _ state: inout State

@@ -1,10 +1,11 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
-/// Cuts what a process writes into log events: one a line, or one a frame of the protocol that AWS's runtime clients speak
-/// on `_LAMBDA_TELEMETRY_LOG_FD` (type 0xa55a00xx, length, microseconds, message; big-endian), which keeps messages of
-/// several lines whole. Frames and plain lines may share a stream: a frame does not end the line that it comes amid.
+/// Cuts what a process writes into log events: one a line, or one a frame of the protocol that AWS's runtime clients
+/// speak on `_LAMBDA_TELEMETRY_LOG_FD` (type 0xa55a00xx, length, microseconds, message; big-endian), which keeps
+/// messages of several lines whole. Frames and plain lines may share a stream: a frame does not end the line that it
+/// comes amid.
 struct LogSplitter: Sendable {
     private enum Mode: Sendable {
         case line

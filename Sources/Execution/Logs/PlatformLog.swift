@@ -45,11 +45,13 @@ struct PlatformLog: Sendable {
                     + "\(statusText(report.status))\n"
             ]
         }
-        let head = "{\"initializationType\":\"on-demand\",\"phase\":\"\(report.phase.rawValue)\",\(statusJSON(report.status))"
+        let head =
+            "{\"initializationType\":\"on-demand\",\"phase\":\"\(report.phase.rawValue)\",\(statusJSON(report.status))"
         let level: Level = isSuccess ? .debug : .warn
         return object("platform.initRuntimeDone", head + "}", level, now)
             + object(
-                "platform.initReport", head + ",\"metrics\":{\"durationMs\":\(milliseconds(report.duration, trims: true))}}",
+                "platform.initReport",
+                head + ",\"metrics\":{\"durationMs\":\(milliseconds(report.duration, trims: true))}}",
                 level, now)
     }
 
@@ -112,7 +114,8 @@ struct PlatformLog: Sendable {
     }
 }
 
-/// Nanoseconds as milliseconds with two decimals, `3.01`; `trims` leaves out trailing zeros but one digit, as JSON shows it.
+/// Nanoseconds as milliseconds with two decimals, `3.01`; `trims` leaves out trailing zeros but one digit, as JSON
+/// shows it.
 func milliseconds(_ nanoseconds: UInt64, trims: Bool = false) -> String {
     let hundredths = (nanoseconds &+ 5_000) / 10_000
     let fraction = Int(hundredths % 100)
@@ -124,6 +127,7 @@ func milliseconds(_ nanoseconds: UInt64, trims: Bool = false) -> String {
 /// `YYYY/MM/DD/[VERSION]32hex`; with a log group that functions share, the name comes before the version.
 func logStreamName(_ function: FunctionVersion, now: Instant, suffix: String) -> String {
     let day = CivilTime(now)
-    let shared = function.logging.group != "/aws/lambda/\(function.name)"
-    return "\(pad(Int(day.year), 4))/\(pad(day.month))/\(pad(day.day))/\(shared ? function.name : "")[\(function.version)]\(suffix)"
+    let name = function.logging.group == "/aws/lambda/\(function.name)" ? "" : function.name
+    let date = "\(pad(Int(day.year), 4))/\(pad(day.month))/\(pad(day.day))"
+    return "\(date)/\(name)[\(function.version)]\(suffix)"
 }

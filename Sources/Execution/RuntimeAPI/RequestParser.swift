@@ -18,9 +18,9 @@ struct RuntimeRequest: Sendable, Equatable {
     var trailingErrorBody: String?
 }
 
-/// Reads HTTP/1.1 requests of a runtime, byte by byte as they come. Own code instead of NIOHTTP1, because it needs a tenth
-/// of the work (no header list, no parts) on the hot path, and headers of up to a MiB. What it reads is hostile: anything
-/// unclear is an error, which closes the connection.
+/// Reads HTTP/1.1 requests of a runtime, byte by byte as they come. Own code instead of NIOHTTP1, because it needs a
+/// tenth of the work (no header list, no parts) on the hot path, and headers of up to a MiB. What it reads is
+/// hostile: anything unclear is an error, which closes the connection.
 struct RequestParser: Sendable {
     enum Failure: Error, Equatable { case malformed, tooLarge }
 

@@ -3,7 +3,8 @@ import NIOCore
 /// Answers of the Runtime API, as bytes (`lambda-semantics` 3.1).
 enum RuntimeAPIResponse {
     static let accepted = ByteBuffer(
-        string: "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}")
+        string:
+            "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}")
     static let pong = ByteBuffer(
         string: "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\npong")
     static let goOn = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
@@ -16,7 +17,8 @@ enum RuntimeAPIResponse {
         501, "Not Implemented", "Extension.NotSupported", "The Extensions API is not implemented by Martlet yet")
     /// AWS's own answer where the API is switched off.
     static let telemetryMissing = json(
-        202, "Accepted", "{\"errorType\":\"Telemetry.NotSupported\",\"errorMessage\":\"Telemetry API is not supported\"}")
+        202, "Accepted",
+        "{\"errorType\":\"Telemetry.NotSupported\",\"errorMessage\":\"Telemetry API is not supported\"}")
     static let logsMissing = json(
         202, "Accepted", "{\"errorType\":\"Logs.NotSupported\",\"errorMessage\":\"Logs API is not supported\"}")
 

@@ -7,10 +7,8 @@ struct BuiltInRoutes: Sendable {
     let services: [String]
     let metrics: @Sendable () -> String
     let isDraining: @Sendable () -> Bool
-    /// The zip behind a token, for the URLs that Lambda gives out; the token is all the permission that is needed.
-    let codeDownload: @Sendable (_ token: String) -> ResponsePayload?
-
-    private static let codePrefix = "/_martlet/code/"
+    /// The file behind a link that a service gave out, by its token; nil when there is none (any more).
+    let download: @Sendable (String) -> FileDownload?
 
     func answer(_ request: HTTPRequest) -> HTTPAnswer? {
         let path = request.head.path
@@ -22,7 +20,7 @@ struct BuiltInRoutes: Sendable {
             answer.headers.append((name: "Allow", value: "GET, HEAD"))
             return answer
         }
-        if path.hasPrefix(Self.codePrefix) { return code(String(path.dropFirst(Self.codePrefix.count)), request) }
+        if path.hasPrefix(Self.downloads) { return file(String(path.dropFirst(Self.downloads.count))) }
         switch path {
         case "/_martlet/health": return json(isDraining() ? 503 : 200, health())
         case "/_martlet/metrics":
@@ -38,16 +36,15 @@ struct BuiltInRoutes: Sendable {
         }
     }
 
-    private func code(_ token: String, _ request: HTTPRequest) -> HTTPAnswer {
-        guard case .files(let parts, let release) = codeDownload(token) else {
-            return json(403, "{\"message\":\"This URL is not valid, or not any more.\"}")
+    /// Where links to packages of code point (GetFunction's `Code.Location`).
+    static let downloads = "/_martlet/code/"
+
+    private func file(_ token: String) -> HTTPAnswer {
+        guard let file = download(token) else {
+            return json(403, "{\"message\":\"This link is not valid, or has expired.\"}")
         }
         let headers = [(name: "Content-Type", value: "application/zip")]
-        if request.isHead {
-            release()
-            return HTTPAnswer(status: 200, headers: headers, body: .none)
-        }
-        return HTTPAnswer(status: 200, headers: headers, body: .files(parts, release: release))
+        return HTTPAnswer(status: 200, headers: headers, body: .files([file.part], release: file.release))
     }
 
     private func json(_ status: Int, _ text: String) -> HTTPAnswer {

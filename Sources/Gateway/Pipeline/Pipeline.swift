@@ -188,7 +188,7 @@ struct Pipeline: HTTPResponder {
             let input = try Codec.decode(match, head: call.head, body: isPayload ? ByteBuffer() : body)
             request = OperationRequest(
                 context: call.context(service: match.schema.id, operation: match.operation.name), input: input,
-                payload: isPayload ? body : ByteBuffer(), stream: stream)
+                payload: body, stream: stream)
         } catch {
             return fail(call, error)
         }
@@ -285,7 +285,7 @@ struct Pipeline: HTTPResponder {
         }
         if call.style == .s3 {
             add("x-amz-request-id", call.requestID)
-            add("x-amz-id-2", RequestIdentifiers.s3Host())
+            add("x-amz-id-2", Codec.hostID(call.requestID))
             add("Server", "AmazonS3")
         } else {
             add("x-amzn-RequestId", call.requestID)

@@ -77,16 +77,10 @@ public final class LambdaService: Sendable {
         try await codeStore.sweep(codeStore.directories().subtracting(used), mark: mark)
     }
 
-    /// The zip behind a download URL that GetFunction or GetLayerVersion answered (`<endpoint>/_martlet/code/TOKEN`), as
-    /// file parts; nil when the token is forged, malformed or older than ten minutes, or the file is gone.
-    public func codeDownload(token: String) -> ResponsePayload? {
-        guard let blob = tokens.blob(of: token, now: time.now()) else { return nil }
-        let hold = blobs.hold(blob)
-        guard let size = CodeStore.size(of: hold.path) else {
-            hold.release()
-            return nil
-        }
-        return .files([FilePart(path: hold.path, offset: 0, length: size)], release: hold.release)
+    /// The file behind a download URL that GetFunction or GetLayerVersion answered (`<endpoint>/_martlet/code/TOKEN`);
+    /// nil when the token is forged, malformed or older than ten minutes. `release` the hold when it is sent.
+    public func codeDownload(token: String) -> BlobHold? {
+        tokens.blob(of: token, now: time.now()).map { blobs.hold($0) }
     }
 
     func downloadURL(_ blob: BlobID, _ context: OperationContext) -> String {

@@ -53,6 +53,7 @@ public final class S3Service: Sendable {
             "GetObject": handler(getObject),
             "HeadObject": handler(headObject),
             "GetObjectAttributes": handler(getObjectAttributes),
+            "GetObjectTagging": .asynchronous { try await self.getObjectTagging($0) },
             "CopyObject": handler(copyObject),
             "DeleteObject": handler(deleteObject),
             "DeleteObjects": handler(deleteObjects),

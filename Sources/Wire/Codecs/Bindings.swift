@@ -16,6 +16,9 @@ enum Bindings {
             case .label:
                 guard let label = match.labels.first(where: { $0.name == member.locationName }) else { continue }
                 value = try scalar(label.value, member, .iso8601, isXML)
+            case .query where member.shape.kind == .map:
+                let named = shape.members.filter { $0.location == .query }.map(\.locationName)
+                value = queryMap(match.query.filter { !named.contains($0.name) }, member)
             case .query: value = try query(match.query, member, isXML)
             case .header: value = try header(head, member, isXML)
             case .headerPrefix: value = headers(head, member)
@@ -40,7 +43,8 @@ enum Bindings {
                     : "Invalid value for \(member.locationName)",
                 fields: ["ArgumentName": .string(member.locationName), "ArgumentValue": .string(text)])
         }
-        throw .serialization("Value '\(text.prefix(256))' at '\(member.pathName)' can not be read as \(shape.kind.rawValue)")
+        throw .serialization(
+            "Value '\(text.prefix(256))' at '\(member.pathName)' can not be read as \(shape.kind.rawValue)")
     }
 
     private static func query(
@@ -53,7 +57,6 @@ enum Bindings {
                 elements.append(try scalar(pair.value ?? "", member, .iso8601, isXML, shape: member.shape.element))
             }
             return elements.isEmpty ? nil : .list(elements)
-        case .map: return queryMap(pairs, member)
         default:
             guard let pair = pairs.first(where: { $0.name == member.locationName }) else { return nil }
             if pair.value == nil || pair.value == "", member.shape.kind != .string { return nil }
@@ -61,21 +64,14 @@ enum Bindings {
         }
     }
 
-    /// A map takes every parameter; `modelled` ones are taken out by the caller's shape being read first.
+    /// A map takes every parameter that no other member names; nil when there is none.
     private static func queryMap(_ pairs: [(name: String, value: String?)], _ member: MemberSchema) -> Value? {
-        var fields = Fields()
-        for pair in pairs {
-            let value = Value.string(pair.value ?? "")
-            guard member.shape.element.kind == .list else {
-                fields.append(pair.name, value)
-                continue
-            }
-            fields.append(pair.name, .list([value]))
-        }
-        guard member.shape.element.kind == .list else { return .map(fields.resolvingRepeatedNames()) }
+        if pairs.isEmpty { return nil }
+        let fields = Fields(pairs.map { ($0.name, Value.string($0.value ?? "")) }).resolvingRepeatedNames()
+        guard member.shape.element.kind == .list else { return .map(fields) }
         var lists: [String: [Value]] = [:]
         for pair in pairs { lists[pair.name, default: []].append(.string(pair.value ?? "")) }
-        return .map(Fields(fields.resolvingRepeatedNames().names.map { ($0, .list(lists[$0] ?? [])) }))
+        return .map(Fields(fields.names.map { ($0, .list(lists[$0] ?? [])) }))
     }
 
     private static func header(_ head: RequestHead, _ member: MemberSchema, _ isXML: Bool) throws(AWSError) -> Value? {
@@ -141,7 +137,9 @@ enum Bindings {
     // MARK: Answers
 
     /// Headers and status of an answer or error.
-    static func encode(_ fields: Fields, _ shape: ShapeSchema, status: inout Int, headers: inout [(name: String, value: String)]) {
+    static func encode(
+        _ fields: Fields, _ shape: ShapeSchema, status: inout Int, headers: inout [(name: String, value: String)]
+    ) {
         for (index, value) in shape.inModelOrder(fields) {
             let member = shape.members[index]
             switch member.location {
@@ -151,7 +149,8 @@ enum Bindings {
                     guard let text = entry.value.string, isToken(entry.name) else { continue }
                     headers.append((member.headerName + entry.name, clean(text)))
                 }
-            case .status: if let code = value.int.flatMap({ Int(exactly: $0) }), (100...599).contains(code) { status = code }
+            case .status:
+                if let code = value.int.flatMap({ Int(exactly: $0) }), (100...599).contains(code) { status = code }
             case .body, .label, .query: break
             }
         }
@@ -175,7 +174,8 @@ enum Bindings {
     /// Line breaks would let a stored value forge headers.
     private static func clean(_ text: String) -> String {
         guard text.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7f }) else { return text }
-        return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : $0 }))
+        return String(
+            String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : $0 }))
     }
 
     private static func isToken(_ name: String) -> Bool {

@@ -74,7 +74,7 @@ extension Codec {
             let member = shape.members[payload]
             guard let value = fields[member.name], !value.isNull else { return [] }
             switch (member.shape.kind, value) {
-            case (.blob, _): 
+            case (.blob, _):
                 setContentType("application/octet-stream", &response)
                 return value.blob ?? []
             case (.string, .string(let text)):
@@ -83,7 +83,8 @@ extension Codec {
             default:
                 setContentType(contentType(match.wireProtocol), &response)
                 guard isXML else { return json(value, member.shape) }
-                let root = member.bodyName != member.name ? member.bodyName : member.shape.traits.root ?? member.shape.name
+                let root =
+                    member.bodyName != member.name ? member.bodyName : member.shape.traits.root ?? member.shape.name
                 return xml(value, member.shape, root: root, namespace: member.namespace, match.schema)
             }
         }
@@ -154,6 +155,10 @@ extension Codec {
             var status = error.status
             Bindings.encode(error.fields, shape, status: &status, headers: &response.headers)
         }
+        if match?.wantsQueryError == true {
+            let type = error.isSenderFault ? "Sender" : "Receiver"
+            response.headers.append(("x-amzn-query-error", "\(error.code);\(type)"))
+        }
         let bytes: [UInt8]
         switch wireProtocol {
         case .restJSON:
@@ -161,16 +166,13 @@ extension Codec {
             bytes = jsonError(error, shape, type: nil)
         case .json10, .json11:
             bytes = jsonError(error, shape, type: (schema?.errorNamespace ?? "") + (shape?.name ?? error.code))
-            if match?.wantsQueryError == true {
-                let type = error.isSenderFault ? "Sender" : "Receiver"
-                response.headers.append(("x-amzn-query-error", "\(error.code);\(type)"))
-            }
         case .cbor:
             response.headers.append(("smithy-protocol", "rpc-v2-cbor"))
             bytes = cborError(error, shape, type: (schema?.errorNamespace ?? "") + (shape?.name ?? error.code))
         case .restXML:
             let isBare = schema?.hasBareErrors ?? true
-            bytes = isBare ? bareError(error, shape, resource, requestID) : wrappedError(error, shape, schema, requestID)
+            bytes =
+                isBare ? bareError(error, shape, resource, requestID) : wrappedError(error, shape, schema, requestID)
         case .query: bytes = wrappedError(error, shape, schema, requestID)
         }
         setContentType(contentType(wireProtocol), &response)
@@ -197,7 +199,9 @@ extension Codec {
     }
 
     /// Fields that go into the body, under their wire names: a header-bound one does not.
-    private static func bodyFields(_ error: AWSError, _ shape: ShapeSchema?) -> [(name: String, value: Value, MemberSchema?)] {
+    private static func bodyFields(_ error: AWSError, _ shape: ShapeSchema?) -> [(
+        name: String, value: Value, MemberSchema?
+    )] {
         error.fields.entries.compactMap { entry in
             guard let shape, let index = shape.names.find(entry.name) else { return (entry.name, entry.value, nil) }
             let member = shape.members[index]

@@ -179,7 +179,9 @@ public enum Codec {
             }
             return .map(fields)
         }
-        guard shape.members.contains(where: { $0.location == .body }), body.readableBytes > 0 else { return .map(fields) }
+        guard shape.members.contains(where: { $0.location == .body }), body.readableBytes > 0 else {
+            return .map(fields)
+        }
         let inner =
             match.wireProtocol == .restXML
             ? try decodeXML(body, shape) : try decodeJSON(body, shape, schema: match.schema)

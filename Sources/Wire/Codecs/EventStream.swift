@@ -166,7 +166,8 @@ public struct EventStreamDecoder: Sendable {
         try take(count, &rest).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    private static func value(_ type: UInt8, _ rest: inout ArraySlice<UInt8>) throws(AWSError) -> EventStreamHeaderValue {
+    private static func value(_ type: UInt8, _ rest: inout ArraySlice<UInt8>) throws(AWSError) -> EventStreamHeaderValue
+    {
         switch type {
         case 0: return .bool(true)
         case 1: return .bool(false)

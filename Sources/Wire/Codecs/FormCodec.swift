@@ -79,7 +79,8 @@ enum FormCodec {
             for item in holder.numbered() {
                 guard let key = item.child(shape.traits.keyName ?? "key")?.value else { continue }
                 let found = item.child(shape.traits.valueName ?? "value")
-                fields.append(key, try found.flatMap { (found) throws(AWSError) in try value(found, shape.element) } ?? .null)
+                fields.append(
+                    key, try found.flatMap { (found) throws(AWSError) in try value(found, shape.element) } ?? .null)
             }
             return .map(fields.resolvingRepeatedNames())
         default:

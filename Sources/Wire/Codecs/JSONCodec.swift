@@ -136,7 +136,9 @@ enum JSONCodec {
             return .timestamp(Scalars.epoch(number.double ?? 0))
         case .string:
             let text = try reader.readString()
-            if let instant = Scalars.timestamp(text, format ?? shape.traits.timestampFormat) { return .timestamp(instant) }
+            if let instant = Scalars.timestamp(text, format ?? shape.traits.timestampFormat) {
+                return .timestamp(instant)
+            }
             throw reader.error(.mismatch("class java.lang.String can not be converted to a Date"))
         default: throw mismatch(reader, token, shape)
         }

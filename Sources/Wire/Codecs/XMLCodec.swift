@@ -48,10 +48,10 @@ enum XMLCodec {
         return .map(fields)
     }
 
-    /// A flattened list goes by its elements' name when the model gives one.
+    /// A flattened list also goes by its elements' name: Smithy's rule and botocore's differ here.
     private static func memberIndex(_ name: String, _ shape: ShapeSchema) -> Int? {
-        if let index = shape.bodyNames.find(name), shape.members[index].elementName == name { return index }
-        return shape.members.firstIndex { $0.location == .body && $0.elementName == name }
+        shape.bodyNames.find(name)
+            ?? shape.members.firstIndex { $0.location == .body && $0.isFlatCollection && $0.elementName == name }
     }
 
     private static func local(_ name: String) -> String {

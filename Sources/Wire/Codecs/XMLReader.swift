@@ -226,7 +226,8 @@ struct XMLReader {
             digits += 1
             position += 1
         }
-        guard digits > 0, skip(";"), let scalar = Unicode.Scalar(code), code >= 0x20 || [9, 10, 13].contains(code) else {
+        guard digits > 0, skip(";"), let scalar = Unicode.Scalar(code), code >= 0x20 || [9, 10, 13].contains(code)
+        else {
             throw malformed("bad character reference")
         }
         output.append(contentsOf: String(scalar).utf8)

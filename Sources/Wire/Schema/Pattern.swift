@@ -141,7 +141,9 @@ struct Pattern: Sendable {
             next.clear()
             for state in current.list {
                 steps -= 1
-                guard case .characters(let set) = program[state], classes[set].contains(text[position]) else { continue }
+                guard case .characters(let set) = program[state], classes[set].contains(text[position]) else {
+                    continue
+                }
                 add(state + 1, to: &next, text, position + 1, &steps)
             }
             if steps <= 0 { return false }
@@ -151,7 +153,9 @@ struct Pattern: Sendable {
     }
 
     /// Follows everything that consumes no character.
-    private func add(_ state: Int, to threads: inout Threads, _ text: [Unicode.Scalar], _ position: Int, _ steps: inout Int) {
+    private func add(
+        _ state: Int, to threads: inout Threads, _ text: [Unicode.Scalar], _ position: Int, _ steps: inout Int
+    ) {
         threads.pending.append(state)
         while let state = threads.pending.popLast() {
             guard steps > 0, threads.insert(state) else { continue }

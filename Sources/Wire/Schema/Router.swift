@@ -148,7 +148,8 @@ final class Router: Sendable {
         }
         return best.map { best in
             let values = labels.map { Percent.decode($0) }
-            return Match(operation: best.route.operation, labels: Array(zip(best.route.labels, values)).map { ($0, $1) })
+            return Match(
+                operation: best.route.operation, labels: Array(zip(best.route.labels, values)).map { ($0, $1) })
         }
     }
 

@@ -9,7 +9,7 @@ import Platform
 ///     bareerrors yes
 ///     constraints required
 ///     op NAME METHOD STATUS URI [in=SHAPE] [out=SHAPE] [wrapper=NAME] [root=NAME] [xmlns=URI] [xmlprefix=P]
-///        [streamin] [blobin] [blobout] [eventin] [eventout] [errors=A,B] [needs=q:NAME,h:NAME] [unrouted]
+///        [streamin] [blobin] [blobout] [eventin] [eventout] [needs=q:NAME,h:NAME] [unrouted] [errors=A,B]
 ///     shapes                          from here on sorted by name, by bytes
 ///     NAME structure [payload=MEMBER] [error=CODE code=STATUS] [eventstream] [event] [union] [unwrapped] [root=NAME]
 ///        [xmlns=URI] [xmlprefix=P]
@@ -48,7 +48,8 @@ struct SchemaText: Sendable {
                 start = end + 1
             }
         }
-        guard let first = head.first, text.utf8.dropFirst(first.lowerBound).starts(with: "martlet-schema 1\n".utf8) else {
+        guard let first = head.first, text.utf8.dropFirst(first.lowerBound).starts(with: "martlet-schema 1\n".utf8)
+        else {
             throw Failure(.bug, "A schema text starts with: martlet-schema 1")
         }
         self.text = text
@@ -151,6 +152,14 @@ struct Words {
         let word = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
         position += 1
         return word
+    }
+
+    /// Whether the rest of the line starts so.
+    func starts(with text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard end - position >= count else { return false }
+        for index in 0..<count where bytes[position + index] != text.utf8Start[index] { return false }
+        return true
     }
 
     /// The next word as `key` and, behind `=`, the decoded value.

@@ -145,24 +145,48 @@ public final class OperationSchema: Sendable {
         guard let name = words.next(), let method = words.next(), let status = words.next().flatMap({ Int($0) }),
             let uri = words.next()
         else { throw Failure(.bug, "Malformed operation line in a schema text") }
-        var values: [String: String] = [:]
-        while let (key, value) = words.attribute() { values[key] = value }
         self.name = name
         self.method = method
         self.uri = uri
         self.status = status
         self.shapes = shapes
-        streamsInput = values["streamin"] != nil
-        hasBlobInput = values["blobin"] != nil
-        hasBlobOutput = values["blobout"] != nil
-        hasEventOutput = values["eventout"] != nil
-        inputName = values["in"]
-        outputName = values["out"]
-        resultWrapper = values["wrapper"]
-        inputRoot = values["root"]
-        inputNamespace = values["xmlns"].map { XMLNamespace(uri: $0, prefix: values["xmlprefix"]) }
-        needs = (values["needs"] ?? "").split(separator: ",").map { Router.Need(String($0)) }
-        isRouted = values["unrouted"] == nil
+        var attributes = Attributes()
+        // The errors come last; nothing needs them by operation yet.
+        while !words.starts(with: "errors="), let (key, value) = words.attribute() { attributes.set(key, value) }
+        streamsInput = attributes.flags.contains("streamin")
+        hasBlobInput = attributes.flags.contains("blobin")
+        hasBlobOutput = attributes.flags.contains("blobout")
+        hasEventOutput = attributes.flags.contains("eventout")
+        isRouted = !attributes.flags.contains("unrouted")
+        inputName = attributes.input
+        outputName = attributes.output
+        resultWrapper = attributes.wrapper
+        inputRoot = attributes.root
+        inputNamespace = attributes.namespace
+        needs = attributes.needs
+    }
+
+    private struct Attributes {
+        var input: String?
+        var output: String?
+        var wrapper: String?
+        var root: String?
+        var namespace: XMLNamespace?
+        var needs: [Router.Need] = []
+        var flags: [String] = []
+
+        mutating func set(_ key: String, _ value: String) {
+            switch key {
+            case "in": input = value
+            case "out": output = value
+            case "wrapper": wrapper = value
+            case "root": root = value
+            case "xmlns": namespace = XMLNamespace(uri: value)
+            case "xmlprefix": namespace?.prefix = value
+            case "needs": needs = value.split(separator: ",").map { Router.Need(String($0)) }
+            default: flags.append(key)
+            }
+        }
     }
 
     /// Nil when the operation takes nothing.

@@ -151,7 +151,8 @@ struct Validator {
                 if !traits.enumeration.contains(text) { texts.append(enumeration(traits)) }
                 return texts
             }
-            let length = text.utf8.count > (traits.maximum.map { Int($0) } ?? .max) || traits.minimum != nil
+            let length =
+                text.utf8.count > (traits.maximum.map { Int($0) } ?? .max) || traits.minimum != nil
                 ? text.unicodeScalars.count : 0
             let isTooLong = traits.maximum.map { Double(length) > $0 } ?? false
             // A pattern is not worth running over what is far too long anyway.

@@ -187,12 +187,6 @@ final class CodeStore: Sendable {
         }
     }
 
-    /// Bytes of a file; nil when there is none.
-    static func size(of path: String) -> Int64? {
-        var status = stat()
-        return stat(path, &status) == 0 ? Int64(status.st_size) : nil
-    }
-
     static func names(in directory: String) -> [String] {
         guard let stream = opendir(directory) else { return [] }
         defer { closedir(stream) }

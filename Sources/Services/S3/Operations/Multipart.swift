@@ -130,7 +130,8 @@ extension S3Service {
                     "The specified copy source is larger than the maximum allowable size for a copy source: "
                         + "\(Limits.singleUploadBytes)")
             }
-            guard let part = try await copiedPart(number, of: original, first: first, end: end, plan: upload.plan) else {
+            guard let part = try await copiedPart(number, of: original, first: first, end: end, plan: upload.plan)
+            else {
                 continue
             }
             let isDone = try await database.write { transaction in
@@ -183,7 +184,9 @@ extension S3Service {
             size: end - first, etag: hexEncoded(digest.md5Bytes), modified: wholeSeconds(time.now()), part: part)
     }
 
-    private func joined(_ object: StoredObject, _ slices: [StoredPart], first: Int64, end: Int64) async throws -> BlobID? {
+    private func joined(_ object: StoredObject, _ slices: [StoredPart], first: Int64, end: Int64) async throws
+        -> BlobID?
+    {
         guard let opened = hold(object, first: first, end: end) else { return nil }
         defer { opened.release() }
         let writer = try blobs.stage()

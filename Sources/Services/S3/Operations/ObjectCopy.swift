@@ -95,7 +95,8 @@ extension S3Service {
         let context = request.context
         let object = try await database.read { transaction in
             let bucket = try self.bucket(
-                source.bucket, for: context.principal, expectedOwner: context.header("x-amz-source-expected-bucket-owner"),
+                source.bucket, for: context.principal,
+                expectedOwner: context.header("x-amz-source-expected-bucket-owner"),
                 in: transaction)
             guard let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction) else {
                 throw S3Error.noSuchKey(key.text)

@@ -209,6 +209,12 @@ extension S3Service {
         return OperationResponse(output.value)
     }
 
+    /// Objects cannot have tags yet, so the set is empty; `aws s3 cp` between buckets asks before it copies in parts.
+    func getObjectTagging(_ request: OperationRequest) async throws -> OperationResponse {
+        _ = try await select(Model.GetObjectRequest(request.input), request)
+        return OperationResponse(["TagSet": []])
+    }
+
     private func attributeParts(_ object: StoredObject, _ input: Model.GetObjectAttributesRequest)
         -> Model.GetObjectAttributesParts
     {

@@ -13,9 +13,9 @@ namespace http://s3.amazonaws.com/doc/2006-03-01/
 validation MalformedXML
 bareerrors yes
 constraints required
-op AbortMultipartUpload DELETE 204 /{Bucket}/{Key+} in=AbortMultipartUploadRequest out=AbortMultipartUploadOutput errors=NoSuchUpload needs=q:uploadId
+op AbortMultipartUpload DELETE 204 /{Bucket}/{Key+} in=AbortMultipartUploadRequest out=AbortMultipartUploadOutput needs=q:uploadId errors=NoSuchUpload
 op CompleteMultipartUpload POST 200 /{Bucket}/{Key+} in=CompleteMultipartUploadRequest out=CompleteMultipartUploadOutput
-op CopyObject PUT 200 /{Bucket}/{Key+} in=CopyObjectRequest out=CopyObjectOutput errors=ObjectNotInActiveTierError needs=h:x-amz-copy-source
+op CopyObject PUT 200 /{Bucket}/{Key+} in=CopyObjectRequest out=CopyObjectOutput needs=h:x-amz-copy-source errors=ObjectNotInActiveTierError
 op CreateBucket PUT 200 /{Bucket} in=CreateBucketRequest out=CreateBucketOutput errors=BucketAlreadyExists,BucketAlreadyOwnedByYou
 op CreateBucketMetadataConfiguration POST 200 /{Bucket}?metadataConfiguration in=CreateBucketMetadataConfigurationRequest
 op CreateBucketMetadataTableConfiguration POST 200 /{Bucket}?metadataTable in=CreateBucketMetadataTableConfigurationRequest
@@ -68,7 +68,7 @@ op GetBucketVersioning GET 200 /{Bucket}?versioning in=GetBucketVersioningReques
 op GetBucketWebsite GET 200 /{Bucket}?website in=GetBucketWebsiteRequest out=GetBucketWebsiteOutput
 op GetObject GET 200 /{Bucket}/{Key+} in=GetObjectRequest out=GetObjectOutput blobout errors=NoSuchKey,InvalidObjectState
 op GetObjectAcl GET 200 /{Bucket}/{Key+}?acl in=GetObjectAclRequest out=GetObjectAclOutput errors=NoSuchKey
-op GetObjectAnnotation GET 200 /{Bucket}/{Key+}?annotation in=GetObjectAnnotationRequest out=GetObjectAnnotationOutput blobout errors=NoSuchBucket,NoSuchKey,NoSuchAnnotation needs=q:annotationName
+op GetObjectAnnotation GET 200 /{Bucket}/{Key+}?annotation in=GetObjectAnnotationRequest out=GetObjectAnnotationOutput blobout needs=q:annotationName errors=NoSuchBucket,NoSuchKey,NoSuchAnnotation
 op GetObjectAttributes GET 200 /{Bucket}/{Key+}?attributes in=GetObjectAttributesRequest out=GetObjectAttributesOutput errors=NoSuchKey
 op GetObjectLegalHold GET 200 /{Bucket}/{Key+}?legal-hold in=GetObjectLegalHoldRequest out=GetObjectLegalHoldOutput
 op GetObjectLockConfiguration GET 200 /{Bucket}?object-lock in=GetObjectLockConfigurationRequest out=GetObjectLockConfigurationOutput

@@ -1,0 +1,135 @@
+import Contracts
+import NIOCore
+
+// What the runtime asks and answers.
+extension EnvironmentMachine {
+    /// The runtime asks for an invocation.
+    mutating func runtimeNext(_ poll: PollID, now: UInt64) -> [Action] {
+        switch state {
+        case .initializing(let phase):
+            polls.append(poll)
+            return initDone(phase, now: now)
+        case .idle:
+            polls.append(poll)
+            return []
+        case .running(var running):
+            if running.stage == .responded {
+                polls.append(poll)
+                if let following = running.following { return run(following, startedAt: now) }
+                if isShuttingDown { return terminate(now: now) }
+                state = .idle(Idle(since: now, frozen: false))
+                return announce()
+            }
+            // Asking again without having answered gives the same event again.
+            running.stage = .delivered
+            state = .running(running)
+            return [.deliver(poll, running.invocation, deadline: running.deadline)]
+        default: return []
+        }
+    }
+
+    private mutating func initDone(_ phase: Initializing, now: UInt64) -> [Action] {
+        let duration = now > phase.startedAt ? now - phase.startedAt : 0
+        let report = Action.reportInit(InitReport(phase: phase.phase, status: .success, duration: duration))
+        // Suppressed init is part of the invocation's own duration.
+        initDuration = phase.phase == .initial ? duration : nil
+        if let waiting = phase.waiting {
+            return [report] + run(waiting.invocation, startedAt: waiting.startedAt ?? now)
+        }
+        if isShuttingDown { return [report] + terminate(now: now) }
+        state = .idle(Idle(since: now, frozen: false))
+        return [report] + announce()
+    }
+
+    /// The connection of a parked poll is gone.
+    mutating func pollClosed(_ poll: PollID) { polls.removeAll { $0 == poll } }
+
+    /// The runtime answers an invocation.
+    mutating func runtimeResponse(requestID: String, _ body: RuntimeBody, now: UInt64) -> (RuntimeReply, [Action]) {
+        let target = body.isError ? "InvocationErrorResponse" : "InvocationResponse"
+        guard case .running(var running) = state, running.stage != .undelivered,
+            running.invocation.requestID == requestID
+        else { return (.invalidRequestID, []) }
+        guard running.stage == .delivered else { return (.wrongOrder(from: stateName, to: target), []) }
+        let duration = elapsed(running, now)
+        running.stage = .responded
+        state = .running(running)
+        var actions: [Action]
+        var reply = RuntimeReply.accepted
+        switch body {
+        case .result(let payload):
+            actions = [
+                finish(running.invocation, payload: payload, isError: false, status: .success, duration: duration)
+            ]
+        case .error(let payload, let type):
+            actions = [
+                finish(
+                    running.invocation, payload: payload, isError: true, isHandled: true, status: .error(type),
+                    duration: duration)
+            ]
+        case .tooLarge:
+            reply = .tooLarge
+            actions = [finish(running.invocation, .responseTooLarge, duration: duration)]
+        case .invalidMode:
+            reply = .invalidResponseMode
+            actions = [finish(running.invocation, .invalidResponseMode, duration: duration)]
+        }
+        if isShuttingDown { actions += terminate(now: now) }
+        return (reply, actions)
+    }
+
+    /// The runtime cannot initialise the function.
+    mutating func runtimeInitError(payload: ByteBuffer, type: String, now: UInt64) -> (RuntimeReply, [Action]) {
+        guard case .initializing(let phase) = state else {
+            return (.wrongOrder(from: stateName, to: "InitError"), [])
+        }
+        return (.accepted, initFailed(phase, status: .error(type), now: now) { _ in payload })
+    }
+
+    mutating func initFailed(
+        _ phase: Initializing, status: Status, now: UInt64, payload: (String) -> ByteBuffer
+    ) -> [Action] {
+        let duration = now > phase.startedAt ? now - phase.startedAt : 0
+        var actions: [Action] = [
+            .reportInit(InitReport(phase: phase.phase, status: status, duration: duration))
+        ]
+        if let waiting = phase.waiting {
+            let inside = waiting.startedAt.map { now > $0 ? now - $0 : 0 } ?? 0
+            actions.append(
+                finish(
+                    waiting.invocation, payload: payload(waiting.invocation.requestID), isError: true, status: status,
+                    duration: inside))
+        }
+        return actions + reset(waiting: nil, owed: nil, now: now)
+    }
+
+    /// The runtime's state as AWS's error text names it.
+    private var stateName: String {
+        switch state {
+        case .initializing, .created, .starting, .dormant: "Started"
+        case .idle: "Ready"
+        case .running(let running): running.stage == .responded ? "ResponseSent" : "Running"
+        default: "InitError"
+        }
+    }
+}
+
+/// What a runtime posts for an invocation.
+enum RuntimeBody: Sendable {
+    case result(ByteBuffer)
+    /// `type` as REPORT shows it.
+    case error(ByteBuffer, type: String)
+    case tooLarge
+    case invalidMode
+
+    var isError: Bool { if case .error = self { true } else { false } }
+}
+
+/// What a runtime is told.
+enum RuntimeReply: Sendable, Equatable {
+    case accepted
+    case invalidRequestID
+    case wrongOrder(from: String, to: String)
+    case tooLarge
+    case invalidResponseMode
+}
