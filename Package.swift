@@ -39,7 +39,10 @@ var targets: [Target] = [
         name: "martlet-cell", path: "Sources/CSandbox/cell",
         cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra", "-Werror"])],
         // A static C program: without the Swift runtime, which would cost each cell milliseconds and megabytes.
-        linkerSettings: [.unsafeFlags(["-static-stdlib", "-nostartfiles", "-Xclang-linker", "-static"])]),
+        linkerSettings: [.unsafeFlags([
+            "-static-stdlib", "-nostartfiles", "-Xclang-linker", "-static",
+            "-Xclang-linker", "-Wno-unused-command-line-argument",
+        ])]),
     .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     // 1
     .target(name: "Wire", dependencies: ["Platform", nioCore, crypto], swiftSettings: settings),
@@ -85,7 +88,7 @@ targets += services.map {
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
 ]
 let rooms = ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services
 targets += rooms.map { room in

@@ -1,9 +1,11 @@
 """Fixtures of the conformance tests; what they give is described in README.md and harness.py."""
 
 import json
+import textwrap
 
 import pytest
 
+from .functions import FAST_MB, RUN
 from .harness import Function, Server, default_python, unique as unique_name, zip_bytes
 
 TRUST_LAMBDA = {
@@ -120,3 +122,26 @@ def pytest_runtest_makereport(item, call):
         for one in _running:
             report.sections.append((f"end of {one.log}", one.log_tail()))
     return report
+
+
+@pytest.fixture
+def fast_function(make_function):
+    """make_function with a whole CPU and ten seconds; the source may be indented."""
+
+    def make(source=None, **parameters):
+        source = textwrap.dedent(source) if source else None
+        return make_function(source, **{"MemorySize": FAST_MB, "Timeout": 10, **parameters})
+
+    return make
+
+
+@pytest.fixture
+def runner(fast_function):
+    """`runner("result = 6 * 7").json`: runs Python inside a function's cell and gives the Invocation."""
+    function = fast_function(RUN)
+
+    def run(text, **parameters):
+        return function.invoke({"run": textwrap.dedent(text)}, **parameters)
+
+    run.function = function
+    return run

@@ -50,7 +50,8 @@ public struct OperationRequest: Sendable {
     /// The input, decoded and validated against the model: a map of the input shape's members by their model names.
     /// A buffered blob payload (Lambda's Invoke) is not in here but in `payload`.
     public var input: Value
-    /// The body of an operation whose input has a blob payload that is not streamed.
+    /// The body of an operation that is not streamed: the blob payload where the input has one, else the bytes that `input`
+    /// was decoded from, for sums over them (S3 DeleteObjects).
     public var payload: ByteBuffer
     /// The body of an operation whose input has a streaming payload (S3 PutObject); aws-chunked framing already removed
     /// and signatures and trailing checksums checked when the end is reached.
@@ -90,6 +91,16 @@ public struct FilePart: Sendable {
         self.path = path
         self.offset = offset
         self.length = length
+    }
+}
+
+/// A file that somebody was given a link to. `release` is called when it is sent or the client is gone.
+public struct FileDownload: Sendable {
+    public var part: FilePart
+    public var release: @Sendable () -> Void
+    public init(part: FilePart, release: @escaping @Sendable () -> Void) {
+        self.part = part
+        self.release = release
     }
 }
 

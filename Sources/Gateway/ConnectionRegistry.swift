@@ -9,7 +9,10 @@ final class ConnectionRegistry: Sendable {
         init(limit: Int) { self.limit = limit }
     }
 
-    enum Admission: Equatable { case accepted(isDraining: Bool), refused }
+    enum Admission: Equatable {
+        case accepted(isDraining: Bool)
+        case refused
+    }
 
     private struct Entry {
         var channel: any Channel
@@ -20,7 +23,7 @@ final class ConnectionRegistry: Sendable {
         var entries: [ObjectIdentifier: Entry] = [:]
         var counts: [ObjectIdentifier: Int] = [:]
         var isDraining = false
-        var whenEmpty: EventLoopPromise<Void>?
+        var whenEmpty: [EventLoopPromise<Void>] = []
     }
 
     private let state = Mutex(State())
@@ -43,15 +46,15 @@ final class ConnectionRegistry: Sendable {
     }
 
     func remove(_ channel: any Channel) {
-        let empty: EventLoopPromise<Void>? = state.withLock { state in
-            guard let entry = state.entries.removeValue(forKey: ObjectIdentifier(channel)) else { return nil }
+        let empty: [EventLoopPromise<Void>] = state.withLock { state in
+            guard let entry = state.entries.removeValue(forKey: ObjectIdentifier(channel)) else { return [] }
             let left = state.counts[entry.listener, default: 1] - 1
             state.counts[entry.listener] = left > 0 ? left : nil
-            guard state.entries.isEmpty else { return nil }
-            defer { state.whenEmpty = nil }
+            guard state.entries.isEmpty else { return [] }
+            defer { state.whenEmpty = [] }
             return state.whenEmpty
         }
-        empty?.succeed(())
+        for promise in empty { promise.succeed(()) }
     }
 
     func channels(of listener: Listener? = nil) -> [any Channel] {
@@ -66,7 +69,7 @@ final class ConnectionRegistry: Sendable {
         let (channels, isEmpty) = state.withLock { state in
             state.isDraining = true
             let isEmpty = state.entries.isEmpty
-            if !isEmpty { state.whenEmpty = promise }
+            if !isEmpty { state.whenEmpty.append(promise) }
             return (state.entries.values.map(\.channel), isEmpty)
         }
         if isEmpty { promise.succeed(()) }

@@ -4,6 +4,7 @@ public import NIOCore
 import NIOPosix
 public import Platform
 import Synchronization
+import Wire
 
 /// The front door: one HTTP server for all AWS services and for the cells.
 public final class Gateway: Sendable, CellEndpoint {
@@ -17,11 +18,12 @@ public final class Gateway: Sendable, CellEndpoint {
     /// The numbers behind `/_martlet/metrics`; other rooms add lines.
     public let metrics: GatewayMetrics
 
-    /// `services` in the order in which they share a signing name; `hostRoutes` serve `*.lambda-url.*` and the like.
+    /// `services` in the order in which they share a signing name; `hostRoutes` serve `*.lambda-url.*` and the like;
+    /// `download` finds the file behind `/_martlet/code/TOKEN`.
     public init(
         configuration: GatewayConfiguration, services: [ServiceDefinition], credentials: any CredentialIssuer,
         time: any TimeSource, logger: Logger, group: any EventLoopGroup, hostRoutes: [any HostRoute] = [],
-        metrics: GatewayMetrics = GatewayMetrics()
+        metrics: GatewayMetrics = GatewayMetrics(), download: @escaping @Sendable (String) -> FileDownload? = { _ in nil }
     ) {
         var limits = configuration.limits
         limits.connections = ListenerFactory.connectionsAllowed(limits.connections)
@@ -35,7 +37,7 @@ public final class Gateway: Sendable, CellEndpoint {
             builtIn: BuiltInRoutes(
                 version: configuration.version, services: services.map(\.schema.id),
                 metrics: { metrics.text(counters: counters, connections: registry.count) },
-                isDraining: { registry.isDraining }),
+                isDraining: { registry.isDraining }, download: download),
             baseDomains: configuration.baseDomains,
             unresolved: metrics.series(service: "", operation: ""), time: time, logger: logger)
         self.configuration = configuration

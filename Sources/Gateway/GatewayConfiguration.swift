@@ -1,5 +1,5 @@
 import NIOCore
-public import Platform
+import Platform
 
 /// Whether signatures are checked.
 public enum AuthenticationMode: String, Sendable, CaseIterable {

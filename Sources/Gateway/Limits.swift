@@ -28,8 +28,11 @@ public struct GatewayLimits: Sendable {
     public var streamedBodyBytes: Int64 = 5 << 30
     /// All buffered request bodies of the server together; over it new ones are answered 503.
     public var bufferedBodies = 1 << 30
-    /// Input parts that may wait on one connection (a pipelining client, or what the kernel held when it hung up).
-    public var queuedInputBytes = 2 << 20
+    /// The most that one read of a socket brings; it starts with 8 KB and grows with what comes.
+    public var readBytes = 256 << 10
+    /// Input parts that may wait on one connection. One read of the smallest pipelined requests (18 bytes, 288 in memory)
+    /// always fits; more comes only when a client hangs up behind a large input, and is then of no use.
+    public var queuedInputBytes = 8 << 20
     /// The rest of a refused or ignored body that is read and dropped to keep the connection; more closes it.
     public var discardedBodyBytes = 256 << 10
     /// What is read and dropped after the last answer, so that closing does not reset the answer away.

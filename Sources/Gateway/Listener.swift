@@ -29,6 +29,11 @@ struct ListenerFactory: Sendable {
             .serverChannelOption(.backlog, value: limits.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 8 << 10, maximum: limits.readBytes)
+            )
             .childChannelOption(
                 .writeBufferWaterMark, value: .init(low: limits.writeLowWater, high: limits.writeHighWater)
             )

@@ -100,7 +100,8 @@ public final class GatewayMetrics: Sendable {
         out += "# HELP martlet_requests_total Requests answered.\n# TYPE martlet_requests_total counter\n"
         for (series, numbers) in active {
             for (status, count) in numbers.statuses {
-                out += "martlet_requests_total{service=\"\(series.service)\",operation=\"\(series.operation)\","
+                out +=
+                    "martlet_requests_total{service=\"\(series.service)\",operation=\"\(series.operation)\","
                     + "status=\"\(status)\"} \(count)\n"
             }
         }

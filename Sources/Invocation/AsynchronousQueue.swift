@@ -12,6 +12,7 @@ import Wire
 public final class AsynchronousQueue: Sendable {
     private struct Partition {
         var running = 0
+        var concurrency: BacklogConcurrency
         /// A claim is on its way; another wake-up during it asks for one more.
         var isClaiming = false
         var isDirty = false
@@ -34,9 +35,13 @@ public final class AsynchronousQueue: Sendable {
     private let time: any TimeSource
     private let retry: AsynchronousRetry
     private let logger: Logger
+    private let processors: Int
 
     /// `timeScale` divides the waits between attempts (development); 1 is AWS's timing.
-    public init(database: any Database, time: any TimeSource, timeScale: Double, logger: Logger) {
+    public init(
+        database: any Database, time: any TimeSource, timeScale: Double, processors: Int, logger: Logger
+    ) {
+        self.processors = processors
         self.database = database
         self.time = time
         self.retry = AsynchronousRetry(timeScale: timeScale)
@@ -85,13 +90,13 @@ public final class AsynchronousQueue: Sendable {
     private func pump(_ name: String) {
         let free: Int = state.withLock { state in
             guard !state.isStopped, state.invoker != nil else { return 0 }
-            var partition = state.partitions[name] ?? Partition()
+            var partition = state.partitions[name] ?? newPartition()
             defer { state.partitions[name] = partition }
             if partition.isClaiming {
                 partition.isDirty = true
                 return 0
             }
-            let free = Limits.asynchronousConcurrency - partition.running
+            let free = partition.concurrency.limit - partition.running
             guard free > 0 else { return 0 }
             partition.isClaiming = true
             partition.isDirty = false
@@ -112,6 +117,11 @@ public final class AsynchronousQueue: Sendable {
         }
     }
 
+    private func newPartition() -> Partition {
+        let start = Limits.asynchronousConcurrencyPerProcessor * processors
+        return Partition(concurrency: BacklogConcurrency(start: start, longest: Limits.asynchronousConcurrency))
+    }
+
     private func claimed(_ name: String, asked: Int, _ result: Result<([DueItem], Instant?), any Error>) {
         var items: [DueItem] = []
         var next: Instant?
@@ -121,13 +131,17 @@ public final class AsynchronousQueue: Sendable {
             logger.error("cannot claim asynchronous events", metadata: ["queue": "\(name)", "error": "\(error)"])
             next = time.now() + .seconds(1)
         }
+        let now = time.now()
         let again = state.withLock { state in
-            var partition = state.partitions[name] ?? Partition()
+            var partition = state.partitions[name] ?? newPartition()
             partition.isClaiming = false
             partition.running += items.count
             state.running += items.count
-            let again = partition.isDirty || items.count == asked
+            let again = partition.isDirty
             partition.isDirty = false
+            if items.count == asked, let growth = partition.concurrency.backlog(now: now) {
+                next = min(next ?? growth, growth)
+            }
             state.partitions[name] = partition
             return again
         }
@@ -152,7 +166,10 @@ public final class AsynchronousQueue: Sendable {
     private func finished(_ name: String, claims: Bool) {
         let quiet: (@Sendable () -> Void)? = state.withLock { state in
             state.running -= 1
-            if !claims { state.partitions[name]?.running -= 1 }
+            if !claims {
+                state.partitions[name]?.running -= 1
+                state.partitions[name]?.concurrency.completed()
+            }
             if let partition = state.partitions[name], partition.running == 0, !partition.isClaiming,
                 !partition.isDirty, partition.timer == nil
             {

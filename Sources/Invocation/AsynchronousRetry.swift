@@ -36,7 +36,7 @@ struct AsynchronousRetry {
         case discard(DiscardReason)
     }
 
-    /// Divides every wait; 1 in production, larger for development.
+    /// Divides every wait, not the maximum age; 1 in production, larger for development.
     var timeScale: Double = 1
 
     func decide(
@@ -59,8 +59,9 @@ struct AsynchronousRetry {
             wait = min(Limits.systemBackoffFirst * (1 << doublings), Limits.systemBackoffLongest)
         }
         let next = now + scaled(wait)
-        // Recorded on AWS: the age is held against the planned time of the next attempt. Age runs on the scaled clock too.
-        let end = acceptedAt + scaled(.seconds(settings.maximumEventAgeSeconds))
+        // Recorded on AWS: the age is held against the planned time of the next attempt. The age itself is never scaled:
+        // a busy development server must not lose events for their age.
+        let end = acceptedAt + .seconds(settings.maximumEventAgeSeconds)
         return next >= end ? .discard(.eventAgeExceeded) : .retry(at: next, progress)
     }
 

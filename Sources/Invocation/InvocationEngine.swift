@@ -152,6 +152,20 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         empty?()
     }
 
+    /// What the engine is doing, in Prometheus's text format.
+    public var metricLines: String {
+        let (environments, idle) = state.withLock { ($0.pool.count, $0.pool.idleCount) }
+        return """
+            # HELP martlet_environments Execution environments that exist.
+            # TYPE martlet_environments gauge
+            martlet_environments \(environments)
+            # HELP martlet_environments_idle Execution environments that wait for an invocation.
+            # TYPE martlet_environments_idle gauge
+            martlet_environments_idle \(idle)
+
+            """
+    }
+
     // MARK: Idle environments and shutdown
 
     /// Only runs while there is something to evict, so that an idle server does not wake up.

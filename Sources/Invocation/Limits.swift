@@ -18,9 +18,12 @@ public enum Limits {
     public static let systemBackoffFirst: Duration = .seconds(1)
     /// … up to here (AWS: 5 minutes).
     public static let systemBackoffLongest: Duration = .seconds(300)
-    /// Asynchronous events of one function and qualifier that run at the same time. AWS scales to the account's limit;
-    /// one machine would start as many environments, so this is ours.
-    public static let asynchronousConcurrency = 16
+    /// Asynchronous events of one function and qualifier that run at the same time: at first for each processor, and at
+    /// the most (see `BacklogConcurrency`). Ours.
+    public static let asynchronousConcurrencyPerProcessor = 1
+    public static let asynchronousConcurrency = 64
+    /// A backlog that stays lets one more run after this time. Ours.
+    public static let backlogGrowthInterval: Duration = .seconds(1)
     /// A claimed event belongs to this process for a function's longest timeout (900 s) and a minute more.
     public static let asynchronousLease: Duration = .seconds(960)
     /// Outbox rows handed over in one transaction.

@@ -1,10 +1,13 @@
+import Glibc
+import Synchronization
+
 /// Random identifiers in the forms that AWS uses.
 public enum Identifier {
     private static let hexDigits = Array("0123456789abcdef".utf8)
 
     /// A version 4 UUID in lower case: request ids, revision ids.
     public static func uuid() -> String {
-        var generator = SystemRandomNumberGenerator()
+        var generator = KernelRandom()
         return uuid(using: &generator)
     }
 
@@ -27,21 +30,49 @@ public enum Identifier {
     }
 
     /// `length` lower-case hexadecimal digits.
-    public static func hex(_ length: Int) -> String {
-        var generator = SystemRandomNumberGenerator()
+    public static func hex(_ length: Int) -> String { text(length, bits: 4, alphabet: hexDigits) }
+
+    /// `length` characters of A-Z and 2-7, as access key ids and role ids are made.
+    public static func base32(_ length: Int) -> String { text(length, bits: 5, alphabet: base32Digits) }
+
+    private static let base32Digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
+
+    /// Takes as many characters from each random word as it has bits for.
+    private static func text(_ length: Int, bits: Int, alphabet: [UInt8]) -> String {
+        var generator = KernelRandom()
         return String(unsafeUninitializedCapacity: length) { out in
-            for index in 0..<length { out[index] = hexDigits[Int(generator.next(upperBound: UInt64(16)))] }
+            var word: UInt64 = 0
+            var left = 0
+            for index in 0..<length {
+                if left < bits {
+                    word = generator.next()
+                    left = 64
+                }
+                out[index] = alphabet[Int(word & (1 << UInt64(bits) - 1))]
+                word >>= UInt64(bits)
+                left -= bits
+            }
             return length
         }
     }
+}
 
-    /// `length` characters of A-Z and 2-7, as access key ids and role ids are made.
-    public static func base32(_ length: Int) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
-        var generator = SystemRandomNumberGenerator()
-        return String(unsafeUninitializedCapacity: length) { out in
-            for index in 0..<length { out[index] = alphabet[Int(generator.next(upperBound: UInt64(32)))] }
-            return length
+/// The kernel's randomness, taken in pages: a system call for each word would be a noticeable part of a warm invoke.
+/// The server never forks, so no page is ever used twice.
+struct KernelRandom: RandomNumberGenerator {
+    private static let page = Mutex<[UInt64]>([])
+    private static let wordsPerPage = 512
+
+    mutating func next() -> UInt64 {
+        Self.page.withLock { page in
+            if page.isEmpty {
+                page = [UInt64](unsafeUninitializedCapacity: Self.wordsPerPage) { buffer, count in
+                    guard let base = buffer.baseAddress else { return }
+                    arc4random_buf(base, Self.wordsPerPage * MemoryLayout<UInt64>.size)
+                    count = Self.wordsPerPage
+                }
+            }
+            return page.removeLast()
         }
     }
 }

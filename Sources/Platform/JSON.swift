@@ -84,7 +84,7 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
         /// A blob that is not base64 (only schema-driven readers).
         case notBase64
         /// A value of another type than the schema says (only schema-driven readers).
-        case typeMismatch(found: String, expected: String)
+        case mismatch(String)
     }
 
     public var reason: Reason
@@ -118,16 +118,18 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
         case .badNumber(let text): text
         case .invalidUTF8Start(let byte): "Invalid UTF-8 start byte 0x\(String(byte, radix: 16))"
         case .invalidUTF8Middle(let byte): "Invalid UTF-8 middle byte 0x\(String(byte, radix: 16))"
-        case .tooDeep: "Document nesting depth (\(JSON.depthLimit + 1)) exceeds the maximum allowed (\(JSON.depthLimit))"
+        case .tooDeep:
+            "Document nesting depth (\(JSON.depthLimit + 1)) exceeds the maximum allowed (\(JSON.depthLimit))"
         case .trailing: "Trailing token found after the document"
         case .notBase64: "Failed to decode VALUE_STRING as base64"
-        case .typeMismatch(let found, let expected): "\(found) can not be converted to \(expected)"
+        case .mismatch(let text): text
         }
     }
 
     /// Message and place as Jackson writes them, e.g. `Invalid UTF-8 start byte 0x87`, a line break, ` at [Source: …]`.
     public var jacksonText: String {
-        message + "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: \(line), "
+        message
+            + "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: \(line), "
             + "column: \(column)]"
     }
 

@@ -7,7 +7,8 @@ extension JSONReader {
         var isWhole = true
         if byte(index) == UInt8(ascii: "-") { index += 1 }
         guard let first = byte(index), first.isDigit else {
-            throw error(byte(index) == nil ? .unexpectedEnd(" in a number") : .badNumber("Invalid numeric value"), at: index)
+            throw error(
+                byte(index) == nil ? .unexpectedEnd(" in a number") : .badNumber("Invalid numeric value"), at: index)
         }
         index += 1
         if first == UInt8(ascii: "0") {
@@ -33,7 +34,8 @@ extension JSONReader {
         if index - position > JSON.numberLengthLimit {
             throw error(
                 .badNumber(
-                    "Number value length (\(index - position)) exceeds the maximum allowed (\(JSON.numberLengthLimit))"))
+                    "Number value length (\(index - position)) exceeds the maximum allowed (\(JSON.numberLengthLimit))")
+            )
         }
         return (index, isWhole)
     }

@@ -23,6 +23,8 @@ package struct JSONReader {
         count = buffer.count
     }
 
+    package var isAtEnd: Bool { position >= count }
+
     @inline(__always)
     func byte(_ index: Int) -> UInt8? {
         guard let base, index < count else { return nil }
@@ -57,7 +59,8 @@ package struct JSONReader {
         do throws(JSONError) {
             let start = position
             try probe.skipMultibyte()
-            let text = String(decoding: bytes(Slice(start: start, count: probe.position - start, isPlain: false)), as: UTF8.self)
+            let text = String(
+                decoding: bytes(Slice(start: start, count: probe.position - start, isPlain: false)), as: UTF8.self)
             return error(.unexpectedCharacter(text.unicodeScalars.first ?? " ", expecting: expecting))
         } catch {
             return self.error(.unexpectedCharacter(Unicode.Scalar(byte), expecting: expecting))

@@ -138,14 +138,10 @@ public final class Cell: Sendable {
         // The launcher sees the end of the socket, kills the cell (frozen or not), and removes its control groups.
         shutdown(resources.control, Int32(SHUT_RDWR))
         reader.end()
-        var gone = martlet_await_exit(resources.helper, Int32(Limits.destroyMilliseconds))
-        if gone == -ETIMEDOUT {
-            kill(resources.helper, SIGKILL)
-            gone = martlet_await_exit(resources.helper, Int32(Limits.destroyMilliseconds))
-        }
+        let isGone = Helper.awaitExit(resources.helper)
         resources.group?.remove()
         // A user whose processes may still be there is not given to another cell.
-        if gone != -ETIMEDOUT { resources.giveBack() }
+        if isGone { resources.giveBack() }
     }
 
     // MARK: Shell

@@ -12,20 +12,44 @@ public final class CellLauncher: Sendable {
     private let privilege: Privilege
     private let logger: Logger
     private let queue = DispatchQueue(label: "martlet.cells", qos: .userInitiated)
+    private let background = DispatchQueue(label: "martlet.cells.prepare", qos: .utility)
+    private let preparedCells: Int
+
+    /// Helpers that wait in their control groups: the kernel takes 5 to 15 ms to move a process there after an idle
+    /// moment, and a cold start should not wait for it.
+    private struct Spares {
+        var helpers: [Helper] = []
+        var isPreparing = false
+        var isClosed = false
+    }
+    private let spares = Mutex(Spares())
 
     /// - Parameters:
     ///   - helperPath: the program `martlet-cell`; see `findHelper`.
     ///   - groups: nil runs cells without limits of memory, CPU and processes.
-    ///   - userIDs: users of cells, one each, when the server is root.
+    ///   - userIDs: users of cells, one each, when the server is root; nil takes 1,900,000,000 to 1,900,065,535, which
+    ///     no distribution gives out.
+    ///   - preparedCells: how many cells wait half made (about 0.2 MB each); none are without control groups.
     public init(
-        helperPath: String, groups: ControlGroups?, userIDs: ClosedRange<UInt32> = Limits.userIDs, logger: Logger
+        helperPath: String, groups: ControlGroups?, userIDs: ClosedRange<UInt32>? = nil,
+        preparedCells: Int = 1, logger: Logger
     ) {
         self.helperPath = helperPath
         self.groups = groups
+        self.preparedCells = preparedCells
         self.logger = logger
-        users = Mutex(UserIDPool(range: userIDs, seed: UInt32(bitPattern: getpid())))
+        users = Mutex(UserIDPool(range: userIDs ?? Limits.userIDs, seed: UInt32(bitPattern: getpid())))
         privilege = Privilege.current
         queue.setSpecific(key: CellReader.queueKey, value: true)
+        if groups == nil {
+            logger.warning(
+                "functions run without limits of memory, CPU and processes: no control groups",
+                metadata: ["remedy": "\(ControlGroups.remedy)"])
+        }
+        for missing in groups?.missing ?? [] {
+            logger.warning("functions run without a limit", metadata: ["missing": "\(missing)"])
+        }
+        if groups != nil { prepareLater() }
     }
 
     /// `martlet-cell` beside the running program, or where packages put it; nil when it is nowhere.
@@ -50,16 +74,11 @@ public final class CellLauncher: Sendable {
         let giveBack: @Sendable () -> Void = { [self] in
             if !credentials.userNamespace { users.withLock { $0.giveBack(credentials.user) } }
         }
-        var group: ControlGroup?
         do throws(SandboxError) {
-            group = try groups?.makeGroup(name: spec.name, limits: spec.limits)
-            let files = spec.includesHostFiles && spec.isolation == .namespaces ? HostFiles.standard : nil
-            let message = try ControlCommand.spec(
-                spec, files: files, credentials: credentials, groups: group?.paths ?? [], thaw: group?.thaw)
-            return try launch(spec, message: message, group: group, giveBack: giveBack, onEvent: onEvent)
+            return try launch(spec, credentials: credentials, giveBack: giveBack, onEvent: onEvent)
         } catch {
-            group?.remove()
             giveBack()
+            logger.debug("a cell could not be made", metadata: ["cell": "\(spec.name)", "error": "\(error)"])
             throw error
         }
     }
@@ -82,58 +101,96 @@ public final class CellLauncher: Sendable {
     }
 
     private func launch(
-        _ spec: CellSpec, message: [UInt8], group: ControlGroup?, giveBack: @escaping @Sendable () -> Void,
+        _ spec: CellSpec, credentials: ControlCommand.Credentials, giveBack: @escaping @Sendable () -> Void,
         onEvent: @escaping @Sendable (CellEvent) -> Void
     ) throws(SandboxError) -> Cell {
-        var pair: [CInt] = [-1, -1]
-        let paired = martlet_socket_pair(&pair)
-        guard paired == 0 else { throw SandboxError(stage: "control socket", errno: -paired, message: "") }
-        let control = pair[0]
-        var helper: pid_t = 0
-        let spawned = martlet_spawn(helperPath, pair[1], &helper)
-        close(pair[1])
-        guard spawned == 0 else {
-            close(control)
-            throw SandboxError(
-                stage: "start martlet-cell", errno: -spawned,
-                message: "\(helperPath): install it beside the server, from the same build")
-        }
-        let sent = martlet_send(control, message, message.count, nil, 0)
+        let files = spec.includesHostFiles && spec.isolation == .namespaces ? HostFiles.standard : nil
+        let helper = try takeHelper(spec)
         do throws(SandboxError) {
-            guard sent >= 0 else { throw SandboxError(stage: "send the spec", errno: Int32(clamping: -sent), message: "") }
-            let ready = try CellLauncher.awaitReady(control, listeners: spec.listeners.count)
-            let resources = Cell.Resources(control: control, helper: helper, group: group, giveBack: giveBack)
+            let group = helper.isPrepared ? nil : helper.group
+            try helper.send(ControlCommand.spec(spec, files: files, credentials: credentials, group: group))
+            let ready = try helper.awaitReady(listeners: spec.listeners.count)
+            let resources = Cell.Resources(
+                control: helper.control, helper: helper.process, group: helper.group, giveBack: giveBack)
             return Cell(
                 name: spec.name, initProcess: ready.process, listeners: ready.listeners, resources: resources,
                 queue: queue, onEvent: onEvent)
         } catch {
-            close(control)
-            if martlet_await_exit(helper, Int32(Limits.destroyMilliseconds)) == -ETIMEDOUT { kill(helper, SIGKILL) }
-            logger.debug("a cell could not be made", metadata: ["cell": "\(spec.name)", "error": "\(error)"])
+            helper.discard()
             throw error
         }
     }
 
-    private static func awaitReady(
-        _ control: CInt, listeners count: Int
-    ) throws(SandboxError) -> (process: Int32, listeners: [(port: Int, descriptor: CInt)]) {
-        guard martlet_await_readable(control, Int32(Limits.launchMilliseconds)) == 1 else {
-            throw SandboxError(stage: "wait for the cell", errno: ETIMEDOUT, message: "it did not become ready")
+    // MARK: Prepared cells
+
+    /// A prepared one when there is one and it lives, else a new one.
+    private func takeHelper(_ spec: CellSpec) throws(SandboxError) -> Helper {
+        guard let groups else { return try Helper.spawn(path: helperPath, group: nil) }
+        let prepared = spares.withLock { $0.helpers.popLast() }
+        prepareLater()
+        if let prepared, let group = prepared.group {
+            do throws(SandboxError) {
+                try group.write(spec.limits)
+                // An end of the socket is readable: this one has died.
+                if martlet_await_readable(prepared.control, 0) == 0 { return prepared }
+                prepared.discard()
+            } catch {
+                prepared.discard()
+                throw error
+            }
         }
-        var descriptors: [CInt] = []
-        switch CellReader.receive(control, &descriptors) {
-        case .report(.ready(let process, let ports)) where ports.count == count && descriptors.count == count:
-            return (process, zip(ports, descriptors).map { (port: $0, descriptor: $1) })
-        case .report(.failed(let error)):
-            closeAll(descriptors)
+        let group = try groups.makeGroup(name: spec.name, limits: spec.limits)
+        do throws(SandboxError) {
+            return try Helper.spawn(path: helperPath, group: group)
+        } catch {
+            group.remove()
             throw error
-        case .report(.gone(let reason)): throw SandboxError(stage: "wait for the cell", message: reason)
-        case .end, .nothing: throw SandboxError(stage: "wait for the cell", message: "martlet-cell ended without a word")
-        default:
-            closeAll(descriptors)
-            throw SandboxError(stage: "wait for the cell", errno: EPROTO, message: "an unexpected answer")
         }
     }
+
+    /// Gets `prepared` cells ready, a moment from now.
+    private func prepareLater() {
+        guard preparedCells > 0 else { return }
+        let isFirst = spares.withLock { state in
+            defer { state.isPreparing = true }
+            return !state.isPreparing
+        }
+        guard isFirst else { return }
+        background.asyncAfter(deadline: .now() + .milliseconds(Limits.prepareDelayMilliseconds)) { [weak self] in
+            self?.prepareNow()
+        }
+    }
+
+    private func prepareNow() {
+        while let groups, spares.withLock({ !$0.isClosed && $0.helpers.count < preparedCells }) {
+            do throws(SandboxError) {
+                let group = try groups.makeGroup(name: "prepared", limits: nil)
+                let helper = try Helper.prepare(path: helperPath, group: group)
+                let isLate = spares.withLock { state in
+                    if !state.isClosed { state.helpers.append(helper) }
+                    return state.isClosed
+                }
+                if isLate { helper.discard() }
+            } catch {
+                // Cells are made without preparation then; the launch itself will report what is wrong.
+                logger.debug("a cell could not be prepared", metadata: ["error": "\(error)"])
+                break
+            }
+        }
+        spares.withLock { $0.isPreparing = false }
+    }
+
+    /// Ends the prepared cells. Cells that were launched are their owners' to destroy.
+    public func close() {
+        let helpers = spares.withLock { state in
+            defer { state.helpers = [] }
+            state.isClosed = true
+            return state.helpers
+        }
+        for helper in helpers { helper.discard() }
+    }
+
+    deinit { close() }
 }
 
 /// What this process may do about namespaces.

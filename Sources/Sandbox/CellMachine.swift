@@ -61,7 +61,7 @@ struct CellMachine {
         case .allKilled: actions = [.deliver(.allKilled)]
         case .gone(let reason): return ended(reason)
         case .failed(let error): return [.end(reason: error.description)]
-        case .ready: return [.end(reason: "a cell said twice that it is ready")]
+        case .ready, .prepared: return [.end(reason: "a cell said twice that it is ready")]
         }
         state = .open(starting: starting, running: running)
         return actions

@@ -55,9 +55,12 @@ public struct CellSpec: Sendable {
         public var processes: Int
         public var openFiles: Int
 
+        /// AWS's quota of "file descriptors / execution processes" of an environment.
+        public static let defaultProcesses = 1024
+        public static let defaultOpenFiles = 1024
+
         public init(
-            memoryBytes: Int, cpuMillis: Int, processes: Int = Sandbox.Limits.processes,
-            openFiles: Int = Sandbox.Limits.openFiles
+            memoryBytes: Int, cpuMillis: Int, processes: Int = defaultProcesses, openFiles: Int = defaultOpenFiles
         ) {
             self.memoryBytes = memoryBytes
             self.cpuMillis = cpuMillis

@@ -98,7 +98,8 @@ struct ControlGroup: Sendable {
 
     static func remove(_ path: String) {
         for _ in 0..<100 {
-            if rmdir(path) == 0 || errno == ENOENT || errno == ENOTDIR || errno == EPERM { return }
+            // Only "busy" gets better: its last process is about to end.
+            if rmdir(path) == 0 || errno != EBUSY { return }
             for process in (readSmallFile(path + "/cgroup.procs") ?? "").split(separator: "\n") {
                 if let process = Int32(process), process > 1 { kill(process, SIGKILL) }
             }

@@ -22,7 +22,8 @@ public struct ControlGroups: Sendable {
     /// host gives this process none; `why` says so to `martlet doctor`.
     public static func detect(logger: Logger, why: inout [String]) -> ControlGroups? {
         let layout = ControlGroupLayout(
-            mountInfo: readSmallFile("/proc/self/mountinfo") ?? "", membership: readSmallFile("/proc/self/cgroup") ?? "")
+            mountInfo: readSmallFile("/proc/self/mountinfo") ?? "", membership: readSmallFile("/proc/self/cgroup") ?? ""
+        )
         return ControlGroups(layout: layout, owner: Owner.current, logger: logger, why: &why)
     }
 
@@ -114,11 +115,11 @@ public struct ControlGroups: Sendable {
     }
 
     private static func stepAside(in base: String) -> Bool {
-        let self_ = String(getpid())
-        guard words(readSmallFile(base + "/cgroup.procs")) == [self_] else { return false }
+        let ourselves = String(getpid())
+        guard words(readSmallFile(base + "/cgroup.procs")) == [ourselves] else { return false }
         let leaf = base + "/martlet-server"
         guard mkdir(leaf, 0o755) == 0 || errno == EEXIST else { return false }
-        return writeSmallFile(leaf + "/cgroup.procs", self_) == 0
+        return writeSmallFile(leaf + "/cgroup.procs", ourselves) == 0
     }
 
     private static func removeStale(in base: String, owner: Owner, logger: Logger) {
@@ -133,12 +134,13 @@ public struct ControlGroups: Sendable {
         }
     }
 
-    /// Makes one cell's group, with its limits.
-    func makeGroup(name: String, limits: CellSpec.Limits) throws(SandboxError) -> ControlGroup {
-        let safe = String(name.unicodeScalars.prefix(Limits.groupNameCharacters).map { scalar in
-            let kept = scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
-            return Character(kept || scalar == "-" || scalar == "_" ? scalar : "_")
-        })
+    /// Makes one cell's group, with its limits when they are known already.
+    func makeGroup(name: String, limits: CellSpec.Limits?) throws(SandboxError) -> ControlGroup {
+        let safe = String(
+            name.unicodeScalars.prefix(Limits.groupNameCharacters).map { scalar in
+                let kept = scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
+                return Character(kept || scalar == "-" || scalar == "_" ? scalar : "_")
+            })
         let unique = "\(cellNumber.wrappingAdd(1, ordering: .relaxed).newValue)-\(safe)"
         var directories: [Controller: String] = [:]
         for (controller, parent) in parents { directories[controller] = parent + "/" + unique }
@@ -155,7 +157,7 @@ public struct ControlGroups: Sendable {
                     throw SandboxError(stage: "create the control group", errno: errno, message: path)
                 }
             }
-            try group.write(limits)
+            if let limits { try group.write(limits) }
         } catch {
             group.remove()
             throw error
@@ -164,8 +166,27 @@ public struct ControlGroups: Sendable {
     }
 
     /// Removes the server's own parent: at shutdown, when no cell is left.
+    ///
+    /// A group that has just lost its last process is busy for a moment, so a parent is tried again, for a second at most.
     public func removeParents() {
-        for parent in Set(parents.values) { rmdir(parent) }
+        for parent in Set(parents.values) {
+            for _ in 0..<50 where rmdir(parent) != 0 && errno == EBUSY {
+                removeChildren(of: parent)
+                usleep(20_000)
+            }
+        }
+    }
+
+    private func removeChildren(of parent: String) {
+        guard let directory = opendir(parent) else { return }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            guard entry.pointee.d_type == DT_DIR else { continue }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { rmdir(parent + "/" + name) }
+        }
     }
 }
 
@@ -209,7 +230,9 @@ struct Owner: Equatable {
 
     /// Field 22 of `/proc/PID/stat`; the name before it may hold blanks and brackets.
     static func startTime(of process: Int32) -> UInt64? {
-        guard let text = readSmallFile("/proc/\(process)/stat"), let bracket = text.lastIndex(of: ")") else { return nil }
+        guard let text = readSmallFile("/proc/\(process)/stat"), let bracket = text.lastIndex(of: ")") else {
+            return nil
+        }
         let fields = text[text.index(after: bracket)...].split(separator: " ")
         guard fields.count > 19, fields[0] != "Z" else { return nil }
         return UInt64(fields[19])

@@ -5,7 +5,13 @@
 enum ControlCommand {
     static let version: UInt32 = 1
 
-    private enum Kind: UInt32 { case spec = 1, start, signal, killAll }
+    private enum Kind: UInt32 {
+        case spec = 1
+        case start = 2
+        case signal = 3
+        case killAll = 4
+        case prepare = 5
+    }
 
     struct Credentials: Equatable {
         var user: UInt32
@@ -14,8 +20,9 @@ enum ControlCommand {
         var userNamespace: Bool
     }
 
+    /// `group` is nil for a prepared cell, which is in its groups already, and where there are none.
     static func spec(
-        _ spec: CellSpec, files: HostFiles?, credentials: Credentials, groups: [String], thaw: (file: String, text: String)?
+        _ spec: CellSpec, files: HostFiles?, credentials: Credentials, group: ControlGroup?
     ) throws(SandboxError) -> [UInt8] {
         let isolated = spec.isolation == .namespaces
         var flags: UInt32 = 0
@@ -59,10 +66,14 @@ enum ControlCommand {
             try writer.string(link.text)
             try writer.string(link.target)
         }
-        writer.number(UInt32(groups.count))
-        for group in groups { try writer.string(group) }
-        try writer.string(thaw?.file ?? "")
-        try writer.string(thaw?.text ?? "")
+        try writer.groups(group)
+        return try writer.finish()
+    }
+
+    /// Before the spec, which then names no group: the cell waits in its control groups.
+    static func prepare(_ group: ControlGroup) throws(SandboxError) -> [UInt8] {
+        var writer = MessageWriter(kind: Kind.prepare.rawValue)
+        try writer.groups(group)
         return try writer.finish()
     }
 
@@ -101,6 +112,7 @@ enum ControlReport: Equatable {
     case exited(process: UInt32, ProcessExit)
     case allKilled
     case gone(reason: String)
+    case prepared
 
     init?(_ bytes: some Collection<UInt8>) {
         var reader = MessageReader(bytes)
@@ -139,6 +151,7 @@ enum ControlReport: Equatable {
         case 7:
             guard let reason = reader.string() else { return nil }
             self = .gone(reason: reason)
+        case 8: self = .prepared
         default: return nil
         }
     }
@@ -166,6 +179,14 @@ struct MessageWriter {
         number(UInt32(clamping: text.utf8.count))
         bytes.append(contentsOf: text.utf8)
         bytes.append(0)
+    }
+
+    mutating func groups(_ group: ControlGroup?) throws(SandboxError) {
+        let paths = group?.paths ?? []
+        number(UInt32(paths.count))
+        for path in paths { try string(path) }
+        try string(group?.thaw?.file ?? "")
+        try string(group?.thaw?.text ?? "")
     }
 
     func finish() throws(SandboxError) -> [UInt8] {

@@ -1,40 +1,39 @@
 /// Every bound of the room, with its unit and its reason.
-public enum Limits {
+enum Limits {
     /// Longest control message, bytes. Fits the kernel's default socket buffer (212,992) with its overhead; the same
     /// number is in martlet-cell (protocol.h).
-    public static let messageBytes = 131_072
+    static let messageBytes = 131_072
     /// Most listeners of a cell: what one message of descriptors carries (protocol.h).
-    public static let listeners = 8
+    static let listeners = 8
     /// Most binds of a cell, the host's own included (cell.h).
-    public static let binds = 128
+    static let binds = 128
     /// Most links of a cell (cell.h).
-    public static let links = 64
+    static let links = 64
     /// Most arguments of a process (cell.h).
-    public static let arguments = 512
+    static let arguments = 512
     /// Most environment variables of a process (cell.h). AWS allows 4 KB of user variables in all.
-    public static let variables = 4096
+    static let variables = 4096
     /// Reports read in one turn of a cell's reader, so that one cell cannot starve the others.
-    public static let reportsPerTurn = 32
+    static let reportsPerTurn = 32
     /// How long a cell may take to become ready, milliseconds. A few are normal; a host under load may need seconds.
-    public static let launchMilliseconds = 10_000
+    static let launchMilliseconds = 10_000
+    /// How long after a launch the next cell is prepared, milliseconds: the new cell's runtime is starting, and needs the
+    /// CPU more.
+    static let prepareDelayMilliseconds = 50
     /// How long a process may take to reach its own code, milliseconds.
-    public static let startMilliseconds = 10_000
+    static let startMilliseconds = 10_000
     /// How long a cell may take to end, milliseconds. Longer means a process stuck in the kernel.
-    public static let destroyMilliseconds = 10_000
-    /// Processes and threads of an execution environment: AWS's quota "file descriptors / execution processes".
-    public static let processes = 1024
-    /// Open files of a process: AWS's quota.
-    public static let openFiles = 1024
+    static let destroyMilliseconds = 10_000
     /// The period of the CPU quota, microseconds. AWS's scheduler gives out CPU time in periods of 20 ms.
-    public static let cpuPeriodMicroseconds = 20_000
+    static let cpuPeriodMicroseconds = 20_000
     /// Smallest CPU quota that Linux accepts, microseconds.
-    public static let cpuQuotaMinimumMicroseconds = 1_000
+    static let cpuQuotaMinimumMicroseconds = 1_000
     /// Users of cells when the server is root: of the range that systemd's "Users, Groups, UIDs and GIDs" leaves unused
     /// (1,879,048,192 to 2,147,483,647).
-    public static let userIDs: ClosedRange<UInt32> = 1_900_000_000...1_900_065_535
+    static let userIDs: ClosedRange<UInt32> = 1_900_000_000...1_900_065_535
     /// The user and group that a cell shows in its own user namespace: AWS's sbx_user1051.
-    public static let unprivilegedUser: UInt32 = 993
-    public static let unprivilegedGroup: UInt32 = 990
+    static let unprivilegedUser: UInt32 = 993
+    static let unprivilegedGroup: UInt32 = 990
     /// Longest part of a cell's name in its control group's name, characters.
-    public static let groupNameCharacters = 64
+    static let groupNameCharacters = 64
 }

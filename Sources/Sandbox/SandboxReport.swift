@@ -31,7 +31,8 @@ public struct SandboxReport: Sendable {
         guard let helperPath else {
             mechanisms.append(
                 Mechanism(
-                    name: "martlet-cell", isAvailable: false, detail: "the program that makes cells is not beside the server",
+                    name: "martlet-cell", isAvailable: false,
+                    detail: "the program that makes cells is not beside the server",
                     remedy: "install martlet-cell from the same build as martlet"))
             return SandboxReport(mechanisms: mechanisms, canRunCells: false)
         }
@@ -39,7 +40,8 @@ public struct SandboxReport: Sendable {
         if Privilege.current != .root { mechanisms.append(userNamespaces()) }
         var why: [String] = []
         let groups = ControlGroups.detect(logger: logger, why: &why)
-        let launcher = CellLauncher(helperPath: helperPath, groups: groups, logger: logger)
+        let launcher = CellLauncher(
+            helperPath: helperPath, groups: groups, preparedCells: 0, logger: logger)
         let alone = cell(launcher, .isolated)
         mechanisms.append(alone)
         var canRun = alone.isAvailable
@@ -70,8 +72,10 @@ public struct SandboxReport: Sendable {
         let switches = [
             ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces=65536"),
             ("/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
-            ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
-                "kernel.apparmor_restrict_unprivileged_userns=0"),
+            (
+                "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
+                "kernel.apparmor_restrict_unprivileged_userns=0"
+            ),
         ]
         for (path, off, setting) in switches {
             let value = readSmallFile(path)?.split(separator: "\n").first.map(String.init)
@@ -111,7 +115,9 @@ public struct SandboxReport: Sendable {
             let microseconds = (ready - begun) / 1000
             return Mechanism(
                 name: name, isAvailable: true,
-                detail: "namespaces, mounts and seccomp work; ready in \(microseconds / 1000).\(microseconds % 1000 / 100) ms")
+                detail:
+                    "namespaces, mounts and seccomp work; ready in \(microseconds / 1000).\(microseconds % 1000 / 100) ms"
+            )
         } catch {
             return Mechanism(
                 name: name, isAvailable: false, detail: error.description,
@@ -133,18 +139,12 @@ public struct SandboxReport: Sendable {
         var mechanisms = [
             Mechanism(
                 name: "control groups", isAvailable: true,
-                detail: "\(groups.version.rawValue): " + groups.controllers.map(\.rawValue).sorted().joined(separator: ", "))
+                detail: "\(groups.version.rawValue): "
+                    + groups.controllers.map(\.rawValue).sorted().joined(separator: ", "))
         ]
         for missing in groups.missing {
             mechanisms.append(
                 Mechanism(name: "control groups", isAvailable: false, detail: missing, remedy: ControlGroups.remedy))
-        }
-        if groups.version == .v1 {
-            mechanisms.append(
-                Mechanism(
-                    name: "quick cold starts", isAvailable: false,
-                    detail: "version 1 groups take 5 to 15 ms to attach a cell to after an idle moment",
-                    remedy: "boot with cgroup v2, or: mount -o remount,favordynmods the cgroup2 mount"))
         }
         return mechanisms
     }

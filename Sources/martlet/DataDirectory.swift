@@ -19,6 +19,12 @@ struct DataDirectory {
 
     func path(_ name: String) -> String { root + "/" + name }
 
+    /// The size of a file in bytes; nil when it is not there.
+    static func size(of path: String) -> Int64? {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int64(status.st_size) : nil
+    }
+
     /// 32 random bytes, made once. Session tokens depend on it.
     func serverKey() throws -> [UInt8] {
         let path = path("server.key")

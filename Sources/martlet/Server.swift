@@ -15,6 +15,7 @@ import STS
 import Sandbox
 import ServiceLifecycle
 import Storage
+import Synchronization
 import Wire
 
 /// The composition root: the only place that names concrete services.
@@ -28,12 +29,12 @@ final class Server: Service {
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
     private let logs: CloudWatchLogsService
-    private let groups: ControlGroups?
+    private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, groups: ControlGroups?,
+        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, machine: Machine,
         logger: Logger
     ) {
         self.addresses = addresses
@@ -44,7 +45,7 @@ final class Server: Service {
         self.engine = engine
         self.outbox = outbox
         self.logs = logs
-        self.groups = groups
+        self.machine = machine
         self.logger = logger
     }
 
@@ -79,7 +80,13 @@ final class Server: Service {
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
-            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup)
+            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
+            download: { token in
+                guard let hold = lambda.codeDownload(token: token), let size = DataDirectory.size(of: hold.path) else {
+                    return nil
+                }
+                return FileDownload(part: FilePart(path: hold.path, offset: 0, length: size), release: hold.release)
+            })
 
         // Engine
         let machine = try Machine(settings, logger: logger)
@@ -90,11 +97,13 @@ final class Server: Service {
                 isolation: settings.isolation, egress: settings.egress, freezes: settings.freezesIdleEnvironments),
             logger: logger)
         let queue = AsynchronousQueue(
-            database: database, time: time, timeScale: settings.timeScale, logger: logger)
+            database: database, time: time, timeScale: settings.timeScale,
+            processors: ProcessInfo.processInfo.activeProcessorCount, logger: logger)
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
+        gateway.metrics.addLines { engine.metricLines + logs.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
@@ -103,9 +112,14 @@ final class Server: Service {
         logs.start()
         let addresses = try await gateway.start()
         return Server(
-            addresses: addresses.map { "\($0)" }, runtimeNames: machine.runtimeNames,
+            addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, groups: machine.groups, logger: logger)
+            outbox: outbox, logs: logs, machine: machine, logger: logger)
+    }
+
+    private static func text(_ address: SocketAddress) -> String {
+        guard let host = address.ipAddress, let port = address.port else { return "\(address)" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
     /// Serves until SIGTERM or SIGINT, then lets what runs finish within a deadline.
@@ -119,18 +133,39 @@ final class Server: Service {
             await engine.shutdown()
             await logs.stop()
         }
-        groups?.removeParents()
+        machine.launcher.close()
+        machine.groups?.removeParents()
         database.close()
     }
 
+    /// Returns when `body` is done or the deadline has passed, whichever is first; a body that is late is left to itself.
     private func withDeadline(_ deadline: Duration, _ body: @escaping @Sendable () async -> Void) async {
-        let work = Task { await body() }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await work.value }
-            group.addTask { try? await Task.sleep(for: deadline) }
-            await group.next()
-            group.cancelAll()
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let race = Race(continuation)
+            Task {
+                await body()
+                race.finish()
+            }
+            Task {
+                try? await Task.sleep(for: deadline)
+                race.finish()
+            }
         }
+    }
+}
+
+/// Resumes a continuation once, for the first of several that finish.
+private final class Race: Sendable {
+    private let waiting: Mutex<CheckedContinuation<Void, Never>?>
+
+    init(_ continuation: CheckedContinuation<Void, Never>) { waiting = Mutex(continuation) }
+
+    func finish() {
+        let continuation = waiting.withLock { waiting in
+            defer { waiting = nil }
+            return waiting
+        }
+        continuation?.resume()
     }
 }
 

@@ -112,12 +112,47 @@ private struct SettingSource {
             file = nil
             return
         }
+        try Self.check(path)
         do {
             file = ConfigReader(provider: try await FileProvider<JSONSnapshot>(filePath: FilePath(path)))
         } catch {
             throw ValidationError("The config file \(path) cannot be read: \(error)")
         }
     }
+
+    /// A misspelt name or a value of the wrong kind is refused as a wrong flag is, not passed over.
+    private static func check(_ path: String) throws {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ValidationError("The config file \(path) is not there, or cannot be read by this user.")
+        }
+        let value: Value
+        do {
+            value = try JSON.parse(Array(data))
+        } catch {
+            throw ValidationError("The config file \(path) is not JSON: \(error)")
+        }
+        guard let fields = value.fields else {
+            throw ValidationError("The config file \(path) must hold one JSON object: {\"port\": 4567}.")
+        }
+        for entry in fields.entries {
+            guard names.contains(entry.name) else {
+                throw ValidationError(
+                    "The config file \(path) has '\(entry.name)', which is no setting. There are: "
+                        + names.sorted().joined(separator: ", ") + ".")
+            }
+            switch entry.value {
+            case .string, .int, .double: continue
+            default:
+                throw ValidationError(
+                    "The config file \(path) gives '\(entry.name)' a value that is neither a string nor a number.")
+            }
+        }
+    }
+
+    private static let names: Set<String> = [
+        "host", "port", "data-dir", "auth", "isolation", "egress", "durability", "time-scale", "runtimes",
+        "tls-certificate", "tls-key", "freeze", "log-level",
+    ]
 
     func text(_ name: String, _ flag: String?) throws -> String? {
         if let flag { return flag }

@@ -3,6 +3,7 @@ import NIOEmbedded
 import NIOHTTP1
 import Platform
 import Testing
+import Wire
 
 @testable import Gateway
 
@@ -13,7 +14,7 @@ import Testing
         var machine = machine()
         machine.requestArrived(hasBody: false, keepAlive: true, expectsContinue: false)
         #expect(!machine.wantsInput)
-        #expect(machine.answerStarted(bodyLeft: 0))
+        #expect(machine.answerStarted(bodyLeft: 0) == true)
         #expect(machine.answerFinished() == .awaitRequest)
         #expect(machine.wantsInput)
     }
@@ -21,18 +22,18 @@ import Testing
     @Test func continueIsOwedOnceAndOnlyBeforeTheAnswer() {
         var machine = machine()
         machine.requestArrived(hasBody: true, keepAlive: true, expectsContinue: true)
-        #expect(machine.bodyWanted())
-        #expect(!machine.bodyWanted())
+        #expect(machine.bodyWanted() == true)
+        #expect(machine.bodyWanted() == false)
         var answered = self.machine()
         answered.requestArrived(hasBody: true, keepAlive: true, expectsContinue: true)
-        #expect(!answered.answerStarted(bodyLeft: 3))
-        #expect(!answered.bodyWanted())
+        #expect(answered.answerStarted(bodyLeft: 3) == false)
+        #expect(answered.bodyWanted() == false)
     }
 
     @Test func theRestOfABodyIsDiscardedUpToALimit() {
         var machine = machine()
         machine.requestArrived(hasBody: true, keepAlive: true, expectsContinue: false)
-        #expect(machine.answerStarted(bodyLeft: nil))
+        #expect(machine.answerStarted(bodyLeft: nil) == true)
         #expect(machine.answerFinished() == .nothing)
         #expect(machine.bodyArrived(bytes: 60) == .drop)
         var fits = machine
@@ -43,7 +44,7 @@ import Testing
     @Test func aLongRestClosesTheConnection() {
         var machine = machine()
         machine.requestArrived(hasBody: true, keepAlive: true, expectsContinue: false)
-        #expect(!machine.answerStarted(bodyLeft: 101))
+        #expect(machine.answerStarted(bodyLeft: 101) == false)
         #expect(machine.answerFinished() == .linger)
         #expect(machine.bodyArrived(bytes: 1000) == .drop)
         #expect(machine.bodyArrived(bytes: 1) == .close)
@@ -55,11 +56,11 @@ import Testing
         var busy = machine()
         busy.requestArrived(hasBody: false, keepAlive: true, expectsContinue: false)
         #expect(busy.drain() == .nothing)
-        #expect(!busy.answerStarted(bodyLeft: 0))
+        #expect(busy.answerStarted(bodyLeft: 0) == false)
         #expect(busy.answerFinished() == .close)
         var late = machine()
         late.requestArrived(hasBody: false, keepAlive: true, expectsContinue: false)
-        #expect(late.answerStarted(bodyLeft: 0))
+        #expect(late.answerStarted(bodyLeft: 0) == true)
         #expect(late.drain() == .nothing)
         #expect(late.answerFinished() == .close)
     }

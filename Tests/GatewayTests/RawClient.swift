@@ -48,7 +48,7 @@ final class RawClient {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw Broken(what: "send: errno \(errno)") }
             sent += count
@@ -87,13 +87,13 @@ final class RawClient {
     }
 
     private func line() throws -> String {
-        var from = start
+        var seen = 0
         while true {
-            if let index = buffer[from...].firstIndex(of: 10) {
+            if let index = buffer[(start + seen)...].firstIndex(of: 10) {
                 defer { start = index + 1 }
                 return String(decoding: buffer[start..<(index > start ? index - 1 : index)], as: UTF8.self)
             }
-            from = buffer.count
+            seen = buffer.count - start
             guard try fill() else { throw Broken(what: "closed before an answer") }
         }
     }

@@ -4,20 +4,24 @@ import Wire
 @testable import Gateway
 
 @Suite struct HostNameTests {
-    @Test(arguments: [
-        ("localhost:4566", nil, nil, nil), ("127.0.0.1:4566", nil, nil, nil), ("[::1]:4566", nil, nil, nil), ("", nil, nil, nil),
-        ("example.com", nil, nil, nil), ("10.0.0.7", nil, nil, nil),
-        ("lambda.us-east-1.amazonaws.com", "lambda", nil, "us-east-1"),
-        ("LAMBDA.eu-west-1.localhost.localstack.cloud:4566", "lambda", "lambda.eu-west-1", "eu-west-1"),
-        ("sts.amazonaws.com", "sts", nil, nil), ("s3.amazonaws.com", "s3", nil, nil),
-        ("s3.us-west-2.amazonaws.com", "s3", nil, "us-west-2"), ("s3.localhost:4566", "s3", nil, nil),
-        ("photos.s3.amazonaws.com", "s3", "photos", nil), ("my.photos.s3.eu-central-1.amazonaws.com", "s3", "my.photos", "eu-central-1"),
-        ("photos.s3-us-west-2.amazonaws.com", "s3", "photos", "us-west-2"),
-        ("photos.s3.localhost.localstack.cloud:4566", "s3", "photos", nil), ("photos.localhost:4566", "photos", "photos", nil),
-        ("s3-data.localhost", "s3-data", "s3-data", nil), ("123photos.localhost", "123photos", "123photos", nil),
-        ("my.s3.bucket.s3.localhost", "s3", "my.s3.bucket", nil), ("photos.box.internal", "photos", "photos", nil),
-        ("a..b.localhost", nil, nil, nil), ("a%2f.localhost", nil, nil, nil),
-    ] as [(String, String?, String?, String?)])
+    @Test(
+        arguments: [
+            ("localhost:4566", nil, nil, nil), ("127.0.0.1:4566", nil, nil, nil), ("[::1]:4566", nil, nil, nil),
+            ("", nil, nil, nil),
+            ("example.com", nil, nil, nil), ("10.0.0.7", nil, nil, nil),
+            ("lambda.us-east-1.amazonaws.com", "lambda", nil, "us-east-1"),
+            ("LAMBDA.eu-west-1.localhost.localstack.cloud:4566", "lambda", "lambda.eu-west-1", "eu-west-1"),
+            ("sts.amazonaws.com", "sts", nil, nil), ("s3.amazonaws.com", "s3", nil, nil),
+            ("s3.us-west-2.amazonaws.com", "s3", nil, "us-west-2"), ("s3.localhost:4566", "s3", nil, nil),
+            ("photos.s3.amazonaws.com", "s3", "photos", nil),
+            ("my.photos.s3.eu-central-1.amazonaws.com", "s3", "my.photos", "eu-central-1"),
+            ("photos.s3-us-west-2.amazonaws.com", "s3", "photos", "us-west-2"),
+            ("photos.s3.localhost.localstack.cloud:4566", "s3", "photos", nil),
+            ("photos.localhost:4566", "photos", "photos", nil),
+            ("s3-data.localhost", "s3-data", "s3-data", nil), ("123photos.localhost", "123photos", "123photos", nil),
+            ("my.s3.bucket.s3.localhost", "s3", "my.s3.bucket", nil), ("photos.box.internal", "photos", "photos", nil),
+            ("a..b.localhost", nil, nil, nil), ("a%2f.localhost", nil, nil, nil),
+        ] as [(String, String?, String?, String?)])
     func reads(_ host: String, endpoint: String?, bucket: String?, region: String?) {
         let name = HostName(host, baseDomains: ["box.internal"])
         #expect(name.endpointPrefix == endpoint)
@@ -34,7 +38,9 @@ import Wire
 
     @Test func regions() {
         for good in ["us-east-1", "us-gov-west-1", "ap-southeast-12"] { #expect(HostName.isRegion(good)) }
-        for bad in ["", "us", "us-east", "localhost", "a-b-c", "us--1", "useast-1-1-1-1", "my-bucket-1"] { #expect(!HostName.isRegion(bad)) }
+        for bad in ["", "us", "us-east", "localhost", "a-b-c", "us--1", "useast-1-1-1-1", "my-bucket-1"] {
+            #expect(!HostName.isRegion(bad))
+        }
     }
 }
 
@@ -44,7 +50,10 @@ import Wire
         ServiceKey(
             id: "lambda", signingName: "lambda", endpointPrefix: "lambda", apiVersion: "2015-03-31", targetPrefix: "",
             speaksQuery: false,
-            uris: ["/2015-03-31/functions/{FunctionName}/invocations", "/2018-10-31/layers?find=LayerVersion", "/2015-03-31/event-source-mappings"]),
+            uris: [
+                "/2015-03-31/functions/{FunctionName}/invocations", "/2018-10-31/layers?find=LayerVersion",
+                "/2015-03-31/event-source-mappings",
+            ]),
         ServiceKey(
             id: "s3", signingName: "s3", endpointPrefix: "s3", apiVersion: "2006-03-01", targetPrefix: "",
             speaksQuery: false, uris: ["/{Bucket}/{Key+}", "/{Bucket}"]),
@@ -95,7 +104,8 @@ import Wire
 
     @Test func targetsThenHosts() {
         #expect(resolve("POST", headers: [("x-amz-target", "Logs_20140328.CreateLogGroup")]) == "logs")
-        #expect(resolve("POST", headers: [("x-amz-target", "DynamoDB_20120810.PutItem")]) == "unknown DynamoDB_20120810")
+        #expect(
+            resolve("POST", headers: [("x-amz-target", "DynamoDB_20120810.PutItem")]) == "unknown DynamoDB_20120810")
         #expect(resolve("POST", headers: [("x-amz-target", "nonsense")]) == "unknown nonsense")
         #expect(resolve(host: "sts.us-east-1.amazonaws.com") == "sts")
         #expect(resolve(host: "kinesis.us-east-1.amazonaws.com") == "unknown kinesis")
@@ -105,7 +115,9 @@ import Wire
 
     @Test func formsCBORAndDatedPaths() {
         #expect(resolve(query: "Action=GetCallerIdentity&Version=2011-06-15") == "sts")
-        let form: [(name: String, value: String)] = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")]
+        let form: [(name: String, value: String)] = [
+            ("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+        ]
         #expect(resolve("POST", headers: form) == "form")
         #expect(resolve("POST", "/bucket", headers: form) == "s3")
         #expect(table.resolve(form: "Action=ListRoles&Version=2010-05-08") == .service(4))

@@ -29,6 +29,7 @@ struct TestServer: Sendable {
 
     static func with<T: Sendable>(
         limits: GatewayLimits = GatewayLimits(), connections: Int = 1000,
+        transport: ListenerFactory.Transport = .plain,
         respond: @escaping @Sendable (HTTPExchange) -> Void, _ body: @Sendable (TestServer) async throws -> T
     ) async throws -> T {
         let registry = ConnectionRegistry(limit: connections)
@@ -37,7 +38,7 @@ struct TestServer: Sendable {
             group: NIOSingletons.posixEventLoopGroup, responder: ClosureResponder(handle: respond), limits: limits,
             counters: counters, registry: registry, time: SystemTime())
         let listener = ConnectionRegistry.Listener(limit: connections)
-        let channel = try await factory.bootstrap(.plain, origin: .outside, listener: listener)
+        let channel = try await factory.bootstrap(transport, origin: .outside, listener: listener)
             .bind(host: "127.0.0.1", port: 0).get()
         let server = TestServer(
             port: channel.localAddress?.port ?? 0, registry: registry, counters: counters, listener: listener,

@@ -79,6 +79,17 @@ import Testing
                 == .retry(at: start + .seconds(1), .init(functionErrors: 1)))
     }
 
+    @Test func timeScaleLeavesTheAgeAlone() {
+        let fast = AsynchronousRetry(timeScale: 600)
+        let decision = fast.decide(
+            .systemError, progress: .init(), acceptedAt: start, settings: AsynchronousSettings(),
+            now: start + .seconds(3_600))
+        guard case .retry = decision else {
+            Issue.record("discarded for its age: \(decision)")
+            return
+        }
+    }
+
     @Test func rowsSurviveTheQueue() throws {
         let event = AsynchronousEvent(
             requestID: "id", scope: AccountRegion(account: "123456789012", region: "eu-west-1"), function: "f",

@@ -71,7 +71,8 @@ private func reference(_ algorithm: ChecksumAlgorithm, _ bytes: [UInt8]) -> [UIn
     @Test func refusals() {
         #expect(
             code([("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-checksum-sha1", "x")])
-                == "InvalidRequest: Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+                == "InvalidRequest: Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        )
         #expect(
             code([("x-amz-sdk-checksum-algorithm", "CRC32")])
                 == "InvalidRequest: x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "

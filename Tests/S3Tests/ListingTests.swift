@@ -119,8 +119,11 @@ private func texts(_ prefixes: [[UInt8]]) -> [String] { prefixes.map { String(de
     @Test(arguments: 0..<200) func agreesWithTheObvious(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         let alphabet = ["a", "b", "/", "//", "ab", "ü", "\u{0}", "0"]
-        func word(_ count: Int) -> String { (0..<count).map { _ in alphabet.randomElement(using: &random) ?? "" }.joined() }
-        let keys = Set((0..<Int.random(in: 0...60, using: &random)).map { _ in word(Int.random(in: 1...5, using: &random)) })
+        func word(_ count: Int) -> String {
+            (0..<count).map { _ in alphabet.randomElement(using: &random) ?? "" }.joined()
+        }
+        let keys = Set(
+            (0..<Int.random(in: 0...60, using: &random)).map { _ in word(Int.random(in: 1...5, using: &random)) })
         let prefix = word(Int.random(in: 0...2, using: &random))
         let delimiter = ["", "/", "ab", "//"].randomElement(using: &random) ?? ""
         var table = Table(keys.map { Row($0) })
@@ -131,7 +134,8 @@ private func texts(_ prefixes: [[UInt8]]) -> [String] { prefixes.map { String(de
             var shown = row.key
             let wanted = Array(delimiter.utf8)
             if !wanted.isEmpty, rest.count >= wanted.count {
-                for start in 0...(rest.count - wanted.count) where Array(rest[start..<(start + wanted.count)]) == wanted {
+                for start in 0...(rest.count - wanted.count) where Array(rest[start..<(start + wanted.count)]) == wanted
+                {
                     shown = prefix + String(decoding: rest[..<(start + wanted.count)], as: UTF8.self)
                     break
                 }

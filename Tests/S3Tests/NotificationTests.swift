@@ -54,7 +54,8 @@ import Wire
         #expect(overlap([(created, "a/", nil), ([EventName.put], "a/b/", nil)]) == ambiguous)
         #expect(overlap([(created, "a/", ".jpg"), (created, "b/", ".jpg")]) == nil)
         #expect(overlap([(created, "a/", ".jpg"), (created, "a/", "jpg")]) == ambiguous)
-        #expect(overlap([(created, nil, nil), ([EventName.put], nil, nil)])?.hasPrefix("Configurations overlap.") == true)
+        #expect(
+            overlap([(created, nil, nil), ([EventName.put], nil, nil)])?.hasPrefix("Configurations overlap.") == true)
     }
 
     @Test func packing() throws {
@@ -127,7 +128,8 @@ import Wire
                 + #""responseElements":{"x-amz-request-id":"REQ","x-amz-id-2":"\#(host)"},"#
                 + #""s3":{"s3SchemaVersion":"1.0","configurationId":"cfg","bucket":{"name":"photos","#
                 + #""ownerIdentity":{"principalId":"\#(owner)"},"arn":"arn:aws:s3:::photos"},"#
-                + #""object":{"key":"in/my+photo%401.jpg","size":12,"eTag":"abc","sequencer":"000123456789ABCDEF"}}}]}"#)
+                + #""object":{"key":"in/my+photo%401.jpg","size":12,"eTag":"abc","sequencer":"000123456789ABCDEF"}}}]}"#
+        )
     }
 }
 
@@ -161,7 +163,8 @@ import Wire
                 var bytes = source
                 for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
                     switch Int.random(in: 0...2, using: &random) {
-                    case 0: bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random)
+                    case 0:
+                        bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random)
                     case 1: bytes.removeLast(Int.random(in: 0...bytes.count, using: &random))
                     default: bytes.append(.random(in: 0...255, using: &random))
                     }

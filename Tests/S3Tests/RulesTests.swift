@@ -103,29 +103,30 @@ import Wire
 }
 
 @Suite struct Ranges {
-    @Test(arguments: [
-        ("bytes=0-0", 10, ByteRange.part(first: 0, last: 0)),
-        ("bytes=2-5", 10, .part(first: 2, last: 5)),
-        ("bytes=2-", 10, .part(first: 2, last: 9)),
-        ("bytes=-3", 10, .part(first: 7, last: 9)),
-        ("bytes=-30", 10, .part(first: 0, last: 9)),
-        ("bytes=5-100", 10, .part(first: 5, last: 9)),
-        ("bytes=9-99999999999999999999999", 10, .part(first: 9, last: 9)),
-        ("bytes=10-", 10, .unsatisfiable),
-        ("bytes=10-12", 10, .unsatisfiable),
-        ("bytes=-0", 10, .unsatisfiable),
-        ("bytes=0-", 0, .unsatisfiable),
-        ("bytes=-1", 0, .unsatisfiable),
-        ("bytes=99999999999999999999999-", 10, .unsatisfiable),
-        ("bytes=5-2", 10, .whole),
-        ("bytes=0-1,3-4", 10, .whole),
-        ("bytes=a-b", 10, .whole),
-        ("bytes=-", 10, .whole),
-        ("bytes=--1", 10, .whole),
-        ("bytes=+1-2", 10, .whole),
-        ("lines=0-1", 10, .whole),
-        ("", 10, .whole),
-    ] as [(String, Int64, ByteRange)])
+    @Test(
+        arguments: [
+            ("bytes=0-0", 10, ByteRange.part(first: 0, last: 0)),
+            ("bytes=2-5", 10, .part(first: 2, last: 5)),
+            ("bytes=2-", 10, .part(first: 2, last: 9)),
+            ("bytes=-3", 10, .part(first: 7, last: 9)),
+            ("bytes=-30", 10, .part(first: 0, last: 9)),
+            ("bytes=5-100", 10, .part(first: 5, last: 9)),
+            ("bytes=9-99999999999999999999999", 10, .part(first: 9, last: 9)),
+            ("bytes=10-", 10, .unsatisfiable),
+            ("bytes=10-12", 10, .unsatisfiable),
+            ("bytes=-0", 10, .unsatisfiable),
+            ("bytes=0-", 0, .unsatisfiable),
+            ("bytes=-1", 0, .unsatisfiable),
+            ("bytes=99999999999999999999999-", 10, .unsatisfiable),
+            ("bytes=5-2", 10, .whole),
+            ("bytes=0-1,3-4", 10, .whole),
+            ("bytes=a-b", 10, .whole),
+            ("bytes=-", 10, .whole),
+            ("bytes=--1", 10, .whole),
+            ("bytes=+1-2", 10, .whole),
+            ("lines=0-1", 10, .whole),
+            ("", 10, .whole),
+        ] as [(String, Int64, ByteRange)])
     func parse(_ header: String, size: Int64, expected: ByteRange) {
         #expect(ByteRange(header: header, size: size) == expected)
     }

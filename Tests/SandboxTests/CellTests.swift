@@ -6,6 +6,44 @@ import Testing
 /// Real cells on this host, as the user that runs the tests. Also run by `UnprivilegedTests` as nobody.
 @Suite(.enabled(if: Host.hasCells && Host.python, "cells and python3 are needed"))
 struct CellTests {
+    /// The goal is about 5 ms; the bound is loose because other work shares this machine.
+    @Test func aCellIsReadyInMilliseconds() throws {
+        var times: [Double] = []
+        for _ in 0..<20 {
+            let begun = ContinuousClock.now
+            let cell = try TestCell()
+            let ready = ContinuousClock.now
+            #expect(try cell.run(["/bin/true"]).exit == .exited(0))
+            times.append((ready - begun) / .milliseconds(1))
+        }
+        times.sort()
+        print("launch of a cell: median \(times[10]) ms, least \(times[0]) ms")
+        #expect(times[10] < 100)
+    }
+
+    /// Launches after idle moments, as a developer makes them: prepared cells spare the wait for the control groups.
+    @Test(.enabled(if: Host.groups != nil, "no control groups")) func aPreparedCellIsReadyAtOnce() throws {
+        let launcher = CellLauncher(helperPath: Host.helper ?? "", groups: Host.groups, logger: .init(label: "test"))
+        defer { launcher.close() }
+        var times: [Double] = []
+        for turn in 0..<11 {
+            usleep(150_000)
+            let begun = ContinuousClock.now
+            var spec = CellSpec(name: "prepared", limits: .init(memoryBytes: 32 << 20, cpuMillis: 1000))
+            // Also without namespaces, by the same way.
+            if turn == 10 { (spec.isolation, spec.listeners) = (.none, []) }
+            let cell = try TestCell(spec, launcher: launcher)
+            times.append((ContinuousClock.now - begun) / .milliseconds(1))
+            let ran = try cell.run(["/usr/bin/python3", "-c", "bytearray(64 << 20)"])
+            if Host.keeps(.memory) { #expect(ran.exit == .signaled(SIGKILL), "the limits are this cell's") }
+            #expect(try cell.run(["/bin/true"]).exit == .exited(0))
+            cell.cell.destroy()
+        }
+        times.sort()
+        print("launch of a prepared cell after 150 ms: median \(times[5]) ms, least \(times[0]) ms")
+        #expect(times[5] < 100)
+    }
+
     // MARK: Processes
 
     @Test func exitsAreTold() throws {
@@ -44,8 +82,11 @@ struct CellTests {
 
     @Test func noDescriptorOfTheServerGetsIn() throws {
         let cell = try TestCell()
-        #expect(try cell.python("import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd'))[:4])") == "[0, 1, 2, 3]")
-        let targets = try cell.python("import os; print([os.readlink(f'/proc/self/fd/{i}').split(':')[0] for i in (0,1,2)])")
+        #expect(
+            try cell.python("import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd'))[:4])")
+                == "[0, 1, 2, 3]")
+        let targets = try cell.python(
+            "import os; print([os.readlink(f'/proc/self/fd/{i}').split(':')[0] for i in (0,1,2)])")
         #expect(targets == "['/dev/null', 'pipe', 'pipe']")
     }
 
@@ -57,7 +98,7 @@ struct CellTests {
         #expect(try cell.awaitExit(first.id) == .signaled(SIGTERM))
         cell.cell.signal(process: second.id, SIGKILL)
         #expect(try cell.awaitExit(second.id) == .signaled(SIGKILL))
-        [first.stdout, first.stderr, second.stdout, second.stderr].forEach { close($0) }
+        for pipe in [first.stdout, first.stderr, second.stdout, second.stderr] { close(pipe) }
     }
 
     @Test func killAllTakesDaemonsAndDoubleForksButKeepsTmp() throws {
@@ -84,7 +125,9 @@ struct CellTests {
         #expect(try readToEnd(daemon.stdout) == "", "nobody holds the pipe any more")
         close(daemon.stderr)
         // A new runtime in the same environment: /tmp is kept, no process is.
-        let left = try cell.python("import os; print(open('/tmp/kept').read(), [p for p in os.listdir('/proc') if p.isdigit() and p not in ('1', str(os.getpid()))])")
+        let left = try cell.python(
+            "import os; print(open('/tmp/kept').read(), [p for p in os.listdir('/proc') if p.isdigit() and p not in ('1', str(os.getpid()))])"
+        )
         #expect(left == "yes []")
     }
 
@@ -123,7 +166,8 @@ struct CellTests {
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let port = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int in
-                guard bind(host, generic, size) == 0, listen(host, 1) == 0, getsockname(host, generic, &size) == 0 else {
+                guard bind(host, generic, size) == 0, listen(host, 1) == 0, getsockname(host, generic, &size) == 0
+                else {
                     return 0
                 }
                 return 1
@@ -240,7 +284,9 @@ struct CellTests {
 
     @Test func theUserIsAWSs() throws {
         let cell = try TestCell()
-        let text = try cell.python("import pwd, os; print(pwd.getpwuid(os.getuid()).pw_name, os.getuid() != 0, os.getgid() != 0, os.getgroups())")
+        let text = try cell.python(
+            "import pwd, os; print(pwd.getpwuid(os.getuid()).pw_name, os.getuid() != 0, os.getgid() != 0, os.getgroups())"
+        )
         #expect(text == "sbx_user1051 True True []")
     }
 

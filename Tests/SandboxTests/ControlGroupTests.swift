@@ -47,7 +47,9 @@ import Testing
     /// Version 2 against plain files: this host's controllers may all belong to version 1.
     @Test func version2WritesItsLimits() throws {
         let directory = try TemporaryDirectory()
-        for file in ["memory.max", "memory.swap.max", "cpu.max", "pids.max", "cgroup.freeze", "memory.events", "memory.peak"] {
+        for file in [
+            "memory.max", "memory.swap.max", "cpu.max", "pids.max", "cgroup.freeze", "memory.events", "memory.peak",
+        ] {
             try directory.write(file, "")
         }
         let group = ControlGroup(
@@ -107,7 +109,9 @@ final class TemporaryDirectory: Sendable {
             buffer.baseAddress.flatMap { mkdtemp($0) } != nil
         }
         try #require(made)
-        path = template.withUnsafeBufferPointer { String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self) }
+        path = template.withUnsafeBufferPointer {
+            String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
         chmod(path, mode)
     }
 

@@ -37,6 +37,7 @@ import Testing
         #expect(ControlReport(exited(0, 3)) == .exited(process: 7, .exited(3)))
         #expect(ControlReport(exited(1, 9)) == .exited(process: 7, .signaled(9)))
         #expect(ControlReport(message(6) { _ in }) == .allKilled)
+        #expect(ControlReport(message(8) { _ in }) == .prepared)
         #expect(try ControlReport(message(7) { try $0.string("why") }) == .gone(reason: "why"))
     }
 
@@ -88,10 +89,11 @@ import Testing
             return try ControlCommand.start(ProcessSpec(id: 1, arguments: ["/bin/true", long]))
         }
         let spec = CellSpec(
-            name: "x", limits: .init(memoryBytes: 1, cpuMillis: 1), listeners: Array(repeating: .init(port: 0), count: 9))
+            name: "x", limits: .init(memoryBytes: 1, cpuMillis: 1),
+            listeners: Array(repeating: .init(port: 0), count: 9))
         #expect(throws: SandboxError.self) {
             try ControlCommand.spec(
-                spec, files: nil, credentials: .init(user: 1, group: 1, userNamespace: false), groups: [], thaw: nil)
+                spec, files: nil, credentials: .init(user: 1, group: 1, userNamespace: false), group: nil)
         }
     }
 }

@@ -8,9 +8,32 @@ struct HostileTests {
     @Test func itSeesNoFileOfTheHost() throws {
         let cell = try TestCell()
         let seen = try cell.python(
-            "import os; print([p for p in ('/root/.bashrc', '/work', '/etc/shadow', '/var/log', '/sys', '/boot', '/mnt', '/dev/shm', '/dev/vda', '/dev/mem', '/dev/tty', '/run/docker.sock') if os.path.exists(p)])")
+            "import os; print([p for p in ('/root/.bashrc', '/work', '/etc/shadow', '/var/log', '/sys', '/boot', '/mnt', '/dev/shm', '/dev/vda', '/dev/mem', '/dev/tty', '/run/docker.sock') if os.path.exists(p)])"
+        )
         #expect(seen == "[]")
-        #expect(try cell.python("import os; print(sorted(os.listdir('/root') + os.listdir('/home') + os.listdir('/run')))") == "[]")
+        #expect(
+            try cell.python("import os; print(sorted(os.listdir('/root') + os.listdir('/home') + os.listdir('/run')))")
+                == "[]")
+    }
+
+    @Test func theHostsNetworkOnlyWhenAskedFor() throws {
+        let cell = try TestCell {
+            $0.egress = .host
+            $0.listeners = [.init(port: 0)]
+        }
+        let port = try #require(cell.cell.listeners.first?.port)
+        // The listener is the host's here, so another cell of the same kind reaches it, and an isolated one does not.
+        let source = """
+            import socket
+            try: socket.create_connection(('127.0.0.1', \(port)), 5); print('reached')
+            except OSError as e: print('refused')
+            """
+        let other = try TestCell {
+            $0.egress = .host
+            $0.listeners = []
+        }
+        #expect(try other.python(source) == "reached")
+        #expect(try TestCell().python(source) == "refused")
     }
 
     @Test func itSeesNoOtherProcess() throws {
@@ -51,7 +74,9 @@ struct HostileTests {
 
     @Test func itHasNoPrivilegeAndGetsNone() throws {
         let cell = try TestCell()
-        let status = try cell.python("print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('Cap', 'NoNewPrivs', 'Seccomp:'))])")
+        let status = try cell.python(
+            "print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('Cap', 'NoNewPrivs', 'Seccomp:'))])"
+        )
         let none = "'0000000000000000'"
         #expect(status == "[\(none), \(none), \(none), \(none), \(none), '1', '2']")
     }
@@ -116,7 +141,10 @@ struct HostileTests {
 
     @Test func setuidProgramsDoNotRaiseIt() throws {
         let cell = try TestCell()
-        let ran = try cell.run(["/bin/sh", "-c", "for p in /usr/bin/su /usr/bin/passwd /usr/bin/mount; do [ -u $p ] && echo found; done; su -c id root </dev/null"])
+        let ran = try cell.run([
+            "/bin/sh", "-c",
+            "for p in /usr/bin/su /usr/bin/passwd /usr/bin/mount; do [ -u $p ] && echo found; done; su -c id root </dev/null",
+        ])
         #expect(!ran.output.contains("uid=0"))
     }
 
@@ -147,7 +175,8 @@ struct HostileTests {
         let peak = try #require(cell.cell.memoryPeakBytes())
         #expect((48 << 20)...(64 << 20) ~= peak)
         // Only a grandchild dies: the shell ends well, the counter still tells.
-        let shell = try cell.run(["/bin/sh", "-c", "python3 -c 'x = bytearray(256 << 20)'; exit 0"], environment: [("PATH", "/usr/bin")])
+        let shell = try cell.run(
+            ["/bin/sh", "-c", "python3 -c 'x = bytearray(256 << 20)'; exit 0"], environment: [("PATH", "/usr/bin")])
         #expect(shell.exit == .exited(0))
         #expect(cell.cell.outOfMemoryKills() == 2)
         #expect(try cell.run(["/bin/true"]).exit == .exited(0), "the cell lives on")

@@ -41,13 +41,17 @@ final class TestCell: Sendable {
     let cell: Cell
     private let log: EventLog
 
-    init(_ change: (inout CellSpec) -> Void = { _ in }) throws {
+    convenience init(_ change: (inout CellSpec) -> Void = { _ in }) throws {
         var spec = CellSpec(
             name: "test", tmpBytes: 16 << 20, limits: .init(memoryBytes: 256 << 20, cpuMillis: 2000, processes: 64))
         change(&spec)
+        try self.init(spec, launcher: Host.launcher)
+    }
+
+    init(_ spec: CellSpec, launcher: CellLauncher) throws {
         let log = EventLog()
         self.log = log
-        cell = try Host.launcher.launch(spec) { log.add($0) }
+        cell = try launcher.launch(spec) { log.add($0) }
     }
 
     deinit {
@@ -153,7 +157,9 @@ func readToEnd(_ descriptor: CInt) throws -> String {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 65_536)
     while true {
-        guard isReadable(descriptor, milliseconds: 20_000) else { throw TestFailure("a process wrote nothing for 20 s") }
+        guard isReadable(descriptor, milliseconds: 20_000) else {
+            throw TestFailure("a process wrote nothing for 20 s")
+        }
         let count = read(descriptor, &chunk, chunk.count)
         if count == 0 { return String(decoding: bytes, as: UTF8.self) }
         if count > 0 { bytes.append(contentsOf: chunk.prefix(count)) }
@@ -198,7 +204,7 @@ struct HostProcess {
         posix_spawn_file_actions_adddup2(&actions, pipes[1], 2)
         let argv = arguments.map { strdup($0) } + [nil]
         let envp = environment.map { strdup($0) } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
+        defer { for text in argv + envp { free(text) } }
         var pid: pid_t = 0
         let error = posix_spawn(&pid, arguments[0], &actions, nil, argv, envp)
         close(pipes[1])

@@ -16,7 +16,7 @@ def data_folder():
     if not (root / f"botocore-{BOTOCORE_VERSION}.dist-info").is_dir():
         sys.exit(
             f"botocore {BOTOCORE_VERSION} is not in {root}. Get it with\n"
-            f"    pip install botocore=={BOTOCORE_VERSION} --no-deps --target .cache/botocore"
+            f"    pip install botocore=={BOTOCORE_VERSION} --target .cache/botocore"
         )
     return root / "botocore/data"
 

@@ -97,7 +97,8 @@ def structure_lines(model, name, shape):
         words.append("error=" + error.get("code", name))
         fault = shape.get("fault") and not error.get("senderFault")
         words.append(f"code={error.get('httpStatusCode', 500 if fault else 400)}")
-    for key, flag in (("eventstream", "eventstream"), ("event", "event"), ("union", "union")):
+    for key, flag in (("eventstream", "eventstream"), ("event", "event"), ("union", "union"),
+                      ("unwrapped", "unwrapped")):
         if shape.get(key):
             words.append(flag)
     if "locationName" in shape:
@@ -151,6 +152,21 @@ def needs(model, operation):
     return found
 
 
+def payload_flags(model, operation):
+    """What travels apart from the document: blobs, streams, events."""
+    words = []
+    for key, side in (("input", "in"), ("output", "out")):
+        shape = model["shapes"][operation[key]["shape"]] if key in operation else {}
+        for name, member in shape.get("members", {}).items():
+            target = model["shapes"][member["shape"]]
+            if target.get("eventstream"):
+                words.append("event" + side)
+            elif name == shape.get("payload") and target["type"] == "blob":
+                streams = member.get("streaming") or target.get("streaming")
+                words.append("stream" + side if streams and side == "in" else "blob" + side)
+    return words
+
+
 def operation_line(model, name, operation, rivals, unrouted):
     http = operation.get("http", {"method": "POST", "requestUri": "/"})
     words = ["op", name, http["method"], str(http.get("responseCode", 200)), http["requestUri"]]
@@ -162,12 +178,13 @@ def operation_line(model, name, operation, rivals, unrouted):
     if "locationName" in operation.get("input", {}):
         words.append("root=" + operation["input"]["locationName"])
     words += namespace(operation.get("input", {}))
-    if operation.get("errors"):
-        words.append("errors=" + ",".join(error["shape"] for error in operation["errors"]))
+    words += payload_flags(model, operation)
     if rivals > 1 and needs(model, operation):
         words.append("needs=" + ",".join(needs(model, operation)))
     if name in unrouted or (rivals > 1 and operation.get("deprecated")):
         words.append("unrouted")
+    if operation.get("errors"):
+        words.append("errors=" + ",".join(error["shape"] for error in operation["errors"]))
     return " ".join(words)
 
 
@@ -196,14 +213,15 @@ def text(model, service):
     lines = [
         "martlet-schema 1",
         f"service {service['id']}",
-        f"signing {metadata.get('signingName', metadata['endpointPrefix'])}",
-        f"prefix {metadata['endpointPrefix']}",
+        f"signing {metadata.get('signingName', metadata.get('endpointPrefix', service['id']))}",
+        f"prefix {metadata.get('endpointPrefix', service['id'])}",
         f"version {metadata.get('apiVersion', '-')}",
         f"protocols {','.join(protocol_names(metadata))}",
     ]
     for key, value in (
         ("target", metadata.get("targetPrefix")), ("namespace", (namespace(metadata) or [""])[0][6:]),
-        ("validation", service.get("validation")),
+        ("validation", service.get("validation")), ("errornamespace", service.get("errorNamespace")),
+        ("bareerrors", service.get("bareErrors") and "yes"), ("constraints", service.get("constraints")),
         ("querycompatible", metadata.get("awsQueryCompatible") is not None and "yes"),
     ):
         if value:

@@ -118,7 +118,8 @@ static void command_signal(struct reader *r) {
 
 static void kill_everything(const struct spec *spec) {
     // With a pid namespace one call reaches every process at once and no fork escapes it.
-    if (has(spec, SPEC_NAMESPACES)) kill(-1, SIGKILL);
+    // Never outside one: -1 would be everybody.
+    if (has(spec, SPEC_NAMESPACES) && getpid() == 1) kill(-1, SIGKILL);
     else kill_children();
 }
 

@@ -59,6 +59,15 @@ void kill_children(void) {
     closedir(directory);
 }
 
+static void parse_groups(struct reader *r) {
+    spec.group_count = read_u32(r);
+    if (spec.group_count > MAX_GROUPS) fail("spec", E2BIG, "more than %d control groups", MAX_GROUPS);
+    for (uint32_t i = 0; i < spec.group_count; i++) spec.groups[i] = read_string(r);
+    spec.thaw_file = read_string(r);
+    spec.thaw_text = read_string(r);
+    if (r->bad || r->at != r->end) fail("spec", EPROTO, "malformed spec");
+}
+
 static void parse_spec(size_t length) {
     struct reader r;
     if (message_begin(&r, message, length) != COMMAND_SPEC)
@@ -89,12 +98,7 @@ static void parse_spec(size_t length) {
         spec.links[i].text = read_string(&r);
         spec.links[i].target = read_string(&r);
     }
-    spec.group_count = read_u32(&r);
-    if (spec.group_count > MAX_GROUPS) fail("spec", E2BIG, "more than %d control groups", MAX_GROUPS);
-    for (uint32_t i = 0; i < spec.group_count; i++) spec.groups[i] = read_string(&r);
-    spec.thaw_file = read_string(&r);
-    spec.thaw_text = read_string(&r);
-    if (r.bad || r.at != r.end) fail("spec", EPROTO, "malformed spec");
+    parse_groups(&r);
 }
 
 static int write_file(const char *path, const char *text) {
@@ -146,8 +150,7 @@ static void remove_groups(bool server_gone) {
     }
 }
 
-static pid_t clone_init(const int go[2]) {
-    unsigned long flags = SIGCHLD;
+static pid_t clone_init(const int go[2], unsigned long flags) {
     if (has(&spec, SPEC_NAMESPACES)) {
         flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
         if (has(&spec, SPEC_NETWORK)) flags |= CLONE_NEWNET;
@@ -194,6 +197,69 @@ static void tell_gone(int status) {
     report_send(&w, NULL, 0);
 }
 
+// Lets init go on, in two steps, so that the mounts are made while the control groups are slow.
+static void admit(pid_t child, int go, bool attached) {
+    // When init is dead already the writes fail, and the wait that follows says so.
+    if (has(&spec, SPEC_USER)) {
+        map_user(child);
+        if (write(go, "m", 1) < 0) kill(child, SIGKILL);
+    }
+    if (!attached) attach(child);
+    uint32_t pid = (uint32_t)child;
+    if (write(go, &pid, sizeof pid) < 0) kill(child, SIGKILL);
+    close(go);
+}
+
+struct birth {
+    uint32_t pid, flags, uid, gid;
+};
+
+// A prepared cell: a process that waits in the control groups for the spec and gives birth to init there. Moving a process
+// into a control group takes the kernel 5 to 15 ms after an idle moment; being born in one takes nothing.
+static _Noreturn void nurse(const int go[2], int birth_fd) {
+    int fds[MAX_PASSED_FDS], count;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(go[1]);
+    long length = message_receive(message, sizeof message, fds, &count);
+    if (length <= 0) _exit(0);
+    parse_spec((size_t)length);
+    const int init_go[2] = {go[0], birth_fd};  // init closes the second
+    pid_t child = clone_init(init_go, SIGCHLD | CLONE_PARENT);
+    struct birth birth = {(uint32_t)child, spec.flags, spec.uid, spec.gid};
+    if (write(birth_fd, &birth, sizeof birth) < 0) kill(child, SIGKILL);
+    _exit(0);
+}
+
+// Answers init's pid, or 0 when the server went away, or what went wrong has been reported, before there was one.
+static pid_t await_birth(const int go[2]) {
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0) fail("pipe", errno, "pipe2");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    pid_t nurse_pid = fork();
+    if (nurse_pid < 0) fail("prepare", errno, "fork");
+    if (nurse_pid == 0) {
+        close(pipes[0]);
+        nurse(go, pipes[1]);
+    }
+    close(pipes[1]);
+    close(go[0]);
+    attach(nurse_pid);
+    struct writer w;
+    write_begin(&w, REPORT_PREPARED);
+    report_send(&w, NULL, 0);
+    struct birth birth;
+    ssize_t count;
+    while ((count = read(pipes[0], &birth, sizeof birth)) < 0 && errno == EINTR) continue;
+    close(pipes[0]);
+    int status;
+    reap(nurse_pid, &status);
+    if (count != (ssize_t)sizeof birth) return 0;
+    spec.flags = birth.flags;
+    spec.uid = birth.uid;
+    spec.gid = birth.gid;
+    return (pid_t)birth.pid;
+}
+
 int main(void) {
     int type = 0, count;
     socklen_t size = sizeof type;
@@ -216,25 +282,27 @@ int main(void) {
     int fds[MAX_PASSED_FDS];
     long length = message_receive(message, sizeof message, fds, &count);
     if (length <= 0) return 1;
-    parse_spec((size_t)length);
-    if (!has(&spec, SPEC_NAMESPACES)) prctl(PR_SET_CHILD_SUBREAPER, 1);
-
     int go[2];
     if (pipe2(go, O_CLOEXEC) != 0) fail("pipe", errno, "pipe2");
-    pid_t child = clone_init(go);
-    close(go[0]);
+    struct reader r;
+    pid_t child;
+    bool prepared = message_begin(&r, message, (size_t)length) == COMMAND_PREPARE;
+    if (prepared) {
+        parse_groups(&r);
+        child = await_birth(go);
+        if (child == 0) {
+            remove_groups(getppid() != server);
+            return 0;
+        }
+    } else {
+        parse_spec((size_t)length);
+        if (!has(&spec, SPEC_NAMESPACES)) prctl(PR_SET_CHILD_SUBREAPER, 1);
+        child = clone_init(go, SIGCHLD);
+        close(go[0]);
+    }
     int watch = (int)syscall(SYS_pidfd_open, child, 0);
     if (watch < 0) fail("watch init", errno, "pidfd_open needs Linux 5.3");
-    // Two steps, so that the mounts go on while the control groups are slow (v1: milliseconds).
-    // When init is dead already the writes fail, and the wait below says so.
-    if (has(&spec, SPEC_USER)) {
-        map_user(child);
-        if (write(go[1], "m", 1) < 0) kill(child, SIGKILL);
-    }
-    attach(child);
-    uint32_t pid = (uint32_t)child;
-    if (write(go[1], &pid, sizeof pid) < 0) kill(child, SIGKILL);
-    close(go[1]);
+    admit(child, go[1], prepared);
 
     struct pollfd waits[2] = {{.fd = CONTROL_FD, .events = 0}, {.fd = watch, .events = POLLIN}};
     while (poll(waits, 2, -1) < 0 || (waits[0].revents == 0 && waits[1].revents == 0)) continue;

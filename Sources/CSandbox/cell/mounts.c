@@ -104,8 +104,8 @@ static void make_etc(const struct spec *spec) {
     write_text("etc/hosts", text);
     bool alone = has(spec, SPEC_NETWORK);
     // Names fail at once where nothing can answer.
-    write_text("etc/nsswitch.conf",
-               alone ? "passwd: files\ngroup: files\nhosts: files\n" : "passwd: files\ngroup: files\nhosts: files dns\n");
+    snprintf(text, sizeof text, "passwd: files\ngroup: files\nhosts: files%s\n", alone ? "" : " dns");
+    write_text("etc/nsswitch.conf", text);
     write_text("etc/resolv.conf", alone ? "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n" : "");
     write_text("etc/host.conf", "multi on\n");
 }
@@ -219,9 +219,10 @@ void mounts_set_up(const struct spec *spec) {
     open_sources(spec, sources, directories);
 
     const char *staging = staging_directory();
-    if (mount("cell", staging, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m,nr_inodes=2048") != 0 || chdir(staging) != 0)
+    static const char options_of_root[] = "mode=0755,size=1m,nr_inodes=2048";
+    if (mount("cell", staging, "tmpfs", MS_NOSUID | MS_NOEXEC, options_of_root) != 0 || chdir(staging) != 0)
         fail("mount the root", errno, "tmpfs at %s", staging);
-    static const char *const empty[] = {"tmp", "home", "opt", "root", "run", "var", "var/task", "var/runtime", "var/tmp"};
+    static const char *const empty[] = {"tmp", "home", "opt", "root", "run", "var", "var/task", "var/runtime"};
     for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++)
         if (mkdir(empty[i], 0755) != 0) fail("mount the root", errno, "create /%s", empty[i]);
     make_etc(spec);

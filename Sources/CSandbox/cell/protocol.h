@@ -14,7 +14,13 @@ enum {
     MAX_PASSED_FDS = 8,
 };
 
-enum command { COMMAND_SPEC = 1, COMMAND_START = 2, COMMAND_SIGNAL = 3, COMMAND_KILL_ALL = 4 };
+enum command {
+    COMMAND_SPEC = 1,
+    COMMAND_START = 2,
+    COMMAND_SIGNAL = 3,
+    COMMAND_KILL_ALL = 4,
+    COMMAND_PREPARE = 5,  // before the spec, which then names no control groups
+};
 
 enum report {
     REPORT_READY = 1,         // u32 pid of init, u32 count, u32 port each; one descriptor per listener
@@ -24,6 +30,7 @@ enum report {
     REPORT_EXITED = 5,        // u32 id, u32 kind (0 exited, 1 signaled), u32 status or signal number
     REPORT_ALL_KILLED = 6,
     REPORT_GONE = 7,          // text: init ended although nobody asked it to
+    REPORT_PREPARED = 8,
 };
 
 // Reads the fields of one message in order. Any field out of bounds sets `bad` and answers zero or "".

@@ -74,7 +74,10 @@ final class FileSender: AnswerSender {
                     letGo()
                     opened(.failure(error))
                 case .success(let descriptor):
-                    guard self.done != nil else { return _ = Glibc.close(descriptor) }
+                    guard self.done != nil else {
+                        _ = Glibc.close(descriptor)
+                        return
+                    }
                     use(descriptor, first)
                     opened(.success(nil))
                     sendPiece()
@@ -158,7 +161,10 @@ final class FileSender: AnswerSender {
             try FileSender.openFile(part)
         }.assumeIsolated().whenComplete { [self] result in
             guard case .success(let descriptor) = result else { return finish(false) }
-            guard done != nil else { return _ = Glibc.close(descriptor) }
+            guard done != nil else {
+                _ = Glibc.close(descriptor)
+                return
+            }
             use(descriptor, part)
             sendPiece()
         }

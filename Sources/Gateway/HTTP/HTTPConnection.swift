@@ -21,7 +21,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     /// Who takes the body of the current request.
-    private enum Sink {
+    enum Sink {
         case none
         case collect(BodyCollector)
         case stream(ConnectionBodyStream)
@@ -29,27 +29,29 @@ final class HTTPConnection: ChannelInboundHandler {
 
     let limits: GatewayLimits
     private let responder: any HTTPResponder
-    private let counters: GatewayCounters
-    private let time: any TimeSource
-    private var info: ConnectionInfo
+    let counters: GatewayCounters
+    let time: any TimeSource
+    private(set) var info: ConnectionInfo
 
-    private(set) var machine: ConnectionMachine
-    private var context: ChannelHandlerContext?
+    var machine: ConnectionMachine
+    private(set) var context: ChannelHandlerContext?
     private var queue = CircularBuffer<Item>()
     private var queuedBytes = 0
-    private var isAdvancing = false
+    private(set) var isAdvancing = false
+    /// A read has been asked for and not come back.
     private var isReading = false
-    private var gotParts = false
-    private var needsFlush = false
+    /// Between the first part of a read and its end; answers made meanwhile are flushed together at the end.
+    private(set) var isInRead = false
+    var needsFlush = false
 
-    private var number: UInt64 = 0
-    private var current: HTTPExchange?
+    private(set) var number: UInt64 = 0
+    var current: HTTPExchange?
     private var headWithoutBody: HTTPRequest?
-    private var sink = Sink.none
-    private var bodyReceived: Int64 = 0
+    var sink = Sink.none
+    private(set) var bodyReceived: Int64 = 0
     /// Counts the current request's buffered body against the server's budget until it is answered.
-    private var bodyCharge: BodyBudget.Charge?
-    private var sender: AnswerSender?
+    var bodyCharge: BodyBudget.Charge?
+    var sender: (any AnswerSender)?
 
     private var watch = IdleWatch()
     private var timer: Scheduled<Void>?
@@ -89,6 +91,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        isInRead = true
         switch unwrapInboundIn(data) {
         case .head(let head): enqueue(.head(head), bytes: 256)
         case .body(let bytes): enqueue(.body(bytes), bytes: bytes.readableBytes)
@@ -99,7 +102,6 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     private func enqueue(_ item: Item, bytes: Int) {
-        gotParts = true
         queuedBytes += bytes
         // What one read brings always fits; only a peer that hung up makes the kernel hand over more than was asked for.
         guard queuedBytes <= limits.queuedInputBytes else { return hangUp() }
@@ -109,8 +111,8 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
         // Bytes that made no part: a head has begun.
-        if !gotParts, watch.kind == .keepAlive { watchFor(.head) }
-        gotParts = false
+        if !isInRead, watch.kind == .keepAlive { watchFor(.head) }
+        isInRead = false
         flushIfNeeded()
         readIfWanted()
     }
@@ -213,7 +215,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private func stopAdvancing() {
         isAdvancing = false
-        if !isReading { flushIfNeeded() }
+        if !isInRead { flushIfNeeded() }
     }
 
     private func takeHead(_ head: HTTPRequestHead) {
@@ -223,7 +225,8 @@ final class HTTPConnection: ChannelInboundHandler {
         } catch {
             switch error {
             case .tooLarge: refuse(431, "Your request header section exceeds the maximum allowed size.")
-            case .unknownExpectation: refuse(417, "The expectation given in the Expect request header is not supported.")
+            case .unknownExpectation:
+                refuse(417, "The expectation given in the Expect request header is not supported.")
             case .unknownEncoding: refuse(501, "A header you provided implies functionality that is not implemented.")
             case .badTarget, .badLength, .repeatedHost: refuse(400, "Bad request.")
             }
@@ -296,7 +299,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private func refuse(_ status: Int, _ reason: String) {
         let answer = responder.refusal(status: status, reason: reason)
         counters.refused()
-        writeHead(answer, framing: .init(answer: answer, isHead: false, isHTTP11: true), keepAlive: false, isHTTP11: true)
+        writeHead(
+            answer, framing: .init(answer: answer, isHead: false, isHTTP11: true), keepAlive: false, isHTTP11: true)
         perform(machine.refused())
     }
 
@@ -325,15 +329,21 @@ final class HTTPConnection: ChannelInboundHandler {
         }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let stream = ConnectionBodyStream(highWater: limits.streamHighWater) {
-            bound.eventLoop.execute { bound.value.readIfWanted() }
+            bound.eventLoop.execute { bound.value.resumeBody(number) }
         }
         if input == .ended {
             stream.finish(trailers: [])
         } else {
             sink = .stream(stream)
-            startBody()
+            // A client that waits to be asked is asked when the handler pulls: it may refuse by the head alone.
+            if machine.exchange?.owesContinue == false { startBody() }
         }
         return stream
+    }
+
+    private func resumeBody(_ number: UInt64) {
+        guard number == self.number, current != nil else { return }
+        if machine.exchange?.input == .held { startBody() } else { readIfWanted() }
     }
 
     private func startBody() {
@@ -361,7 +371,7 @@ final class HTTPConnection: ChannelInboundHandler {
         }
     }
 
-    private func readIfWanted() {
+    func readIfWanted() {
         guard !isReading, queue.isEmpty, let context, machine.wantsInput else { return }
         if machine.isWaiting, !context.channel.isWritable { return }
         if case .stream(let stream) = sink, !stream.wantsMore {
@@ -373,119 +383,9 @@ final class HTTPConnection: ChannelInboundHandler {
         context.read()
     }
 
-    // MARK: Answers
+    // MARK: After an event
 
-    func respond(_ number: UInt64, _ answer: HTTPAnswer) {
-        guard let context, let exchange = current, number == self.number, machine.awaitsAnswer, sender == nil else {
-            return answer.body.release()
-        }
-        let request = exchange.request
-        let bodyLeft = request.isChunked ? nil : request.contentLength.map { $0 - bodyReceived }
-        switch answer.body {
-        case .none, .bytes:
-            start(answer, request, bodyLeft)
-            finished()
-        case .files(_, let release) where request.isHead || answer.status == 304:
-            release()
-            start(answer, request, bodyLeft)
-            finished()
-        case .files(let parts, let release):
-            let sender = FileSender(
-                parts: parts, release: release, channel: context.channel, limits: limits, isSecure: info.isSecure,
-                counters: counters)
-            self.sender = sender
-            sender.open { [self] result in
-                switch result {
-                case .success(let first): start(answer, request, bodyLeft, first: first)
-                case .failure(let error):
-                    self.sender = nil
-                    let status500 = HTTPAnswer(status: 500, headers: [], body: .none)
-                    respond(number, answer.onFailure?(error) ?? status500)
-                }
-            } done: { [self] whole in senderDone(whole) }
-        case .stream where request.isHead || answer.status == 304 || answer.status == 204:
-            start(answer, request, bodyLeft)
-            finished()
-        case .stream(let length, let produce):
-            let framing = start(answer, request, bodyLeft)
-            let sender = StreamSender(
-                channel: context.channel, length: length, isChunked: framing == .chunked, counters: counters
-            ) { [self] whole in senderDone(whole) }
-            self.sender = sender
-            context.flush()
-            sender.run(produce)
-        }
-    }
-
-    /// Writes the head, and a body that is at hand. Nothing is flushed while more requests are being taken.
-    @discardableResult
-    private func start(
-        _ answer: HTTPAnswer, _ request: HTTPRequest, _ bodyLeft: Int64?, first: ByteBuffer? = nil
-    ) -> BodyFraming {
-        let framing = BodyFraming(answer: answer, isHead: request.isHead, isHTTP11: request.isHTTP11)
-        var keepAlive = machine.answerStarted(bodyLeft: bodyLeft)
-        if framing == .untilClose {
-            machine.closesAfterAnswer()
-            keepAlive = false
-        }
-        watchFor(.write)
-        writeHead(answer, framing: framing, keepAlive: keepAlive, isHTTP11: request.isHTTP11, first: first)
-        return framing
-    }
-
-    private func writeHead(
-        _ answer: HTTPAnswer, framing: BodyFraming, keepAlive: Bool, isHTTP11: Bool, first: ByteBuffer? = nil
-    ) {
-        guard let context else { return }
-        var body = first
-        if case .bytes(let bytes) = answer.body, case .length = framing { body = bytes }
-        let joined = (body?.readableBytes ?? 0) <= limits.joinedBodyBytes
-        var out = context.channel.allocator.buffer(capacity: 512 + (joined ? body?.readableBytes ?? 0 : 0))
-        ResponseHead.write(
-            answer, framing: framing, keepAlive: keepAlive, isHTTP11: isHTTP11, date: date(), into: &out)
-        if var bytes = body {
-            counters.sent(bytes.readableBytes)
-            if joined {
-                out.writeBuffer(&bytes)
-                context.write(wrapOutboundOut(.byteBuffer(out)), promise: nil)
-            } else {
-                context.write(wrapOutboundOut(.byteBuffer(out)), promise: nil)
-                context.write(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
-            }
-        } else {
-            context.write(wrapOutboundOut(.byteBuffer(out)), promise: nil)
-        }
-        needsFlush = true
-    }
-
-    private func finished() {
-        let exchange = current
-        current = nil
-        let next = machine.answerFinished()
-        // Whoever still reads the body has been overtaken by the answer.
-        switch sink {
-        case .none: break
-        case .collect(let collector): collector.fail(.abandoned)
-        case .stream(let stream): stream.fail(BodyFailure.abandoned)
-        }
-        sink = .none
-        bodyCharge = nil
-        exchange?.answerWritten()
-        if next == .nothing { watchFor(.body) }
-        perform(next)
-        if !isAdvancing, !isReading { flushIfNeeded() }
-        readIfWanted()
-    }
-
-    private func senderDone(_ whole: Bool) {
-        guard sender != nil else { return }
-        sender = nil
-        // A body that is shorter than its head said can only be told by cutting the connection.
-        guard whole else { return hangUp() }
-        finished()
-    }
-
-    private func perform(_ next: ConnectionMachine.Next) {
+    func perform(_ next: ConnectionMachine.Next) {
         guard let context else { return }
         switch next {
         case .nothing: break
@@ -510,20 +410,20 @@ final class HTTPConnection: ChannelInboundHandler {
         }
     }
 
-    private func hangUp() {
+    func hangUp() {
         guard let context else { return }
         _ = machine.closed()
         context.close(promise: nil)
     }
 
-    private func flushIfNeeded() {
+    func flushIfNeeded() {
         guard needsFlush, let context else { return }
         needsFlush = false
         context.flush()
     }
 
     /// The Date header, made once a second.
-    private func date() -> String {
+    func date() -> String {
         let now = time.now()
         if now.seconds != dateSecond {
             dateSecond = now.seconds
@@ -535,7 +435,7 @@ final class HTTPConnection: ChannelInboundHandler {
     // MARK: Slow clients
 
     /// Sets what the connection waits for now. One timer serves them all: it is moved only when it would ring too late.
-    private func watchFor(_ kind: IdleWatch.Kind) {
+    func watchFor(_ kind: IdleWatch.Kind) {
         watch.begin(kind, limits: limits, now: .now(), unsentBytes: 0)
         armTimer()
     }

@@ -108,7 +108,10 @@ enum ResponseHead {
     }
 
     private static func writeStatus(_ status: Int, into out: inout ByteBuffer) {
-        if status == 200 { return _ = out.writeStaticString("200 OK\r\n") }
+        if status == 200 {
+            _ = out.writeStaticString("200 OK\r\n")
+            return
+        }
         let code = (100...999).contains(status) ? status : 500
         out.writeString("\(code) \(reason(code))\r\n")
     }

@@ -1,3 +1,4 @@
+import Contracts
 import Wire
 
 /// The server's own pages: health and metrics, before every AWS service. No bucket or dated path begins with `_`.
@@ -6,6 +7,8 @@ struct BuiltInRoutes: Sendable {
     let services: [String]
     let metrics: @Sendable () -> String
     let isDraining: @Sendable () -> Bool
+    /// The file behind a link that a service gave out, by its token; nil when there is none (any more).
+    let download: @Sendable (String) -> FileDownload?
 
     func answer(_ request: HTTPRequest) -> HTTPAnswer? {
         let path = request.head.path
@@ -17,6 +20,7 @@ struct BuiltInRoutes: Sendable {
             answer.headers.append((name: "Allow", value: "GET, HEAD"))
             return answer
         }
+        if path.hasPrefix(Self.downloads) { return file(String(path.dropFirst(Self.downloads.count))) }
         switch path {
         case "/_martlet/health": return json(isDraining() ? 503 : 200, health())
         case "/_martlet/metrics":
@@ -32,13 +36,25 @@ struct BuiltInRoutes: Sendable {
         }
     }
 
+    /// Where links to packages of code point (GetFunction's `Code.Location`).
+    static let downloads = "/_martlet/code/"
+
+    private func file(_ token: String) -> HTTPAnswer {
+        guard let file = download(token) else {
+            return json(403, "{\"message\":\"This link is not valid, or has expired.\"}")
+        }
+        let headers = [(name: "Content-Type", value: "application/zip")]
+        return HTTPAnswer(status: 200, headers: headers, body: .files([file.part], release: file.release))
+    }
+
     private func json(_ status: Int, _ text: String) -> HTTPAnswer {
         HTTPAnswer(status: status, contentType: "application/json", text: text)
     }
 
     private func health() -> String {
         let list = services.map { "\"\($0)\"" }.joined(separator: ",")
-        return "{\"status\":\"\(isDraining() ? "draining" : "running")\",\"version\":\"\(version)\",\"services\":[\(list)]}"
+        return
+            "{\"status\":\"\(isDraining() ? "draining" : "running")\",\"version\":\"\(version)\",\"services\":[\(list)]}"
     }
 
     /// The shape that tools probe before they use LocalStack.

@@ -121,7 +121,7 @@ struct Call: Sendable {
     }
 }
 
-/// The ids that answers carry.
+/// The ids that requests get.
 enum RequestIdentifiers {
     /// Sixteen upper-case hexadecimal digits, as S3's.
     static func s3() -> String {
@@ -130,20 +130,6 @@ enum RequestIdentifiers {
         return String(unsafeUninitializedCapacity: 16) { out in
             for index in 0..<16 { out[index] = digits[Int((word >> UInt64(index * 4)) & 15)] }
             return 16
-        }
-    }
-
-    /// The opaque `x-amz-id-2`: base64 text; one random word spread over it, as it only has to differ.
-    static func s3Host() -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var state = UInt64.random(in: .min ... .max)
-        return String(unsafeUninitializedCapacity: 56) { out in
-            for index in 0..<55 {
-                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-                out[index] = alphabet[Int(state >> 58)]
-            }
-            out[55] = UInt8(ascii: "=")
-            return 56
         }
     }
 }

@@ -43,15 +43,10 @@ struct BodyDecoder: Sendable {
 
     mutating func finish() throws(AWSError) {
         try chunks?.finish()
-        guard var hash else { return }
+        guard let hash else { return }
         let actual = hexEncoded(hash.finalize())
         guard actual == expected else {
-            throw AWSError(
-                "XAmzContentSHA256Mismatch", status: 400,
-                "The provided 'x-amz-content-sha256' header does not match what was computed.",
-                fields: [
-                    "ClientComputedContentSHA256": .string(expected), "S3ComputedContentSHA256": .string(actual),
-                ])
+            throw SigV4.bodyMismatch(claimed: expected, actual: actual, forS3: true)
         }
     }
 

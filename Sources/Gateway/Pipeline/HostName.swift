@@ -84,9 +84,14 @@ struct HostName: Sendable, Equatable {
     static func isRegion(_ label: String) -> Bool {
         guard let last = label.utf8.last, (0x30...0x39).contains(last), label.utf8.count <= 32 else { return false }
         let parts = label.split(separator: "-", omittingEmptySubsequences: false)
-        return (3...4).contains(parts.count) && parts.first?.utf8.count == 2
-            && parts.allSatisfy { !$0.isEmpty } && parts.last?.utf8.allSatisfy { (0x30...0x39).contains($0) } == true
+        guard (3...4).contains(parts.count), parts[0].utf8.count == 2,
+            parts[parts.count - 1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            parts.dropLast().allSatisfy({ $0.utf8.allSatisfy { (0x61...0x7A).contains($0) } })
+        else { return false }
+        return directions.contains { parts[parts.count - 2].hasPrefix($0) }
     }
+
+    private static let directions = ["north", "south", "east", "west", "central"]
 
     /// The label that says S3, counted from the right: bucket names may contain one too.
     private var s3Index: Int? {

@@ -93,12 +93,13 @@ struct Pipeline: HTTPResponder {
     private func authenticate(_ call: inout Call) throws(AWSError) {
         call.identity = try authenticator.identify(
             call.signed, region: call.host.region, style: call.style, now: call.exchange.receivedAt)
-        let declared = call.originalHead.header("x-amz-content-sha256") != nil
-        if declared || (call.style == .s3 && call.identity?.secret != nil) {
-            call.integrity = try SigV4.bodyIntegrity(call.originalHead, signed: call.signed)
-            // Other services sign the hash of the body itself: `verify` sees to it.
-            if case .digest = call.integrity, call.style != .s3 { call.integrity = .unsigned }
-        }
+        // S3 declares the hash of a body, and it is checked with and without authentication. The others sign the hash
+        // itself, which `checkSignature` sees to; of them only the framing matters here.
+        let declared = call.originalHead.header("x-amz-content-sha256")
+        let matters =
+            call.style == .s3
+            ? declared != nil || call.identity?.secret != nil : declared?.hasPrefix("STREAMING-") == true
+        if matters { call.integrity = try SigV4.bodyIntegrity(call.originalHead, signed: call.signed) }
     }
 
     /// Finds the operation, as far as the head says it; refuses what is not implemented before any body is read.
@@ -187,7 +188,7 @@ struct Pipeline: HTTPResponder {
             let input = try Codec.decode(match, head: call.head, body: isPayload ? ByteBuffer() : body)
             request = OperationRequest(
                 context: call.context(service: match.schema.id, operation: match.operation.name), input: input,
-                payload: isPayload ? body : ByteBuffer(), stream: stream)
+                payload: body, stream: stream)
         } catch {
             return fail(call, error)
         }
@@ -284,7 +285,7 @@ struct Pipeline: HTTPResponder {
         }
         if call.style == .s3 {
             add("x-amz-request-id", call.requestID)
-            add("x-amz-id-2", RequestIdentifiers.s3Host())
+            add("x-amz-id-2", Codec.hostID(call.requestID))
             add("Server", "AmazonS3")
         } else {
             add("x-amzn-RequestId", call.requestID)

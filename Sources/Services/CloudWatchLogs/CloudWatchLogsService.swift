@@ -89,6 +89,16 @@ public final class CloudWatchLogsService: Sendable, LogSink {
     /// Lines that could not be kept because the buffer was full.
     public var droppedLines: UInt64 { state.withLock { $0.buffer.dropped } }
 
+    /// What the sink is doing, in Prometheus's text format.
+    public var metricLines: String {
+        """
+        # HELP martlet_log_lines_dropped_total Lines of functions' logs that could not be kept.
+        # TYPE martlet_log_lines_dropped_total counter
+        martlet_log_lines_dropped_total \(droppedLines)
+
+        """
+    }
+
     private func planWrite() {
         _ = time.schedule(at: time.now() + Limits.bufferDelay) { [weak self] in self?.write() }
     }

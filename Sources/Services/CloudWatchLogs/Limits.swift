@@ -30,7 +30,7 @@ enum Limits {
     static let bufferedEvents = 100_000
     static let bufferedBytes = 8 << 20
     /// How long a line waits for company before it is written. Ours.
-    static let bufferDelay: Duration = .milliseconds(5)
+    static let bufferDelay: Duration = .milliseconds(20)
     /// Characters and depth of a filter pattern (1,024: PutMetricFilter reference; depth is ours).
     static let patternCharacters = 1_024
     static let patternDepth = 32

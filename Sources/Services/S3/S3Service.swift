@@ -2,7 +2,7 @@ public import Contracts
 public import Logging
 public import Platform
 public import Storage
-public import Wire
+import Wire
 
 /// Amazon S3: buckets, objects, multipart uploads and event notifications (see the README for what is missing).
 ///
@@ -53,6 +53,7 @@ public final class S3Service: Sendable {
             "GetObject": handler(getObject),
             "HeadObject": handler(headObject),
             "GetObjectAttributes": handler(getObjectAttributes),
+            "GetObjectTagging": .asynchronous { try await self.getObjectTagging($0) },
             "CopyObject": handler(copyObject),
             "DeleteObject": handler(deleteObject),
             "DeleteObjects": handler(deleteObjects),
@@ -101,12 +102,28 @@ extension S3Service: ObjectReader {
         bytes.reserveCapacity(Int(opened.object.size))
         for part in opened.object.parts {
             guard let blob = part.blob, part.length > 0 else { continue }
-            bytes += try await blobs.read(blob, offset: part.offset, length: Int(part.length))
+            try await read(blob, offset: part.offset, length: part.length) { bytes += $0 }
         }
         guard bytes.count == opened.object.size else {
             throw Failure(.corrupt, "object \(key.text) of bucket \(name) is shorter than its row says")
         }
         return bytes
+    }
+
+    /// Reads a part of a blob piece by piece. Throws `Failure(.corrupt)` when the blob ends early.
+    func read(
+        _ blob: BlobID, offset: Int64, length: Int64, _ use: (_ bytes: [UInt8]) async throws -> Void
+    ) async throws {
+        var done: Int64 = 0
+        while done < length {
+            let next = Int(min(length - done, Int64(Limits.hashingChunkBytes)))
+            let bytes = try await blobs.read(blob, offset: offset + done, length: next)
+            guard !bytes.isEmpty else {
+                throw Failure(.corrupt, "blob \(blob) is shorter than the rows that refer to it say")
+            }
+            try await use(bytes)
+            done += Int64(bytes.count)
+        }
     }
 
     /// Finds an object and holds its blobs. Throws EntityTooLarge over `limit` bytes.

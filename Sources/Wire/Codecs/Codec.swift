@@ -27,6 +27,10 @@ public struct OperationMatch: Sendable {
     public var wireProtocol: AWSProtocol
     /// URI labels, percent-decoded.
     public var labels: [(name: String, value: String)]
+    /// The query string's parameters, decoded.
+    var query: [(name: String, value: String?)] = []
+    /// The client asks for `x-amzn-query-error` (services that once spoke the query protocol).
+    var wantsQueryError = false
 }
 
 /// An answer, ready for the front door.
@@ -49,38 +53,194 @@ public enum Codec {
     /// nil when the body must be seen first (query protocol's `Action`). Throws the service's own error for an unknown
     /// operation or path (`UnknownOperationException`, `InvalidAction`, …), naming it.
     public static func match(_ head: RequestHead, schema: ServiceSchema) throws(AWSError) -> OperationMatch? {
-        throw AWSError.internalFailure()
+        let protocols = schema.protocols
+        if protocols.contains(.cbor), let name = rpcOperation(head) {
+            return try matchNamed(name, head, schema, .cbor, status: 404)
+        }
+        if let target = head.header("x-amz-target"), let json = protocols.first(where: { $0.isJSON }) {
+            let name = target.utf8.lastIndex(of: UInt8(ascii: ".")).map { target[target.utf8.index(after: $0)...] }
+            return try matchNamed(String(name ?? target[...]), head, schema, jsonVersion(head, json), status: 400)
+        }
+        if let rest = protocols.first(where: { $0.isREST }) { return try matchREST(head, schema, rest) }
+        guard protocols.contains(.query) else {
+            throw AWSError("UnknownOperationException", "The request names no operation of \(schema.id)")
+        }
+        let query = Percent.pairs(head.query)
+        guard let action = query.first(where: { $0.name == "Action" })?.value else { return nil }
+        return try matchAction(action, query, schema)
     }
 
     /// Finds the operation of a query-protocol request (`Action=` in the form body or the query string).
     public static func match(_ head: RequestHead, body: ByteBuffer, schema: ServiceSchema) throws(AWSError)
         -> OperationMatch
     {
-        throw AWSError.internalFailure()
+        if let match = try match(head, schema: schema) { return match }
+        let pairs = Percent.pairs(String(decoding: body.readableBytesView, as: UTF8.self))
+        guard let action = pairs.first(where: { $0.name == "Action" })?.value else {
+            throw AWSError("MissingAction", "The request must contain the parameter Action")
+        }
+        return try matchAction(action, Percent.pairs(head.query), schema)
     }
 
     /// Decodes and validates the input. Unknown members are ignored; every violated constraint is reported, in AWS's
     /// wording ("2 validation errors detected: Value '…' at '…' failed to satisfy constraint: …").
     /// `body` is empty for streamed inputs, and for blob payloads it is passed on by the caller.
     public static func decode(_ match: OperationMatch, head: RequestHead, body: ByteBuffer) throws(AWSError) -> Value {
-        throw AWSError.internalFailure()
+        guard let shape = match.operation.input else { return [:] }
+        let value: Value
+        switch match.wireProtocol {
+        case .restJSON, .restXML: value = try decodeREST(match, head, body, shape)
+        case .json10, .json11: value = try decodeJSON(body, shape, schema: match.schema) ?? [:]
+        case .query: value = try decodeForm(match, body, shape)
+        case .cbor: value = try decodeCBOR(body, shape)
+        }
+        try Validator.check(value, shape, schema: match.schema, apart: payloadApart(match.operation, shape))
+        return value
     }
 
-    /// Encodes an answer: header-bound members, status-bound members and the body of the protocol. With
-    /// `payloadApart` (blob outputs) only status and headers.
-    public static func encode(
-        _ output: Value, for match: OperationMatch, requestID: String, payloadApart: Bool
-    ) -> EncodedResponse {
-        EncodedResponse(status: 500, headers: [], body: nil)
+    // MARK: Matching
+
+    private static func rpcOperation(_ head: RequestHead) -> String? {
+        let parts = head.path.split(separator: "/")
+        guard parts.count >= 4, parts[parts.count - 4] == "service", parts[parts.count - 2] == "operation" else {
+            return nil
+        }
+        return String(parts[parts.count - 1])
     }
 
-    /// Encodes an error in the request's protocol: code, message and modelled members, `x-amzn-ErrorType`,
-    /// `x-amzn-query-error`, XML `ErrorResponse` or S3's `Error`, with the request id. `match` is nil when the operation
-    /// could not be found: then `fallback` says the protocol.
-    public static func encode(
-        _ error: AWSError, for match: OperationMatch?, schema: ServiceSchema?, fallback: AWSProtocol, resource: String,
-        requestID: String
-    ) -> EncodedResponse {
-        EncodedResponse(status: error.status, headers: [], body: nil)
+    private static func jsonVersion(_ head: RequestHead, _ fallback: AWSProtocol) -> AWSProtocol {
+        guard let type = head.header("content-type") else { return fallback }
+        if type.hasPrefix("application/x-amz-json-1.0") { return .json10 }
+        return type.hasPrefix("application/x-amz-json-1.1") ? .json11 : fallback
+    }
+
+    private static func matchNamed(
+        _ name: String, _ head: RequestHead, _ schema: ServiceSchema, _ wireProtocol: AWSProtocol, status: Int
+    ) throws(AWSError) -> OperationMatch {
+        guard let operation = schema.operations[name] else {
+            throw AWSError(
+                "UnknownOperationException", status: status,
+                "The operation \(name.prefix(128)) is not part of \(schema.id)")
+        }
+        var match = OperationMatch(schema: schema, operation: operation, wireProtocol: wireProtocol, labels: [])
+        match.wantsQueryError = schema.isQueryCompatible && head.header("x-amzn-query-mode") == "true"
+        return match
+    }
+
+    private static func matchAction(
+        _ action: String, _ query: [(name: String, value: String?)], _ schema: ServiceSchema
+    ) throws(AWSError) -> OperationMatch {
+        guard let operation = schema.operations[action] else {
+            throw AWSError(
+                "InvalidAction",
+                "Could not find operation \(action.prefix(128)) for version \(schema.apiVersion)")
+        }
+        var match = OperationMatch(schema: schema, operation: operation, wireProtocol: .query, labels: [])
+        match.query = query
+        return match
+    }
+
+    private static func matchREST(
+        _ head: RequestHead, _ schema: ServiceSchema, _ wireProtocol: AWSProtocol
+    ) throws(AWSError) -> OperationMatch {
+        let query = Percent.pairs(head.query)
+        guard let found = schema.router.match(head, query: query) else {
+            if wireProtocol == .restXML {
+                throw AWSError(
+                    "MethodNotAllowed", status: 405, "The specified method is not allowed against this resource.",
+                    fields: ["Method": .string(head.method), "ResourceType": "SERVICE"])
+            }
+            throw AWSError(
+                "UnknownOperationException", status: 404,
+                "\(schema.id) has no operation for \(head.method.prefix(16)) \(head.path.prefix(256))")
+        }
+        var match = OperationMatch(
+            schema: schema, operation: found.operation, wireProtocol: wireProtocol, labels: found.labels)
+        match.query = query
+        return match
+    }
+
+    // MARK: Decoding
+
+    /// The payload member that is not part of the input, because it is passed on apart.
+    private static func payloadApart(_ operation: OperationSchema, _ shape: ShapeSchema) -> Int? {
+        operation.streamsInput || operation.hasBlobInput ? shape.payload : nil
+    }
+
+    private static func decodeREST(
+        _ match: OperationMatch, _ head: RequestHead, _ body: ByteBuffer, _ shape: ShapeSchema
+    ) throws(AWSError) -> Value {
+        var fields = Fields()
+        try Bindings.decode(match, head: head, shape: shape, into: &fields)
+        if let payload = shape.payload {
+            if payloadApart(match.operation, shape) == nil {
+                let member = shape.members[payload]
+                if let value = try decodePayload(match, member, body) { fields.append(member.name, value) }
+            }
+            return .map(fields)
+        }
+        guard shape.members.contains(where: { $0.location == .body }), body.readableBytes > 0 else {
+            return .map(fields)
+        }
+        let inner =
+            match.wireProtocol == .restXML
+            ? try decodeXML(body, shape) : try decodeJSON(body, shape, schema: match.schema)
+        for entry in inner?.fields?.entries ?? [] { fields.append(entry.name, entry.value) }
+        return .map(fields)
+    }
+
+    private static func decodePayload(
+        _ match: OperationMatch, _ member: MemberSchema, _ body: ByteBuffer
+    ) throws(AWSError) -> Value? {
+        if body.readableBytes == 0 || member.shape.traits.isEventStream { return nil }
+        switch member.shape.kind {
+        case .string:
+            guard let text = String(validating: body.readableBytesView, as: UTF8.self) else {
+                throw .serialization("The payload is not UTF-8")
+            }
+            return .string(text)
+        case .blob: return .blob(Array(body.readableBytesView))
+        default:
+            if match.wireProtocol == .restXML { return try decodeXML(body, member.shape) }
+            return try decodeJSON(body, member.shape, schema: match.schema)
+        }
+    }
+
+    private static func decodeXML(_ body: ByteBuffer, _ shape: ShapeSchema) throws(AWSError) -> Value {
+        guard let root = try? XMLReader.parse(body.readableBytesView) else { throw .malformedXML }
+        return try XMLCodec.decode(root, shape)
+    }
+
+    private static func decodeJSON(
+        _ body: ByteBuffer, _ shape: ShapeSchema, schema: ServiceSchema
+    ) throws(AWSError) -> Value? {
+        do throws(JSONError) {
+            return try JSONCodec.decode(body, shape)
+        } catch {
+            if case .mismatch(let text) = error.reason { throw .serialization(text) }
+            // Lambda has an error of its own for this (recorded).
+            if schema.protocols.contains(.restJSON), schema.errorShape("InvalidRequestContentException") != nil {
+                throw AWSError(
+                    "InvalidRequestContentException", "Could not parse request body into json: \(error.jacksonText)",
+                    fields: ["Type": "User"])
+            }
+            throw .serialization(error.message)
+        }
+    }
+
+    private static func decodeForm(
+        _ match: OperationMatch, _ body: ByteBuffer, _ shape: ShapeSchema
+    ) throws(AWSError) -> Value {
+        let form = Percent.pairs(String(decoding: body.readableBytesView, as: UTF8.self))
+        return try FormCodec.decode(try FormCodec.tree(match.query + form), shape)
+    }
+
+    private static func decodeCBOR(_ body: ByteBuffer, _ shape: ShapeSchema) throws(AWSError) -> Value {
+        if body.readableBytes == 0 { return [:] }
+        let tree: Value
+        do { tree = try CBOR.parse(body.readableBytesView) } catch {
+            throw .serialization("The body is not valid CBOR: \(error)")
+        }
+        return try CBORCodec.decode(tree, shape)
     }
 }

@@ -1,11 +1,17 @@
 public import Platform
+import Synchronization
 
 /// The protocols that AWS services speak. Chosen per request, not per service: SQS speaks query and JSON.
 public enum AWSProtocol: String, Sendable, CaseIterable {
     case restJSON, restXML, json10, json11, query, cbor
+
+    var isREST: Bool { self == .restJSON || self == .restXML }
+    var isJSON: Bool { self == .json10 || self == .json11 }
 }
 
 /// A service's model, parsed once from the generated schema text (`Tools/apigen`).
+///
+/// Header and operations are read at once; shapes when an operation first needs them.
 public final class ServiceSchema: Sendable {
     /// Service id in lower case as the folder knows it, e.g. `lambda`, `s3`, `logs`, `iam`, `sts`.
     public let id: String
@@ -19,11 +25,89 @@ public final class ServiceSchema: Sendable {
     public let targetPrefix: String
     public let xmlNamespace: String
     public let operations: [String: OperationSchema]
+    /// Error code of violated constraints, e.g. `ValidationException`, logs' `InvalidParameterException`.
+    public let validationErrorCode: String
+    /// The JSON protocol answers with `x-amzn-query-error` to clients that ask for it.
+    public let isQueryCompatible: Bool
+
+    /// Before the code in `__type`, e.g. SQS's `com.amazonaws.sqs#`.
+    let errorNamespace: String
+    /// S3: `<Error>` without `<ErrorResponse>` around it.
+    let hasBareErrors: Bool
+    /// S3: only required members are checked, the service checks the rest in its own words.
+    let checksOnlyRequired: Bool
+    let shapes: ShapeTable
+    let router: Router
+    private let text: SchemaText
+    /// Error shapes by code where the code is not the shape's name; made when first asked for.
+    private let errorShapes = Mutex<[String: String]?>(nil)
 
     /// Parses the generated text. Throws `Failure(.bug)` when it is malformed: the text is ours.
-    public init(text: String) throws {
-        throw Failure(.bug, "not written yet")
+    public init(text source: String) throws {
+        let text = try SchemaText(source)
+        let shapes = ShapeTable(text)
+        var head: [String: String] = [:]
+        var operations: [OperationSchema] = []
+        for line in text.headLines {
+            try text.words(line) { words in
+                guard let key = words.next() else { return }
+                if key == "op" {
+                    operations.append(try OperationSchema(&words, shapes: shapes))
+                } else {
+                    head[key] = words.rest()
+                }
+            }
+        }
+        guard let id = head["service"], let protocols = head["protocols"] else {
+            throw Failure(.bug, "A schema text needs the lines service and protocols")
+        }
+        self.id = id
+        self.protocols = try protocols.split(separator: ",").map { name in
+            guard let found = AWSProtocol(rawValue: String(name)) else {
+                throw Failure(.bug, "Unknown protocol \(name) in the schema of \(id)")
+            }
+            return found
+        }
+        signingName = head["signing"] ?? id
+        endpointPrefix = head["prefix"] ?? id
+        apiVersion = head["version"] ?? ""
+        targetPrefix = head["target"] ?? ""
+        xmlNamespace = head["namespace"] ?? ""
+        validationErrorCode = head["validation"] ?? "ValidationException"
+        errorNamespace = head["errornamespace"] ?? ""
+        hasBareErrors = head["bareerrors"] != nil
+        checksOnlyRequired = head["constraints"] == "required"
+        isQueryCompatible = head["querycompatible"] != nil
+        self.operations = Dictionary(operations.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        router = self.protocols.contains { $0.isREST } ? Router(operations) : Router([])
+        self.text = text
+        self.shapes = shapes
     }
+
+    /// The modelled structure of an error code, nil when the model has none.
+    func errorShape(_ code: String) -> ShapeSchema? {
+        if let shape = shapes.shape(code), shape.traits.errorCode == code { return shape }
+        let name = errorShapes.withLock { known -> String? in
+            if let known { return known[code] }
+            var found: [String: String] = [:]
+            for name in text.shapeNames {
+                guard let lines = text.lines(ofShape: name) else { continue }
+                let errorCode = text.words(lines.head) { words -> String? in
+                    while let (key, value) = words.attribute(), key != "pattern", key != "enum" {
+                        if key == "error" { return value }
+                    }
+                    return nil
+                }
+                if let errorCode { found[errorCode] = name }
+            }
+            known = found
+            return found[code]
+        }
+        return name.flatMap { shapes.shape($0) }
+    }
+
+    /// What cannot be understood in the whole text, e.g. patterns that our matcher does not know. For tests.
+    package var complaints: [String] { shapes.complaints() }
 }
 
 /// One operation of a model.
@@ -40,18 +124,81 @@ public final class OperationSchema: Sendable {
     public let hasBlobInput: Bool
     /// The output has a blob payload (`ResponsePayload` carries it).
     public let hasBlobOutput: Bool
+    /// The output is a stream of events, encoded with `EventStreamEncoder`; `ResponsePayload.stream` carries it.
+    public let hasEventOutput: Bool
 
-    init(
-        name: String, method: String, uri: String, status: Int, streamsInput: Bool, hasBlobInput: Bool,
-        hasBlobOutput: Bool
-    ) {
+    let resultWrapper: String?
+    /// Root element of the input, when the model names one.
+    let inputRoot: String?
+    let inputNamespace: XMLNamespace?
+    /// Required query parameters and headers that tell this operation from others of the same path.
+    let needs: [Router.Need]
+    let isRouted: Bool
+
+    private let inputName: String?
+    private let outputName: String?
+    private let shapes: ShapeTable
+    private let inputCache = AtomicLazyReference<ShapeSchema>()
+    private let outputCache = AtomicLazyReference<ShapeSchema>()
+
+    init(_ words: inout Words, shapes: ShapeTable) throws {
+        guard let name = words.next(), let method = words.next(), let status = words.next().flatMap({ Int($0) }),
+            let uri = words.next()
+        else { throw Failure(.bug, "Malformed operation line in a schema text") }
         self.name = name
         self.method = method
         self.uri = uri
         self.status = status
-        self.streamsInput = streamsInput
-        self.hasBlobInput = hasBlobInput
-        self.hasBlobOutput = hasBlobOutput
+        self.shapes = shapes
+        var attributes = Attributes()
+        // The errors come last; nothing needs them by operation yet.
+        while !words.starts(with: "errors="), let (key, value) = words.attribute() { attributes.set(key, value) }
+        streamsInput = attributes.flags.contains("streamin")
+        hasBlobInput = attributes.flags.contains("blobin")
+        hasBlobOutput = attributes.flags.contains("blobout")
+        hasEventOutput = attributes.flags.contains("eventout")
+        isRouted = !attributes.flags.contains("unrouted")
+        inputName = attributes.input
+        outputName = attributes.output
+        resultWrapper = attributes.wrapper
+        inputRoot = attributes.root
+        inputNamespace = attributes.namespace
+        needs = attributes.needs
+    }
+
+    private struct Attributes {
+        var input: String?
+        var output: String?
+        var wrapper: String?
+        var root: String?
+        var namespace: XMLNamespace?
+        var needs: [Router.Need] = []
+        var flags: [String] = []
+
+        mutating func set(_ key: String, _ value: String) {
+            switch key {
+            case "in": input = value
+            case "out": output = value
+            case "wrapper": wrapper = value
+            case "root": root = value
+            case "xmlns": namespace = XMLNamespace(uri: value)
+            case "xmlprefix": namespace?.prefix = value
+            case "needs": needs = value.split(separator: ",").map { Router.Need(String($0)) }
+            default: flags.append(key)
+            }
+        }
+    }
+
+    /// Nil when the operation takes nothing.
+    var input: ShapeSchema? { cached(inputCache, inputName) }
+    /// Nil when the operation answers nothing.
+    var output: ShapeSchema? { cached(outputCache, outputName) }
+
+    private func cached(_ cache: borrowing AtomicLazyReference<ShapeSchema>, _ name: String?) -> ShapeSchema? {
+        guard let name else { return nil }
+        if let shape = cache.load() { return shape }
+        guard let shape = shapes.shape(name) else { return nil }
+        return cache.storeIfNil(shape)
     }
 }
 

@@ -1,4 +1,3 @@
-public import NIOCore
 public import Platform
 
 /// The credential scope of a signature: `AKID/20261123/us-east-1/lambda/aws4_request`.
@@ -14,6 +13,9 @@ public struct CredentialScope: Sendable, Hashable {
         self.region = region
         self.service = service
     }
+
+    /// `20261123/us-east-1/lambda/aws4_request`, as it stands in the string to sign.
+    var text: String { "\(date)/\(region)/\(service)/\(SigV4.terminator)" }
 }
 
 /// How a request was signed and what its body must satisfy.
@@ -41,28 +43,32 @@ public enum BodyIntegrity: Sendable, Hashable {
     case unsignedChunks
 }
 
+/// AWS Signature Version 4: reading (`parse`, `bodyIntegrity`) and checking (`verify`) of requests.
+///
+/// Every function takes the head **as it was sent**: what the client has signed is the path with a virtual host's bucket
+/// still in the Host header, not moved into the path.
 public enum SigV4 {
-    /// Reads the authorization of a request without checking it; nil when there is none. Throws `AWSError` when it is
-    /// malformed (`IncompleteSignatureException`, `AuthorizationQueryParametersError`, …).
-    public static func parse(_ head: RequestHead) throws(AWSError) -> SignedRequest? {
-        throw AWSError.internalFailure()
-    }
+    static let algorithm = "AWS4-HMAC-SHA256"
+    static let terminator = "aws4_request"
+    /// The hex SHA-256 of no bytes.
+    static let emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    static let unsignedPayload = "UNSIGNED-PAYLOAD"
 
-    /// What the head says of the body. Throws for unknown `x-amz-content-sha256` forms.
-    public static func bodyIntegrity(_ head: RequestHead, signed: SignedRequest?) throws(AWSError) -> BodyIntegrity {
-        throw AWSError.internalFailure()
-    }
-
-    /// Checks the signature of the head against the secret, the clock skew (±15 min; S3 RequestTimeTooSkewed) and a
-    /// presigned request's expiry. `payloadHash` is the body's actual hash for `.digest` requests of buffered
-    /// operations, or nil to take the header's word (the body is then checked while it streams).
-    /// Returns the key for chunk signatures. Throws SignatureDoesNotMatch / InvalidSignatureException and the like:
-    /// the form depends on the service (`forS3`).
-    public static func verify(
-        _ head: RequestHead, signed: SignedRequest, secret: Secret<String>, payloadHash: String?, now: Instant,
-        forS3: Bool
-    ) throws(AWSError) -> SigningKey {
-        throw AWSError.internalFailure()
+    enum Limits {
+        /// How far a request's time may be from ours, in seconds (S3: RequestTimeTooSkewed, 15 minutes).
+        static let skewSeconds = 900
+        /// Longest life of a presigned URL, in seconds (7 days).
+        static let presignedSeconds = 604_800
+        /// Characters of an access key id (IAM: 16 to 128).
+        static let accessKeyCharacters = 128
+        /// Headers that one signature may cover; real ones cover about ten.
+        static let signedHeaders = 128
+        /// Bytes of the line that begins a chunk: size, `;chunk-signature=` and 64 digits are 97.
+        static let chunkLineBytes = 512
+        /// Bytes of all trailing headers together.
+        static let trailerBytes = 8192
+        /// Every signed chunk but the last has at least so many bytes (S3: InvalidChunkSizeError).
+        static let smallestSignedChunk: Int64 = 8192
     }
 }
 
@@ -70,45 +76,8 @@ public enum SigV4 {
 public struct SigningKey: Sendable {
     let bytes: [UInt8]
     let scope: CredentialScope
+    /// The signature of the head: the first chunk's signature continues it.
     let seedSignature: String
+    /// `20261123T060000Z`.
     let signedAt: String
-}
-
-/// Removes aws-chunked framing, checking chunk signatures and trailing checksums as it goes. A value-type machine: feed
-/// bytes, take decoded pieces.
-public struct AWSChunkedDecoder: Sendable {
-    /// Trailing headers, lower case; complete once `isFinished`.
-    public private(set) var trailers: [(name: String, value: String)] = []
-    public private(set) var isFinished = false
-
-    /// `key` is nil when authentication is off: signatures are then not checked, framing and checksums still are.
-    public init(integrity: BodyIntegrity, key: SigningKey?, decodedLength: Int64?, trailerNames: [String]) {}
-
-    /// Decodes what has come; answers decoded pieces. Throws `AWSError` (SignatureDoesNotMatch, IncompleteBody,
-    /// InvalidChunkSizeError, BadDigest, …).
-    public mutating func feed(_ bytes: ByteBuffer) throws(AWSError) -> [ByteBuffer] { throw AWSError.internalFailure() }
-
-    /// The client has sent its last byte. Throws when framing is incomplete.
-    public mutating func finish() throws(AWSError) { throw AWSError.internalFailure() }
-}
-
-/// The checksum algorithms of S3's `x-amz-checksum-*`.
-public enum ChecksumAlgorithm: String, Sendable, CaseIterable {
-    case crc32 = "CRC32"
-    case crc32c = "CRC32C"
-    case crc64nvme = "CRC64NVME"
-    case sha1 = "SHA1"
-    case sha256 = "SHA256"
-
-    /// `x-amz-checksum-crc32` and so on.
-    public var headerName: String { "x-amz-checksum-" + rawValue.lowercased() }
-}
-
-/// A running checksum.
-public struct Checksum: Sendable {
-    public let algorithm: ChecksumAlgorithm
-    public init(_ algorithm: ChecksumAlgorithm) { self.algorithm = algorithm }
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {}
-    /// The raw bytes, big-endian for CRCs, as base64-encoded in headers.
-    public func finalize() -> [UInt8] { [] }
 }

@@ -39,7 +39,17 @@ extension LambdaService: FunctionDirectory {
         }
         let primary = try resolved.record.functionVersion(reserved: reserved, codeStore: codeStore)
         let second = try additional?.functionVersion(reserved: reserved, codeStore: codeStore)
-        for record in [resolved.record] + (additional.map { [$0] } ?? []) { try await unpack(record) }
+        for record in [resolved.record] + (additional.map { [$0] } ?? []) {
+            do {
+                try await unpack(record)
+            } catch is AWSError {
+                // It was sound when it was deployed: what is on disk is damaged.
+                throw AWSError(
+                    "InvalidZipFileException", status: 502,
+                    "Lambda could not unzip the deployment package of \(record.scope.functionARN(record.name)).",
+                    fields: ["Type": "Service"])
+            }
+        }
         let entry: FunctionCache.Entry =
             if let alias = resolved.alias {
                 .alias(alias, primary: primary, additional: second)

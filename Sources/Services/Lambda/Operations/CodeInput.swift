@@ -40,22 +40,28 @@ struct StoredCode: Sendable {
     var blob: BlobID
     var size: Int64
     var unpackedBytes: Int64
-    /// Keeps the file until a transaction has retained it.
-    var hold: BlobHold
+    var path: String
 }
 
 extension LambdaService {
-    /// Takes code from where the request says into a blob. Throws AWS's errors; the caller releases the hold.
-    func store(_ source: CodeSource, _ context: OperationContext) async throws -> StoredCode {
+    /// Takes code from where the request says into a blob, and hands it over. What `body` has not retained by its end, or
+    /// does not want to (`keeps`), is given back. Throws AWS's errors.
+    func withCode<T: Sendable>(
+        _ source: CodeSource, _ context: OperationContext, keeps: Bool = true, _ body: (StoredCode) async throws -> T
+    ) async throws -> T {
         let bytes = try await read(source, context)
         if bytes.isEmpty { throw AWSError.emptyZip }
         let (blob, size) = try await blobs.store(bytes)
         let hold = blobs.hold(blob)
+        defer { hold.release() }
         do {
             let directory = try await codeStore.scan(archive: hold.path)
-            return StoredCode(blob: blob, size: size, unpackedBytes: directory.unpackedBytes, hold: hold)
+            let result = try await body(
+                StoredCode(blob: blob, size: size, unpackedBytes: directory.unpackedBytes, path: hold.path))
+            if !keeps { blobs.abandon(blob) }
+            return result
         } catch {
-            hold.release()
+            blobs.abandon(blob)
             throw error
         }
     }
@@ -129,7 +135,12 @@ extension LambdaService {
     func withDirectories<T>(of record: VersionRecord, _ body: () async throws -> T) async throws -> T {
         codeStore.pin(record.directories)
         defer { codeStore.unpin(record.directories) }
-        try await unpack(record)
-        return try await body()
+        do {
+            try await unpack(record)
+            return try await body()
+        } catch {
+            sweepLater(record.directories)
+            throw error
+        }
     }
 }

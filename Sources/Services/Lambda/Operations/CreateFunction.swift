@@ -14,22 +14,34 @@ extension LambdaService {
         let taken = try await database.read { try FunctionTable.get(scope, target.name, in: $0) != nil }
         if taken { throw AWSError.conflict("Function already exist: \(target.name)") }
 
-        let code = try await store(CodeSource(input.code ?? Model.FunctionCode()), context)
-        defer { code.hold.release() }
+        let shown = try await withCode(CodeSource(input.code ?? Model.FunctionCode()), context) { code in
+            try await create(input, target, layerNames, code, now: context.now)
+        }
+        settle(scope, target.name)
+        return OperationResponse(Presentation.configuration(shown, qualifier: nil))
+    }
+
+    /// Unpacks and commits. Answers the version to show: what was published, or `$LATEST`.
+    private func create(
+        _ input: Model.CreateFunctionRequest, _ target: FunctionTarget, _ layerNames: [LayerVersionName],
+        _ code: StoredCode, now: Instant
+    ) async throws -> VersionRecord {
+        let scope = target.scope
         let layers = try await database.read { [self] in try self.layers(layerNames, for: scope, in: $0) }
         var latest = VersionRecord(
             scope: scope, name: target.name, number: VersionRecord.latestNumber, generation: Identifier.uuid(),
-            configuration: ConfigurationChange.created(input, name: target.name, scope: scope, now: context.now),
+            configuration: ConfigurationChange.created(input, name: target.name, scope: scope, now: now),
             code: code.blob, codeSize: code.size, unpackedBytes: code.unpackedBytes, layers: layers, settling: true)
         latest.revise()
         try checkUnpackedSize(latest)
         let tags = input.value["Tags"]?.fields ?? [:]
         let record = latest
-        let shown = try await withDirectories(of: record) {
+        return try await withDirectories(of: record) {
             try await mutate(scope, target.name) { [self] transaction in
                 if try FunctionTable.get(scope, target.name, in: transaction) != nil {
                     throw AWSError.conflict("Function already exist: \(target.name)")
                 }
+                // A layer may have been deleted since it was read.
                 _ = try self.layers(layerNames, for: scope, in: transaction)
                 try checkStoredSize(scope, adding: record.codeSize, in: transaction)
                 var function = FunctionRecord(scope: scope, name: target.name)
@@ -47,8 +59,6 @@ extension LambdaService {
                 return shown
             }
         }
-        settle(scope, target.name)
-        return OperationResponse(Presentation.configuration(shown, qualifier: nil))
     }
 
     private func creationTarget(

@@ -10,20 +10,21 @@ extension LambdaService {
         let layer = LayerName(input.layerName ?? "", in: context.scope)
         if layer.scope != context.scope { throw AWSError.otherAccount }
         for runtime in input.compatibleRuntimes ?? [] { try Runtimes.check(runtime) }
-        let code = try await store(CodeSource(input.content ?? Model.LayerVersionContentInput()), context)
-        defer { code.hold.release() }
-        try await codeStore.check(archive: code.hold.path)
-        let record = try await database.write { [self] transaction in
-            try checkStoredSize(layer.scope, adding: code.size, in: transaction)
-            let number = try LayerTable.takeNumber(layer, in: transaction)
-            let record = LayerRecord(
-                version: LayerVersionName(scope: layer.scope, name: layer.name, version: number), code: code.blob,
-                codeSize: code.size, unpackedBytes: code.unpackedBytes, description: input.description ?? "",
-                license: input.licenseInfo, runtimes: input.compatibleRuntimes,
-                architectures: input.compatibleArchitectures, created: context.now)
-            try blobs.retain(code.blob, size: code.size, in: transaction)
-            try LayerTable.put(record, in: transaction)
-            return record
+        let source = CodeSource(input.content ?? Model.LayerVersionContentInput())
+        let record = try await withCode(source, context) { code in
+            try await codeStore.check(archive: code.path)
+            return try await database.write { [self] transaction in
+                try checkStoredSize(layer.scope, adding: code.size, in: transaction)
+                let number = try LayerTable.takeNumber(layer, in: transaction)
+                let record = LayerRecord(
+                    version: LayerVersionName(scope: layer.scope, name: layer.name, version: number), code: code.blob,
+                    codeSize: code.size, unpackedBytes: code.unpackedBytes, description: input.description ?? "",
+                    license: input.licenseInfo, runtimes: input.compatibleRuntimes,
+                    architectures: input.compatibleArchitectures, created: context.now)
+                try blobs.retain(code.blob, size: code.size, in: transaction)
+                try LayerTable.put(record, in: transaction)
+                return record
+            }
         }
         return OperationResponse(record.output(location: downloadURL(record.code, context)).value)
     }

@@ -16,27 +16,29 @@ extension LambdaService {
             throw AWSError.invalidParameter(
                 "Please don't provide ImageUri when updating a function with packageType Zip.")
         }
-        let code = try await store(CodeSource(input), context)
-        defer { code.hold.release() }
-        let change: @Sendable (VersionRecord) throws -> VersionRecord = { [self] old in
-            var record = old
-            record.code = code.blob
-            record.codeSize = code.size
-            record.unpackedBytes = code.unpackedBytes
-            if let architectures = input.architectures { record.configuration.architectures = architectures }
-            try checkUnpackedSize(record)
-            return record
-        }
-        let planned = try change(current)
-        if input.dryRun == true {
-            try await codeStore.check(archive: code.hold.path)
-            return OperationResponse(Presentation.configuration(planned, qualifier: nil))
-        }
-        let shown = try await withDirectories(of: planned) {
-            try await update(target, revision, publish: input.publish == true, now: context.now, change)
+        let dryRun = input.dryRun == true
+        let publishes = input.publish == true
+        let shown = try await withCode(CodeSource(input), context, keeps: !dryRun) { code in
+            let change: @Sendable (VersionRecord) throws -> VersionRecord = { [self] old in
+                var record = old
+                record.code = code.blob
+                record.codeSize = code.size
+                record.unpackedBytes = code.unpackedBytes
+                if let architectures = input.architectures { record.configuration.architectures = architectures }
+                try checkUnpackedSize(record)
+                return record
+            }
+            let planned = try change(current)
+            if dryRun {
+                try await codeStore.check(archive: code.path)
+                return planned
+            }
+            return try await withDirectories(of: planned) {
+                try await update(target, revision, publish: publishes, now: context.now, change)
+            }
         }
         return OperationResponse(
-            Presentation.configuration(shown, qualifier: input.publish == true ? shown.version : nil))
+            Presentation.configuration(shown, qualifier: publishes && !dryRun ? shown.version : nil))
     }
 
     func updateFunctionConfiguration(
@@ -61,19 +63,20 @@ extension LambdaService {
             return record
         }
         let shown = try await withDirectories(of: change(current)) {
-            try await update(target, input.revisionId, publish: false, now: context.now, change)
+            try await update(target, input.revisionId, publish: false, now: context.now, layers: layerNames, change)
         }
         return OperationResponse(Presentation.configuration(shown, qualifier: nil))
     }
 
     /// Commits a change of `$LATEST`, and with `publish` a version of it. Answers the version that was made or found, or
-    /// else `$LATEST`.
+    /// else `$LATEST`. `layers` are new ones, which must still be there.
     private func update(
-        _ target: FunctionTarget, _ revision: String?, publish: Bool, now: Instant,
+        _ target: FunctionTarget, _ revision: String?, publish: Bool, now: Instant, layers: [LayerVersionName]? = nil,
         _ change: @escaping @Sendable (VersionRecord) throws -> VersionRecord
     ) async throws -> VersionRecord {
         let (shown, retired) = try await mutate(target.scope, target.name) { [self] transaction in
             let old = try LambdaService.updatable(target, revision, in: transaction)
+            if let layers { _ = try self.layers(layers, for: target.scope, in: transaction) }
             var record = try change(old)
             record.generation = Identifier.uuid()
             ConfigurationChange.markUpdating(&record.configuration, now: now)

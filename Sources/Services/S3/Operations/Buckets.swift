@@ -88,7 +88,8 @@ extension S3Service {
                         fields: ["BucketName": .string(bucket.name)])
                 }
                 let uploads = try UploadTable.list(
-                    bucket: bucket.name, at: .from([]), end: [0xFF], limit: Limits.uploadsAbortedAtOnce, in: transaction)
+                    bucket: bucket.name, at: .from([]), end: [0xFF], limit: Limits.uploadsAbortedAtOnce, in: transaction
+                )
                 for upload in uploads { try self.abort(upload, bucket: bucket.name, in: transaction) }
                 if uploads.isEmpty { try BucketTable.delete(bucket.name, in: transaction) }
                 return uploads.isEmpty
@@ -149,7 +150,9 @@ extension S3Service {
         }
         output.owner = owner(account)
         output.prefix = input.prefix
-        if buckets.count > limit, let last = page.last { output.continuationToken = PageToken.encode(Array(last.name.utf8)) }
+        if buckets.count > limit, let last = page.last {
+            output.continuationToken = PageToken.encode(Array(last.name.utf8))
+        }
         return OperationResponse(output.value)
     }
 
@@ -166,7 +169,8 @@ enum PageToken {
 
     /// Throws InvalidArgument for a token that is none of ours.
     static func decode(_ token: String) throws(AWSError) -> [UInt8] {
-        guard let bytes = Base64.decode(token), bytes.first == UInt8(ascii: "1"), bytes.count <= Limits.keyBytes + 1 else {
+        guard let bytes = Base64.decode(token), bytes.first == UInt8(ascii: "1"), bytes.count <= Limits.keyBytes + 1
+        else {
             throw S3Error.invalidArgument(
                 "The continuation token provided is incorrect", name: "continuation-token", value: token)
         }

@@ -6,7 +6,8 @@ import Wire
 /// ListObjects, ListObjectsV2.
 extension S3Service {
     /// Runs a listing to its end in one snapshot.
-    private func run(_ machine: ListingMachine<ListedObject>, bucket: String, in transaction: any ReadTransaction) throws
+    private func run(_ machine: ListingMachine<ListedObject>, bucket: String, in transaction: any ReadTransaction)
+        throws
         -> ListingMachine<ListedObject>
     {
         var machine = machine

@@ -78,10 +78,12 @@ extension S3Service {
         let part = UploadedPart(
             size: body.size, etag: body.etag, modified: wholeSeconds(time.now()),
             part: body.part(number: number, algorithm: plan.algorithm))
-        try await database.write { transaction in
-            let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
-            let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
-            try self.store(part, of: upload, bucket: bucket, in: transaction)
+        try await keeping(body) {
+            try await database.write { transaction in
+                let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
+                let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
+                try self.store(part, of: upload, bucket: bucket, in: transaction)
+            }
         }
         var output = Model.UploadPartOutput()
         output.eTag = "\"\(part.etag)\""
@@ -128,7 +130,8 @@ extension S3Service {
                     "The specified copy source is larger than the maximum allowable size for a copy source: "
                         + "\(Limits.singleUploadBytes)")
             }
-            guard let part = try await copiedPart(number, of: original, first: first, end: end, plan: upload.plan) else {
+            guard let part = try await copiedPart(number, of: original, first: first, end: end, plan: upload.plan)
+            else {
                 continue
             }
             let isDone = try await database.write { transaction in
@@ -181,22 +184,17 @@ extension S3Service {
             size: end - first, etag: hexEncoded(digest.md5Bytes), modified: wholeSeconds(time.now()), part: part)
     }
 
-    private func joined(_ object: StoredObject, _ slices: [StoredPart], first: Int64, end: Int64) async throws -> BlobID? {
+    private func joined(_ object: StoredObject, _ slices: [StoredPart], first: Int64, end: Int64) async throws
+        -> BlobID?
+    {
         guard let opened = hold(object, first: first, end: end) else { return nil }
         defer { opened.release() }
         let writer = try blobs.stage()
         do {
             for slice in slices {
                 guard let blob = slice.blob else { continue }
-                var done: Int64 = 0
-                while done < slice.length {
-                    let length = Int(min(slice.length - done, Int64(Limits.hashingChunkBytes)))
-                    let bytes = try await blobs.read(blob, offset: slice.offset + done, length: length)
-                    guard !bytes.isEmpty else {
-                        throw Failure(.corrupt, "blob \(blob) is shorter than the rows that refer to it say")
-                    }
+                try await read(blob, offset: slice.offset, length: slice.length) { bytes in
                     try await writer.append(ByteBuffer(bytes: bytes))
-                    done += Int64(bytes.count)
                 }
             }
             return try await writer.finish().id

@@ -132,7 +132,8 @@ extension NotificationConfiguration {
         if let id, id.utf8.count > Limits.notificationIdBytes {
             throw S3Error.invalidArgument("ID is too long", name: "Id", value: id)
         }
-        var rule = Rule(id: id.flatMap { $0.isEmpty ? nil : $0 } ?? Identifier.uuid(), kind: kind, target: target, events: events)
+        var rule = Rule(
+            id: id.flatMap { $0.isEmpty ? nil : $0 } ?? Identifier.uuid(), kind: kind, target: target, events: events)
         try rule.setFilter(filter?.key?.filterRules ?? [])
         rules.append(rule)
     }
@@ -152,7 +153,9 @@ extension NotificationConfiguration {
         }
         let functions = rules.filter { $0.kind == .lambda }.map { rule in
             var item = Model.LambdaFunctionConfiguration()
-            (item.id, item.lambdaFunctionArn, item.events, item.filter) = (rule.id, rule.target, rule.events, rule.filter)
+            (item.id, item.lambdaFunctionArn, item.events, item.filter) = (
+                rule.id, rule.target, rule.events, rule.filter
+            )
             return item
         }
         if !topics.isEmpty { output.topicConfigurations = topics }

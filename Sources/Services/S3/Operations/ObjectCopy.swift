@@ -95,7 +95,8 @@ extension S3Service {
         let context = request.context
         let object = try await database.read { transaction in
             let bucket = try self.bucket(
-                source.bucket, for: context.principal, expectedOwner: context.header("x-amz-source-expected-bucket-owner"),
+                source.bucket, for: context.principal,
+                expectedOwner: context.header("x-amz-source-expected-bucket-owner"),
                 in: transaction)
             guard let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction) else {
                 throw S3Error.noSuchKey(key.text)
@@ -159,16 +160,7 @@ extension S3Service {
         var digest = BodyDigest([algorithm])
         for slice in object.slices(first: first, end: end) {
             guard let blob = slice.blob else { continue }
-            var done: Int64 = 0
-            while done < slice.length {
-                let length = min(slice.length - done, Int64(Limits.hashingChunkBytes))
-                let bytes = try await blobs.read(blob, offset: slice.offset + done, length: Int(length))
-                guard !bytes.isEmpty else {
-                    throw Failure(.corrupt, "blob \(blob) is shorter than the rows that refer to it say")
-                }
-                digest.update(bytes)
-                done += Int64(bytes.count)
-            }
+            try await read(blob, offset: slice.offset, length: slice.length) { digest.update($0) }
         }
         return digest
     }

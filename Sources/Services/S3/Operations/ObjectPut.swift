@@ -65,6 +65,16 @@ extension S3Service {
         }
     }
 
+    /// Runs the commit that is to refer to a received body; when it fails, the blob goes.
+    func keeping(_ body: ReceivedBody, _ commit: () async throws -> Void) async throws {
+        do {
+            try await commit()
+        } catch {
+            if let blob = body.blob { blobs.abandon(blob) }
+            throw error
+        }
+    }
+
     func putObject(_ input: Model.PutObjectRequest, _ request: OperationRequest) async throws -> OperationResponse {
         let context = request.context
         let key = try ObjectKey(input.key)
@@ -91,13 +101,16 @@ extension S3Service {
             key: key, id: Identifier.hex(16), size: body.size, etag: body.etag, modified: wholeSeconds(time.now()),
             storageClass: storageClass, checksum: checksum, isMultipart: false, uploadID: nil, metadata: metadata,
             parts: [part])
-        try await database.write { transaction in
-            let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
-            let existing = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
-            try conditions.check(currentETag: existing?.etag, key: key.text)
-            try self.retain(object.parts, in: transaction)
-            try self.store(
-                object, replacing: existing, bucket: bucket, event: EventName.put, context: context, in: transaction)
+        try await keeping(body) {
+            try await database.write { transaction in
+                let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
+                let existing = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
+                try conditions.check(currentETag: existing?.etag, key: key.text)
+                try self.retain(object.parts, in: transaction)
+                try self.store(
+                    object, replacing: existing, bucket: bucket, event: EventName.put, context: context,
+                    in: transaction)
+            }
         }
         var output = Model.PutObjectOutput()
         output.eTag = "\"\(object.etag)\""

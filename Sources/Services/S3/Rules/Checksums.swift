@@ -111,7 +111,8 @@ struct ChecksumExpectation: Sendable, Hashable {
         guard let text else {
             throw AWSError(
                 "MalformedTrailerError", status: 400,
-                "The request contained trailing data that was not well-formed or did not conform to our published schema.")
+                "The request contained trailing data that was not well-formed or did not conform to our published schema."
+            )
         }
         guard let expected = Base64.decode(text.trimmed), expected.count == algorithm.length else {
             throw S3Error.invalidRequest("Value for \(algorithm.headerName) header is invalid.")

@@ -87,7 +87,7 @@ enum CanonicalUser {
     }
 
     /// The second request id of S3's answers.
-    static func hostID(requestID: String) -> String { Base64.encode(digest("host", requestID)) }
+    static func hostID(requestID: String) -> String { Codec.hostID(requestID) }
 
     private static func digest(_ use: String, _ text: String) -> [UInt8] {
         Array(SHA256.hash(data: Array("martlet \(use) \(text)".utf8)))

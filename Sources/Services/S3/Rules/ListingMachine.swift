@@ -86,7 +86,9 @@ struct ListingMachine<Entry: ListingEntry>: Sendable {
 
     /// The part of a key up to and with the first delimiter behind the prefix; nil when there is none.
     private func commonPrefix(of key: [UInt8]) -> [UInt8]? {
-        guard !delimiter.isEmpty, key.count >= prefix.count + delimiter.count, key.starts(with: prefix) else { return nil }
+        guard !delimiter.isEmpty, key.count >= prefix.count + delimiter.count, key.starts(with: prefix) else {
+            return nil
+        }
         var start = prefix.count
         while start + delimiter.count <= key.count {
             if key[start..<(start + delimiter.count)].elementsEqual(delimiter) {

@@ -9,10 +9,13 @@ signing s3
 prefix s3
 version 2006-03-01
 protocols restXML
-validation InvalidArgument
-op AbortMultipartUpload DELETE 204 /{Bucket}/{Key+} in=AbortMultipartUploadRequest out=AbortMultipartUploadOutput errors=NoSuchUpload needs=q:uploadId
+namespace http://s3.amazonaws.com/doc/2006-03-01/
+validation MalformedXML
+bareerrors yes
+constraints required
+op AbortMultipartUpload DELETE 204 /{Bucket}/{Key+} in=AbortMultipartUploadRequest out=AbortMultipartUploadOutput needs=q:uploadId errors=NoSuchUpload
 op CompleteMultipartUpload POST 200 /{Bucket}/{Key+} in=CompleteMultipartUploadRequest out=CompleteMultipartUploadOutput
-op CopyObject PUT 200 /{Bucket}/{Key+} in=CopyObjectRequest out=CopyObjectOutput errors=ObjectNotInActiveTierError needs=h:x-amz-copy-source
+op CopyObject PUT 200 /{Bucket}/{Key+} in=CopyObjectRequest out=CopyObjectOutput needs=h:x-amz-copy-source errors=ObjectNotInActiveTierError
 op CreateBucket PUT 200 /{Bucket} in=CreateBucketRequest out=CreateBucketOutput errors=BucketAlreadyExists,BucketAlreadyOwnedByYou
 op CreateBucketMetadataConfiguration POST 200 /{Bucket}?metadataConfiguration in=CreateBucketMetadataConfigurationRequest
 op CreateBucketMetadataTableConfiguration POST 200 /{Bucket}?metadataTable in=CreateBucketMetadataTableConfigurationRequest
@@ -63,15 +66,15 @@ op GetBucketRequestPayment GET 200 /{Bucket}?requestPayment in=GetBucketRequestP
 op GetBucketTagging GET 200 /{Bucket}?tagging in=GetBucketTaggingRequest out=GetBucketTaggingOutput
 op GetBucketVersioning GET 200 /{Bucket}?versioning in=GetBucketVersioningRequest out=GetBucketVersioningOutput
 op GetBucketWebsite GET 200 /{Bucket}?website in=GetBucketWebsiteRequest out=GetBucketWebsiteOutput
-op GetObject GET 200 /{Bucket}/{Key+} in=GetObjectRequest out=GetObjectOutput errors=NoSuchKey,InvalidObjectState
+op GetObject GET 200 /{Bucket}/{Key+} in=GetObjectRequest out=GetObjectOutput blobout errors=NoSuchKey,InvalidObjectState
 op GetObjectAcl GET 200 /{Bucket}/{Key+}?acl in=GetObjectAclRequest out=GetObjectAclOutput errors=NoSuchKey
-op GetObjectAnnotation GET 200 /{Bucket}/{Key+}?annotation in=GetObjectAnnotationRequest out=GetObjectAnnotationOutput errors=NoSuchBucket,NoSuchKey,NoSuchAnnotation needs=q:annotationName
+op GetObjectAnnotation GET 200 /{Bucket}/{Key+}?annotation in=GetObjectAnnotationRequest out=GetObjectAnnotationOutput blobout needs=q:annotationName errors=NoSuchBucket,NoSuchKey,NoSuchAnnotation
 op GetObjectAttributes GET 200 /{Bucket}/{Key+}?attributes in=GetObjectAttributesRequest out=GetObjectAttributesOutput errors=NoSuchKey
 op GetObjectLegalHold GET 200 /{Bucket}/{Key+}?legal-hold in=GetObjectLegalHoldRequest out=GetObjectLegalHoldOutput
 op GetObjectLockConfiguration GET 200 /{Bucket}?object-lock in=GetObjectLockConfigurationRequest out=GetObjectLockConfigurationOutput
 op GetObjectRetention GET 200 /{Bucket}/{Key+}?retention in=GetObjectRetentionRequest out=GetObjectRetentionOutput
 op GetObjectTagging GET 200 /{Bucket}/{Key+}?tagging in=GetObjectTaggingRequest out=GetObjectTaggingOutput
-op GetObjectTorrent GET 200 /{Bucket}/{Key+}?torrent in=GetObjectTorrentRequest out=GetObjectTorrentOutput
+op GetObjectTorrent GET 200 /{Bucket}/{Key+}?torrent in=GetObjectTorrentRequest out=GetObjectTorrentOutput blobout
 op GetPublicAccessBlock GET 200 /{Bucket}?publicAccessBlock in=GetPublicAccessBlockRequest out=GetPublicAccessBlockOutput
 op HeadBucket HEAD 200 /{Bucket} in=HeadBucketRequest out=HeadBucketOutput errors=NoSuchBucket
 op HeadObject HEAD 200 /{Bucket}/{Key+} in=HeadObjectRequest out=HeadObjectOutput errors=NoSuchKey
@@ -108,9 +111,9 @@ op PutBucketRequestPayment PUT 200 /{Bucket}?requestPayment in=PutBucketRequestP
 op PutBucketTagging PUT 200 /{Bucket}?tagging in=PutBucketTaggingRequest
 op PutBucketVersioning PUT 200 /{Bucket}?versioning in=PutBucketVersioningRequest
 op PutBucketWebsite PUT 200 /{Bucket}?website in=PutBucketWebsiteRequest
-op PutObject PUT 200 /{Bucket}/{Key+} in=PutObjectRequest out=PutObjectOutput errors=InvalidRequest,InvalidWriteOffset,TooManyParts,EncryptionTypeMismatch
+op PutObject PUT 200 /{Bucket}/{Key+} in=PutObjectRequest out=PutObjectOutput streamin errors=InvalidRequest,InvalidWriteOffset,TooManyParts,EncryptionTypeMismatch
 op PutObjectAcl PUT 200 /{Bucket}/{Key+}?acl in=PutObjectAclRequest out=PutObjectAclOutput errors=NoSuchKey
-op PutObjectAnnotation PUT 200 /{Bucket}/{Key+}?annotation in=PutObjectAnnotationRequest out=PutObjectAnnotationOutput errors=NoSuchBucket,NoSuchKey,InvalidRequest,AnnotationNameTooLong,AnnotationLimitExceeded,InvalidAnnotationName,UnsupportedMediaType
+op PutObjectAnnotation PUT 200 /{Bucket}/{Key+}?annotation in=PutObjectAnnotationRequest out=PutObjectAnnotationOutput streamin errors=NoSuchBucket,NoSuchKey,InvalidRequest,AnnotationNameTooLong,AnnotationLimitExceeded,InvalidAnnotationName,UnsupportedMediaType
 op PutObjectLegalHold PUT 200 /{Bucket}/{Key+}?legal-hold in=PutObjectLegalHoldRequest out=PutObjectLegalHoldOutput
 op PutObjectLockConfiguration PUT 200 /{Bucket}?object-lock in=PutObjectLockConfigurationRequest out=PutObjectLockConfigurationOutput
 op PutObjectRetention PUT 200 /{Bucket}/{Key+}?retention in=PutObjectRetentionRequest out=PutObjectRetentionOutput
@@ -118,14 +121,14 @@ op PutObjectTagging PUT 200 /{Bucket}/{Key+}?tagging in=PutObjectTaggingRequest 
 op PutPublicAccessBlock PUT 200 /{Bucket}?publicAccessBlock in=PutPublicAccessBlockRequest
 op RenameObject PUT 200 /{Bucket}/{Key+}?renameObject in=RenameObjectRequest out=RenameObjectOutput errors=IdempotencyParameterMismatch
 op RestoreObject POST 200 /{Bucket}/{Key+}?restore in=RestoreObjectRequest out=RestoreObjectOutput errors=ObjectAlreadyInActiveTierError
-op SelectObjectContent POST 200 /{Bucket}/{Key+}?select&select-type=2 in=SelectObjectContentRequest out=SelectObjectContentOutput root=SelectObjectContentRequest xmlns=http://s3.amazonaws.com/doc/2006-03-01/
+op SelectObjectContent POST 200 /{Bucket}/{Key+}?select&select-type=2 in=SelectObjectContentRequest out=SelectObjectContentOutput root=SelectObjectContentRequest xmlns=http://s3.amazonaws.com/doc/2006-03-01/ eventout
 op UpdateBucketMetadataAnnotationTableConfiguration PUT 200 /{Bucket}?metadataAnnotationTable in=UpdateBucketMetadataAnnotationTableConfigurationRequest
 op UpdateBucketMetadataInventoryTableConfiguration PUT 200 /{Bucket}?metadataInventoryTable in=UpdateBucketMetadataInventoryTableConfigurationRequest
 op UpdateBucketMetadataJournalTableConfiguration PUT 200 /{Bucket}?metadataJournalTable in=UpdateBucketMetadataJournalTableConfigurationRequest
 op UpdateObjectEncryption PUT 200 /{Bucket}/{Key+}?encryption in=UpdateObjectEncryptionRequest out=UpdateObjectEncryptionResponse errors=NoSuchKey,InvalidRequest,AccessDenied
-op UploadPart PUT 200 /{Bucket}/{Key+} in=UploadPartRequest out=UploadPartOutput needs=q:partNumber,q:uploadId
+op UploadPart PUT 200 /{Bucket}/{Key+} in=UploadPartRequest out=UploadPartOutput streamin needs=q:partNumber,q:uploadId
 op UploadPartCopy PUT 200 /{Bucket}/{Key+} in=UploadPartCopyRequest out=UploadPartCopyOutput needs=h:x-amz-copy-source,q:partNumber,q:uploadId
-op WriteGetObjectResponse POST 200 /WriteGetObjectResponse in=WriteGetObjectResponseRequest
+op WriteGetObjectResponse POST 200 /WriteGetObjectResponse in=WriteGetObjectResponseRequest streamin
 shapes
 AbacStatus structure
  Status BucketAbacStatus
@@ -274,7 +277,7 @@ CloudFunctionConfiguration structure
 CommonPrefix structure
  Prefix string
 CommonPrefixList list CommonPrefix flat
-CompleteMultipartUploadOutput structure
+CompleteMultipartUploadOutput structure root=CompleteMultipartUploadResult
  Location string
  Bucket string
  Key ObjectKey
@@ -461,7 +464,7 @@ CreateBucketRequest structure payload=CreateBucketConfiguration
  ObjectLockEnabledForBucket boolean header=x-amz-bucket-object-lock-enabled
  ObjectOwnership ObjectOwnership header=x-amz-object-ownership
  BucketNamespace BucketNamespace header=x-amz-bucket-namespace
-CreateMultipartUploadOutput structure
+CreateMultipartUploadOutput structure root=InitiateMultipartUploadResult
  AbortDate timestamp header=x-amz-abort-date
  AbortRuleId string header=x-amz-abort-rule-id
  Bucket string
@@ -626,7 +629,7 @@ DeleteObjectTaggingRequest structure
  Key ObjectKey required uri=Key
  VersionId string query=versionId
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-DeleteObjectsOutput structure
+DeleteObjectsOutput structure root=DeleteResult
  Deleted DeletedObjects
  RequestCharged RequestCharged header=x-amz-request-charged
  Errors Errors name=Error
@@ -706,14 +709,14 @@ GetBucketAbacOutput structure payload=AbacStatus
 GetBucketAbacRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketAccelerateConfigurationOutput structure
+GetBucketAccelerateConfigurationOutput structure root=AccelerateConfiguration
  Status BucketAccelerateStatus
  RequestCharged RequestCharged header=x-amz-request-charged
 GetBucketAccelerateConfigurationRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
  RequestPayer RequestPayer header=x-amz-request-payer
-GetBucketAclOutput structure
+GetBucketAclOutput structure root=AccessControlPolicy
  Owner Owner
  Grants Grants name=AccessControlList
 GetBucketAclRequest structure
@@ -725,7 +728,7 @@ GetBucketAnalyticsConfigurationRequest structure
  Bucket string required uri=Bucket
  Id string required query=id
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketCorsOutput structure
+GetBucketCorsOutput structure root=CORSConfiguration
  CORSRules CORSRules name=CORSRule
 GetBucketCorsRequest structure
  Bucket string required uri=Bucket
@@ -747,7 +750,7 @@ GetBucketInventoryConfigurationRequest structure
  Bucket string required uri=Bucket
  Id string required query=id
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketLifecycleConfigurationOutput structure
+GetBucketLifecycleConfigurationOutput structure root=LifecycleConfiguration
  Rules LifecycleRules name=Rule
  TransitionDefaultMinimumObjectSize TransitionDefaultMinimumObjectSize header=x-amz-transition-default-minimum-object-size
 GetBucketLifecycleConfigurationRequest structure
@@ -758,12 +761,12 @@ GetBucketLifecycleOutput structure
 GetBucketLifecycleRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketLocationOutput structure
+GetBucketLocationOutput structure unwrapped
  LocationConstraint BucketLocationConstraint
 GetBucketLocationRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketLoggingOutput structure
+GetBucketLoggingOutput structure root=BucketLoggingStatus
  LoggingEnabled LoggingEnabled
 GetBucketLoggingRequest structure
  Bucket string required uri=Bucket
@@ -813,23 +816,23 @@ GetBucketReplicationOutput structure payload=ReplicationConfiguration
 GetBucketReplicationRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketRequestPaymentOutput structure
+GetBucketRequestPaymentOutput structure root=RequestPaymentConfiguration
  Payer Payer
 GetBucketRequestPaymentRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketTaggingOutput structure
+GetBucketTaggingOutput structure root=Tagging
  TagSet TagSet required
 GetBucketTaggingRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketVersioningOutput structure
+GetBucketVersioningOutput structure root=VersioningConfiguration
  Status BucketVersioningStatus
  MFADelete MFADeleteStatus name=MfaDelete
 GetBucketVersioningRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetBucketWebsiteOutput structure
+GetBucketWebsiteOutput structure root=WebsiteConfiguration
  RedirectAllRequestsTo RedirectAllRequestsTo
  IndexDocument IndexDocument
  ErrorDocument ErrorDocument
@@ -837,7 +840,7 @@ GetBucketWebsiteOutput structure
 GetBucketWebsiteRequest structure
  Bucket string required uri=Bucket
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetObjectAclOutput structure
+GetObjectAclOutput structure root=AccessControlPolicy
  Owner Owner
  Grants Grants name=AccessControlList
  RequestCharged RequestCharged header=x-amz-request-charged
@@ -875,7 +878,7 @@ GetObjectAnnotationRequest structure
  RequestPayer RequestPayer header=x-amz-request-payer
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
  ChecksumMode ChecksumMode header=x-amz-checksum-mode
-GetObjectAttributesOutput structure
+GetObjectAttributesOutput structure root=GetObjectAttributesResponse
  DeleteMarker boolean header=x-amz-delete-marker
  LastModified timestamp header=Last-Modified
  VersionId string header=x-amz-version-id
@@ -994,7 +997,7 @@ GetObjectRetentionRequest structure
  VersionId string query=versionId
  RequestPayer RequestPayer header=x-amz-request-payer
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-GetObjectTaggingOutput structure
+GetObjectTaggingOutput structure root=Tagging
  VersionId string header=x-amz-version-id
  TagSet TagSet required
 GetObjectTaggingRequest structure
@@ -1267,7 +1270,7 @@ ListBucketMetricsConfigurationsRequest structure
  Bucket string required uri=Bucket
  ContinuationToken string query=continuation-token
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-ListBucketsOutput structure
+ListBucketsOutput structure root=ListAllMyBucketsResult
  Buckets Buckets
  Owner Owner
  ContinuationToken string
@@ -1283,7 +1286,7 @@ ListDirectoryBucketsOutput structure
 ListDirectoryBucketsRequest structure
  ContinuationToken DirectoryBucketToken query=continuation-token
  MaxDirectoryBuckets MaxDirectoryBuckets query=max-directory-buckets
-ListMultipartUploadsOutput structure
+ListMultipartUploadsOutput structure root=ListMultipartUploadsResult
  Bucket string
  KeyMarker string
  UploadIdMarker string
@@ -1327,7 +1330,7 @@ ListObjectAnnotationsRequest structure
  ContinuationToken string query=continuation-token
  RequestPayer RequestPayer header=x-amz-request-payer
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
-ListObjectVersionsOutput structure
+ListObjectVersionsOutput structure root=ListVersionsResult
  IsTruncated boolean
  KeyMarker string
  VersionIdMarker string
@@ -1353,7 +1356,7 @@ ListObjectVersionsRequest structure
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
  RequestPayer RequestPayer header=x-amz-request-payer
  OptionalObjectAttributes OptionalObjectAttributesList header=x-amz-optional-object-attributes
-ListObjectsOutput structure
+ListObjectsOutput structure root=ListBucketResult
  IsTruncated boolean
  Marker string
  NextMarker string
@@ -1375,7 +1378,7 @@ ListObjectsRequest structure
  RequestPayer RequestPayer header=x-amz-request-payer
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
  OptionalObjectAttributes OptionalObjectAttributesList header=x-amz-optional-object-attributes
-ListObjectsV2Output structure
+ListObjectsV2Output structure root=ListBucketResult
  IsTruncated boolean
  Contents ObjectList
  Name string
@@ -1401,7 +1404,7 @@ ListObjectsV2Request structure
  RequestPayer RequestPayer header=x-amz-request-payer
  ExpectedBucketOwner string header=x-amz-expected-bucket-owner
  OptionalObjectAttributes OptionalObjectAttributesList header=x-amz-optional-object-attributes
-ListPartsOutput structure
+ListPartsOutput structure root=ListPartsResult
  AbortDate timestamp header=x-amz-abort-date
  AbortRuleId string header=x-amz-abort-rule-id
  Bucket string

@@ -46,7 +46,9 @@ enum BucketTable {
     }
 
     static func count(account: String, in transaction: any ReadTransaction) throws -> Int {
-        Int(try transaction.first("SELECT COUNT(*) FROM s3_bucket WHERE account = ?", [.text(account)]) { $0.int(0) } ?? 0)
+        Int(
+            try transaction.first("SELECT COUNT(*) FROM s3_bucket WHERE account = ?", [.text(account)]) { $0.int(0) }
+                ?? 0)
     }
 
     /// Buckets of an account by name, those behind `after` that start with `prefix`; `region` empty means any.

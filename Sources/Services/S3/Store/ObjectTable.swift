@@ -91,7 +91,8 @@ enum Sequencer {
         try transaction.execute(
             "UPDATE s3_sequencer SET value = CASE WHEN value >= ? THEN value + 1 ELSE ? END WHERE id = 1",
             [.int(now.nanoseconds), .int(now.nanoseconds)])
-        let value = try transaction.first("SELECT value FROM s3_sequencer WHERE id = 1") { $0.int(0) } ?? now.nanoseconds
+        let value =
+            try transaction.first("SELECT value FROM s3_sequencer WHERE id = 1") { $0.int(0) } ?? now.nanoseconds
         return text(value)
     }
 

@@ -106,11 +106,13 @@ enum PartTable {
 
     static func find(_ number: Int, upload: String, in transaction: any ReadTransaction) throws -> UploadedPart? {
         try transaction.first(
-            "SELECT \(columns) FROM s3_part WHERE upload = ? AND number = ?", [.text(upload), .int(Int64(number))], read)
+            "SELECT \(columns) FROM s3_part WHERE upload = ? AND number = ?", [.text(upload), .int(Int64(number))], read
+        )
     }
 
     /// Parts behind a number, by number.
-    static func list(upload: String, after: Int, limit: Int, in transaction: any ReadTransaction) throws -> [UploadedPart]
+    static func list(upload: String, after: Int, limit: Int, in transaction: any ReadTransaction) throws
+        -> [UploadedPart]
     {
         try transaction.query(
             "SELECT \(columns) FROM s3_part WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",

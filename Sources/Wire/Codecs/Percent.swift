@@ -1,0 +1,43 @@
+import Platform
+
+/// Percent encoding of RFC 3986, as AWS's clients use it.
+enum Percent {
+    /// Decodes `%xx`; a stray `%` stands for itself. Bytes that are not UTF-8 become U+FFFD. With `plus`, `+` is a blank.
+    static func decode(_ text: some StringProtocol, plus: Bool = false) -> String {
+        let utf8 = text.utf8
+        guard utf8.contains(where: { $0 == UInt8(ascii: "%") || (plus && $0 == UInt8(ascii: "+")) }) else {
+            return String(text)
+        }
+        let raw = Array(utf8)
+        var output: [UInt8] = []
+        output.reserveCapacity(raw.count)
+        var index = 0
+        while index < raw.count {
+            let byte = raw[index]
+            if byte == UInt8(ascii: "%"), index + 2 < raw.count, let high = raw[index + 1].hexValue,
+                let low = raw[index + 2].hexValue
+            {
+                output.append(high << 4 | low)
+                index += 3
+            } else {
+                output.append(plus && byte == UInt8(ascii: "+") ? 0x20 : byte)
+                index += 1
+            }
+        }
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// `a=1&b&c=%20` as decoded pairs; a name without `=` has the value nil. At most `CodecLimits.parameters` are read.
+    static func pairs(_ text: some StringProtocol) -> [(name: String, value: String?)] {
+        if text.isEmpty { return [] }
+        var pairs: [(name: String, value: String?)] = []
+        for part in Substring(text).utf8.split(separator: UInt8(ascii: "&"), maxSplits: CodecLimits.parameters) {
+            let name = part.prefix { $0 != UInt8(ascii: "=") }
+            let rest = part.dropFirst(name.count)
+            let value = rest.isEmpty ? nil : decode(Substring(rest.dropFirst()), plus: true)
+            pairs.append((decode(Substring(name), plus: true), value))
+            if pairs.count == CodecLimits.parameters { break }
+        }
+        return pairs
+    }
+}
