@@ -283,6 +283,8 @@ final class EnvironmentCore {
         let megabytes = min(
             Int(clamping: bytes.addingReportingOverflow((1 << 20) - 1).partialValue >> 20), function.memoryMB)
         memoryReading = (megabytes, now)
+        // A kill that this invocation has survived is not the reason when a later one exits.
+        seenMemoryKills = max(cell?.outOfMemoryKills() ?? 0, seenMemoryKills)
         return megabytes
     }
 
@@ -318,6 +320,10 @@ final class EnvironmentCore {
     private func launch(_ image: RuntimeImage) {
         guard bootstrapPath(image) != nil else {
             return later { $0.settle($0.machine.cannotStart(.function(.noBootstrap))) }
+        }
+        if let layers = function.layersDirectory, isDirectory(layers + "/extensions") {
+            parts.logger.warning(
+                "external extensions are not started by Martlet yet", metadata: ["function": "\(function.name)"])
         }
         let spec = cellSpec(image)
         let (cells, queue, loop, bound) = (parts.cells, queue, loop, bound)
@@ -387,8 +393,8 @@ final class EnvironmentCore {
 
     private func startRuntime(_ process: UInt32, _ phase: EnvironmentMachine.InitPhase) {
         guard let image, let cell, let program = bootstrapPath(image) else { return }
-        server?.closeConnections()
         pendingExit = nil
+        server?.closeConnections()
         armLogTimer(after: Limits.firstLogBeat)
         let wall = parts.time.now()
         logs.append(

@@ -12,6 +12,11 @@ func isProgram(_ path: String) -> Bool {
     }
 }
 
+func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}
+
 /// An error number of execve in the words of Go, which AWS's are.
 func execErrorText(_ number: Int32) -> String {
     switch number {

@@ -259,9 +259,38 @@ struct MachineTests {
         let d = Driver.ready()
         d.invoke("a")
         d.respond("a")
-        #expect(!d.invoke("b"), "not idle yet")
         d.pass(3)
         #expect(d.takeLog() == ["deliver a to 1", "finish a", "kill"])
+    }
+
+    @Test func nextEventMayComeBeforeTheRuntimeAsksAgain() {
+        let d = Driver.ready()
+        #expect(d.invoke("a"))
+        #expect(!d.invoke("b"), "it runs")
+        d.respond("a")
+        #expect(d.invoke("b"))
+        #expect(!d.invoke("c"), "one only")
+        d.take(d.machine.shutdown(now: d.now))
+        d.next(2)
+        d.respond("b")
+        #expect(d.takeLog() == ["deliver a to 1", "finish a", "deliver b to 2", "finish b", "destroy"])
+    }
+
+    @Test func followingEventOutlivesTheRuntime() {
+        let exited = Driver.ready()
+        exited.invoke("a")
+        exited.respond("a")
+        exited.invoke("b")
+        exited.exit(.exited(1))
+        exited.take(exited.machine.allKilled(now: exited.now))
+        #expect(exited.takeLog() == ["deliver a to 1", "finish a", "kill", "start 2 invoke"])
+
+        let gone = Driver.ready()
+        gone.invoke("a")
+        gone.respond("a")
+        gone.invoke("b")
+        gone.take(gone.machine.cellGone(Failure(.sandbox, "gone")))
+        #expect(gone.takeLog() == ["deliver a to 1", "finish a", "fail", "destroy"])
     }
 
     @Test func asksAgainWithoutAnswering() {

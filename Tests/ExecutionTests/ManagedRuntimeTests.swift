@@ -104,4 +104,40 @@ struct ManagedRuntimeTests {
                 "platform.runtimeDone", "platform.report",
             ])
     }
+
+    @Test(.enabled(if: Host.has("python3.11")))
+    func wrapper() async throws {
+        let code = try TemporaryDirectory()
+        try code.write("index.py", "import os\ndef handler(event, context): return os.environ.get('WRAPPED')\n")
+        try code.write("wrap", "#!/bin/sh\nexport WRAPPED=yes\nexec \"$@\"\n", mode: 0o755)
+        let bench = Bench()
+        let wrapped = makeFunction(
+            code: code.path, runtime: "python3.11", environment: [("AWS_LAMBDA_EXEC_WRAPPER", "/var/task/wrap")])
+        try await bench.with(wrapped) { environment in
+            let text = try await environment.invoke().text
+            #expect(text == "\"yes\"")
+        }
+        let second = Bench()
+        let missing = makeFunction(
+            code: code.path, runtime: "python3.11", environment: [("AWS_LAMBDA_EXEC_WRAPPER", "/opt/nothing")])
+        try await second.with(missing) { environment in
+            let text = try await environment.invoke(id: "r").text
+            #expect(text.contains("Error: Runtime exited with error: exit status 127"), "\(text)")
+        }
+    }
+
+    /// A recursion error's X-Ray cause is a header of more than 80 KiB.
+    @Test(.enabled(if: Host.has("python3.11")))
+    func deepRecursion() async throws {
+        let code = try TemporaryDirectory()
+        try code.write("index.py", "def handler(event, context): return handler(event, context)\n")
+        let bench = Bench()
+        try await bench.with(makeFunction(code: code.path, runtime: "python3.11")) { environment in
+            let failed = try await environment.invoke()
+            #expect(
+                failed.text.hasPrefix(#"{"errorMessage": "maximum recursion depth exceeded"#),
+                "\(failed.text.prefix(200))")
+            await eventually("it is idle") { bench.owner.idleCount == 1 }
+        }
+    }
 }

@@ -166,7 +166,8 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard poll == nil, !isReplying, self.context != nil else { return context.close(promise: nil) }
+        // Who asks again without having read the answers is not let to fill memory with them.
+        guard poll == nil, !isReplying, context.channel.isWritable else { return context.close(promise: nil) }
         parser.append(unwrapInboundIn(data))
         do {
             while self.context != nil, let event = try parser.next() {
@@ -174,6 +175,7 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
                 case .wantsContinue:
                     context.writeAndFlush(wrapOutboundOut(RuntimeAPIResponse.goOn), promise: nil)
                 case .request(let request):
+                    guard context.channel.isWritable else { return context.close(promise: nil) }
                     handle(request, context)
                     if poll != nil {
                         if parser.isInsideRequest { context.close(promise: nil) }
