@@ -63,7 +63,8 @@ final class Server: Service {
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations,
             ], logger: logger)
-        let blobs = try Blobs(directory: directory.path("blobs"), database: database)
+        let blobs = try Blobs(
+            directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
 
         // Services
         let outbox = OutboxDispatcher(database: database, time: time, logger: logger)
@@ -110,11 +111,30 @@ final class Server: Service {
         try await queue.start(invoker: engine, directory: lambda)
         try await outbox.start()
         logs.start()
+        sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
             outbox: outbox, logs: logs, machine: machine, logger: logger)
+    }
+
+    /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
+    /// then once a day; the first waits until nobody is in a hurry.
+    private static func sweepDaily(
+        _ blobs: Blobs, time: any TimeSource, logger: Logger, after wait: Duration = .seconds(60)
+    ) {
+        _ = time.schedule(at: time.now() + wait) {
+            Task {
+                do {
+                    let removed = try await blobs.sweep(now: time.now())
+                    if removed > 0 { logger.info("unreferenced blobs removed", metadata: ["count": "\(removed)"]) }
+                } catch {
+                    logger.warning("cannot look for unreferenced blobs", metadata: ["error": "\(error)"])
+                }
+                sweepDaily(blobs, time: time, logger: logger, after: .seconds(86_400))
+            }
+        }
     }
 
     private static func text(_ address: SocketAddress) -> String {

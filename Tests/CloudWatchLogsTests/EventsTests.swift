@@ -56,10 +56,10 @@ import Wire
         #expect(buffer.take().count == 1)
         #expect(buffer.take().isEmpty)
         #expect(buffer.append([line], to: key) == .none)
-        #expect(buffer.written())
+        #expect(buffer.written() == true)
         #expect(!buffer.isQuiet)
         _ = buffer.take()
-        #expect(!buffer.written())
+        #expect(buffer.written() == false)
         #expect(buffer.isQuiet)
     }
 }

@@ -57,10 +57,10 @@ import Testing
     @Test func startsAreLimitedByRateAndRefill() {
         var ledger = ConcurrencyLedger()
         let now = Instant(milliseconds: 1_000_000)
-        for _ in 0..<Limits.scalingEnvironments { #expect(ledger.mayStart(key("a"), now: now)) }
-        #expect(!ledger.mayStart(key("a"), now: now))
-        #expect(ledger.mayStart(key("b"), now: now))
-        #expect(ledger.mayStart(key("a"), now: now + .milliseconds(11)))
-        #expect(!ledger.mayStart(key("a"), now: now + .milliseconds(11)))
+        for _ in 0..<Limits.scalingEnvironments { #expect(ledger.mayStart(key("a"), now: now) == true) }
+        #expect(ledger.mayStart(key("a"), now: now) == false)
+        #expect(ledger.mayStart(key("b"), now: now) == true)
+        #expect(ledger.mayStart(key("a"), now: now + .milliseconds(11)) == true)
+        #expect(ledger.mayStart(key("a"), now: now + .milliseconds(11)) == false)
     }
 }

@@ -14,8 +14,8 @@ import Testing
             #expect(pool.choose(generation: "g") == .start(evicting: nil))
             pool.started(environment, function: function, generation: "g")
         }
-        #expect(!pool.finished(1, now: now))
-        #expect(!pool.finished(2, now: now))
+        #expect(pool.finished(1, now: now) == false)
+        #expect(pool.finished(2, now: now) == false)
         #expect(pool.choose(generation: "g") == .reuse(2))
         #expect(pool.choose(generation: "g") == .reuse(1))
         #expect(pool.choose(generation: "g") == .start(evicting: nil))
@@ -38,7 +38,7 @@ import Testing
         _ = pool.finished(1, now: now)
         // The idle one goes now, the busy one when it is done.
         #expect(pool.setCurrent(["new"], of: function) == [1])
-        #expect(pool.finished(2, now: now))
+        #expect(pool.finished(2, now: now) == true)
         #expect(pool.count == 0)
         #expect(pool.choose(generation: "old") == .start(evicting: nil))
     }
@@ -61,10 +61,10 @@ import Testing
         _ = pool.choose(generation: "g")
         pool.started(1, function: function, generation: "g")
         _ = pool.finished(1, now: now)
-        #expect(!pool.finished(1, now: now))
+        #expect(pool.finished(1, now: now) == false)
         #expect(pool.idleCount == 1)
         pool.ended(1)
-        #expect(!pool.finished(1, now: now))
+        #expect(pool.finished(1, now: now) == false)
         #expect(pool.choose(generation: "g") == .start(evicting: nil))
     }
 
