@@ -46,7 +46,9 @@ var targets: [Target] = [
     .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     // 1
     .target(name: "Wire", dependencies: ["Platform", nioCore, crypto], swiftSettings: settings),
-    .target(name: "Storage", dependencies: ["Platform", grdb, nioCore, crypto, logging], swiftSettings: settings),
+    .target(
+        name: "Storage", dependencies: ["Platform", grdb, nioCore, crypto, logging], exclude: ["README.md"],
+        swiftSettings: settings),
     .target(name: "Sandbox", dependencies: ["Platform", "CSandbox", logging], swiftSettings: settings),
     // 2
     .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),

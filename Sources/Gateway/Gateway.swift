@@ -23,7 +23,8 @@ public final class Gateway: Sendable, CellEndpoint {
     public init(
         configuration: GatewayConfiguration, services: [ServiceDefinition], credentials: any CredentialIssuer,
         time: any TimeSource, logger: Logger, group: any EventLoopGroup, hostRoutes: [any HostRoute] = [],
-        metrics: GatewayMetrics = GatewayMetrics(), download: @escaping @Sendable (String) -> FileDownload? = { _ in nil }
+        metrics: GatewayMetrics = GatewayMetrics(),
+        download: @escaping @Sendable (String) -> FileDownload? = { _ in nil }
     ) {
         var limits = configuration.limits
         limits.connections = ListenerFactory.connectionsAllowed(limits.connections)

@@ -29,6 +29,7 @@ struct Serve: AsyncParsableCommand {
             throw ExitCode(failure.code == .configuration ? 64 : 1)
         }
         Banner.show(settings, server)
+        StartupPages.giveBack()
         let group = ServiceGroup(
             configuration: .init(
                 services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],

@@ -240,6 +240,24 @@ import Wire
         }
     }
 
+    @Test func aBodyThatNobodyReadsIsDroppedLater() async throws {
+        var limits = GatewayLimits()
+        limits.bodyIdleTimeout = .milliseconds(500)
+        try await TestServer.with(limits: limits) { exchange in
+            exchange.eventLoop.scheduleTask(in: .milliseconds(20)) { exchange.respond(.text("unread")) }
+        } _: { server in
+            try await server.client { client in
+                for _ in 0..<3 {
+                    try client.send("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
+                    #expect(try client.answer().text == "unread")
+                }
+                try client.send("POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
+                #expect(try client.answer().text == "unread")
+                #expect(try client.readToEnd().isEmpty)
+            }
+        }
+    }
+
     @Test func refusesBodiesOverTheBudgetOfAll() async throws {
         var limits = GatewayLimits()
         limits.bufferedBodies = 100

@@ -154,6 +154,36 @@ import Wire
         #expect(TemporaryDirectory.mode(invoked[0].function.codeDirectory) != nil)
     }
 
+    /// Directories that nobody runs from any more go at the next start, when no environment can be running.
+    @Test func unusedCodeIsRemoved() async throws {
+        let house = try await Harness()
+        try await house.create()
+        let old = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
+        _ = try await house.call(
+            "UpdateFunctionCode", ["FunctionName": "fn", "ZipFile": .blob(Harness.otherZip)])
+        try await house.settle()
+        let new = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
+        #expect(house.service.codeStore.directories().count == 2)
+        await house.service.sweepRetired()
+        #expect(house.service.codeStore.directories().count == 2, "an environment may still run the old code")
+        try await house.service.start()
+        #expect(TemporaryDirectory.mode(old.codeDirectory) == nil)
+        #expect(TemporaryDirectory.mode(new.codeDirectory) != nil)
+    }
+
+    /// The same, when the grace is over.
+    @Test func unusedCodeIsRemovedAfterTheGrace() async throws {
+        let house = try await Harness()
+        try await house.create()
+        let version = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
+        _ = try await house.call("DeleteFunction", ["FunctionName": "fn"])
+        await house.service.sweepRetired()
+        #expect(TemporaryDirectory.mode(version.codeDirectory) != nil)
+        house.time.advance(by: .seconds(Limits.codeGraceSeconds))
+        await house.service.sweepRetired()
+        #expect(TemporaryDirectory.mode(version.codeDirectory) == nil)
+    }
+
     @Test func updateConfiguration() async throws {
         let house = try await Harness()
         try await house.create("fn", ["Environment": ["Variables": ["A": "1"]]])
@@ -222,6 +252,21 @@ import Wire
         #expect(all["Functions"]?.list?[1]["FunctionArn"]?.string == house.arn("fn0", "1"))
         let other = try await house.call("ListFunctions", [:], account: "111122223333").output
         #expect(other["Functions"] == [])
+    }
+
+    /// What runs in the writer's transactions, or over many functions, reads indexes alone.
+    @Test(arguments: [
+        ("SELECT COALESCE(SUM(code_size), 0) FROM lambda_versions WHERE account = ? AND region = ?", 2),
+        ("SELECT generation FROM lambda_versions WHERE account = ? AND region = ? AND name = ?", 3),
+        ("SELECT DISTINCT code FROM lambda_versions", 0),
+        ("SELECT DISTINCT layers FROM lambda_versions WHERE layers IS NOT NULL", 0),
+    ])
+    func plans(sql: String, parameters: Int) async throws {
+        let house = try await Harness()
+        let plan = try await house.database.read { transaction in
+            try transaction.query("EXPLAIN QUERY PLAN " + sql, Array(repeating: "x", count: parameters)) { $0.text(3) }
+        }
+        #expect(plan.allSatisfy { $0.contains("COVERING INDEX") }, "\(plan)")
     }
 
     /// What a stop interrupted is finished at start.

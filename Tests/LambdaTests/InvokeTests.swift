@@ -74,7 +74,8 @@ import Wire
         let name: Value = ["FunctionName": "fn"]
         let error = await house.error("Invoke", name, payload: "\u{99}")
         #expect(error?.code == "InvalidRequestContentException")
-        #expect(error?.message.hasPrefix("Could not parse request body into json: Could not parse payload into json: ") == true)
+        let prefix = "Could not parse request body into json: Could not parse payload into json: "
+        #expect(error?.message.hasPrefix(prefix) == true)
         #expect(error?.fields["Type"] == "User")
         let large = "\"" + String(repeating: "x", count: Limits.eventPayloadBytes) + "\""
         let tooLarge = await house.error(
@@ -82,8 +83,9 @@ import Wire
         #expect(tooLarge?.status == 413)
         #expect(tooLarge?.message == "Request must be smaller than 1048576 bytes for the InvokeFunction operation")
         #expect(await house.error("Invoke", name, payload: large) == nil)
-        #expect(house.service.definition.tooLarge("Invoke", 6_291_456).message
-            == "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+        #expect(
+            house.service.definition.tooLarge("Invoke", 6_291_456).message
+                == "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
         #expect(
             await house.error("Invoke", ["FunctionName": "fn", "ClientContext": "!"])?.code
                 == "InvalidRequestContentException")

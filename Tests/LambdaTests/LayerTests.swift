@@ -122,8 +122,12 @@ import Wire
         removal["RevisionId"] = added["RevisionId"]
         _ = try await house.call("RemoveLayerVersionPermission", removal)
         #expect(
-            await house.error("AddLayerVersionPermission", ["LayerName": "no", "VersionNumber": 1, "StatementId": "s",
-                "Action": "lambda:GetLayerVersion", "Principal": "*"])?.message
+            await house.error(
+                "AddLayerVersionPermission",
+                [
+                    "LayerName": "no", "VersionNumber": 1, "StatementId": "s", "Action": "lambda:GetLayerVersion",
+                    "Principal": "*",
+                ])?.message
                 == "Layer version arn:aws:lambda:us-east-1:000000000000:layer:no:1 does not exist.")
     }
 }

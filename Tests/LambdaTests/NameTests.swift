@@ -7,14 +7,18 @@ import Wire
 @Suite struct NameTests {
     let scope = AccountRegion(account: "000000000000", region: "us-east-1")
 
-    @Test(arguments: [
-        ("fn", nil, nil, "fn", nil), ("fn:1", nil, nil, "fn", "1"), ("fn:$LATEST", nil, nil, "fn", "$LATEST"),
-        ("function:fn", nil, nil, "fn", nil), ("111122223333:function:fn", nil, "111122223333", "fn", nil),
-        ("111122223333:fn:live", nil, "111122223333", "fn", "live"),
-        ("arn:aws:lambda:eu-west-1:111122223333:function:fn", "eu-west-1", "111122223333", "fn", nil),
-        ("arn:aws:lambda:us-gov-west-1:111122223333:function:fn:live", "us-gov-west-1", "111122223333", "fn", "live"),
-        ("eu-west-1:111122223333:function:fn:2", "eu-west-1", "111122223333", "fn", "2"),
-    ] as [(String, String?, String?, String, String?)])
+    @Test(
+        arguments: [
+            ("fn", nil, nil, "fn", nil), ("fn:1", nil, nil, "fn", "1"), ("fn:$LATEST", nil, nil, "fn", "$LATEST"),
+            ("function:fn", nil, nil, "fn", nil), ("111122223333:function:fn", nil, "111122223333", "fn", nil),
+            ("111122223333:fn:live", nil, "111122223333", "fn", "live"),
+            ("arn:aws:lambda:eu-west-1:111122223333:function:fn", "eu-west-1", "111122223333", "fn", nil),
+            (
+                "arn:aws:lambda:us-gov-west-1:111122223333:function:fn:live", "us-gov-west-1", "111122223333", "fn",
+                "live"
+            ),
+            ("eu-west-1:111122223333:function:fn:2", "eu-west-1", "111122223333", "fn", "2"),
+        ] as [(String, String?, String?, String, String?)])
     func forms(text: String, region: String?, account: String?, name: String, qualifier: String?) throws {
         let parsed = try #require(FunctionName(text))
         #expect(parsed.region == region)

@@ -385,3 +385,61 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         #expect(try await s3.references() == 0, "a bucket takes its unfinished uploads with it")
     }
 }
+
+@Suite struct Concurrency {
+    /// Writers, readers and deleters of one key: every read is one whole object, and no reference is left over.
+    @Test func oneKey() async throws {
+        let s3 = try Harness()
+        try await s3.makeBucket()
+        try await s3.put("k", "start")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 {
+                group.addTask {
+                    for turn in 0..<25 {
+                        try await s3.put("k", String(repeating: "\(writer)", count: 1000 + turn))
+                        if turn % 5 == writer { try await s3.call("DeleteObject", ["Bucket": "bucket", "Key": "k"]) }
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<50 {
+                        do {
+                            let read = try await s3.get("k")
+                            #expect(Int64(read.bytes.count) == read["ContentLength"]?.int)
+                            #expect(Set(read.bytes).count == 1 || read.text == "start")
+                        } catch let error as AWSError {
+                            #expect(error.code == "NoSuchKey")
+                        }
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<10 {
+                        let error = await s3.error(
+                            "CopyObject", ["Bucket": "bucket", "Key": .string("c\(writer)"), "CopySource": "bucket/k"])
+                        #expect(error == nil || error?.code == "NoSuchKey" || error?.code == "OperationAborted")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let rows = try await s3.call("ListObjectsV2", ["Bucket": "bucket"])["KeyCount"]?.int
+        #expect(try await s3.references() == rows)
+    }
+
+    /// Only one of many "create if absent" succeeds.
+    @Test func createOnce() async throws {
+        let s3 = try Harness()
+        try await s3.makeBucket()
+        let created = try await withThrowingTaskGroup(of: Int.self) { group in
+            for n in 0..<16 {
+                group.addTask {
+                    await s3.error(
+                        "PutObject", ["Bucket": "bucket", "Key": "k", "IfNoneMatch": "*"], body: [UInt8(n)]) == nil
+                        ? 1 : 0
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(created == 1)
+        #expect(try await s3.references() == 1)
+    }
+}

@@ -64,7 +64,8 @@ final class Harness: Sendable {
     ) async -> AWSError? {
         do {
             try await call(
-                operation, input, body: body, payload: payload, length: length, headers: headers, trailers: trailers, account: account)
+                operation, input, body: body, payload: payload, length: length, headers: headers, trailers: trailers,
+                account: account)
             return nil
         } catch { return error as? AWSError }
     }

@@ -104,6 +104,8 @@ extension HTTPConnection {
         exchange?.answerWritten()
         if next == .nothing { watchFor(.body) }
         perform(next)
+        // Parts of a body that nobody asked for may wait in the queue.
+        advance()
         if !isAdvancing, !isInRead { flushIfNeeded() }
         readIfWanted()
     }

@@ -180,7 +180,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// Takes queued parts as far as the machine allows. Never re-entered, so that a burst of pipelined requests that are
     /// answered at once uses no stack.
-    private func advance() {
+    func advance() {
         guard !isAdvancing else { return }
         isAdvancing = true
         while let context, let item = queue.first {

@@ -107,7 +107,7 @@ struct Call: Sendable {
             scope: identity?.scope
                 ?? AccountRegion(account: AccountRegion.defaultAccount, region: AccountRegion.defaultRegion),
             principal: identity?.principal ?? .anonymous, now: exchange.receivedAt, endpoint: endpoint,
-            sourceIP: exchange.info.sourceIP, headers: originalHead.headers, uri: exchange.request.uri,
+            sourceIP: exchange.info.sourceIP, headers: head.headers, uri: exchange.request.uri,
             eventLoop: exchange.eventLoop, closed: exchange.closed)
     }
 

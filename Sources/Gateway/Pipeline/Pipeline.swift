@@ -73,6 +73,7 @@ struct Pipeline: HTTPResponder {
             let path = call.originalHead.path
             entered.head.path = "/" + bucket + (path.isEmpty ? "/" : path)
         }
+        if call.signed?.isPresigned == true { entered.head.headers += PresignedHeaders.hoisted(from: entered.head) }
         return entered
     }
 

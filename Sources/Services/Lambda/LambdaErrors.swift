@@ -43,7 +43,8 @@ extension AWSError {
 
     static func wrongState(_ state: String) -> AWSError {
         .conflict(
-            "The operation cannot be performed at this time. The function is currently in the following state: \(state)")
+            "The operation cannot be performed at this time. The function is currently in the following state: \(state)"
+        )
     }
 
     /// Bodies of this one have only a message (reference 7.1, notes).

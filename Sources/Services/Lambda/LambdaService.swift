@@ -169,7 +169,8 @@ extension LambdaService {
         }
     }
 
-    private func sweepRetired() async {
+    /// Removes what has been unused for longer than the grace, and looks again when the next will have been.
+    func sweepRetired() async {
         let old = time.now() - .seconds(Limits.codeGraceSeconds)
         let due = Set(retired.withLock { $0.filter { $0.value <= old }.keys })
         do {

@@ -59,6 +59,9 @@ enum Limits {
 
     // MARK: Ours
 
+    /// Rows read at a time where a list is filtered after it is read.
+    static let filteredRows = 200
+
     /// Entries of the cache of resolved functions; over it, the cache starts anew.
     static let cachedFunctions = 20_000
     /// Seconds for which a download URL of code is valid (reference 1.1, GetFunction).

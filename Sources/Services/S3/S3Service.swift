@@ -72,7 +72,19 @@ public final class S3Service: Sendable {
     private func handler<Input: Shape>(
         _ body: @escaping @Sendable (Input, OperationRequest) async throws -> OperationResponse
     ) -> OperationHandler {
-        .asynchronous { request in try await body(Input(request.input), request) }
+        .asynchronous { request in
+            try S3Service.checkKey(request)
+            return try await body(Input(request.input), request)
+        }
+    }
+
+    /// A key is UTF-8. Bytes that are not were decoded to U+FFFD, under which different keys would meet: refused.
+    private static func checkKey(_ request: OperationRequest) throws(AWSError) {
+        guard let key = request.input["Key"]?.string, key.unicodeScalars.contains("\u{FFFD}") else { return }
+        let uri = request.context.uri
+        guard FormEncoding.decodePercent(uri.prefix { $0 != "?" }) == nil else { return }
+        throw AWSError(
+            "InvalidURI", status: 400, "Couldn't parse the specified URI.", fields: ["URI": .string(uri)])
     }
 
     /// The bucket, if it exists and belongs to the caller's account. Throws NoSuchBucket, AccessDenied.

@@ -54,8 +54,11 @@ public final class SQLiteDatabase: Database {
             lock.release()
             if isTemporary { Files.removeTree(directory) }
         }
+        let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        let bounds = StorageLimits.readers
         readers = WorkerPool(
-            name: "martlet-reader", threads: StorageLimits.readers, jobs: StorageLimits.waitingReads
+            name: "martlet-reader", threads: min(max(processors, bounds.lowerBound), bounds.upperBound),
+            jobs: StorageLimits.waitingReads
         ) { ReaderContext(path: path) }
     }
 

@@ -54,6 +54,7 @@ enum WALAudit {
         var frame = [UInt8](repeating: 0, count: frameBytes)
         var index = 0
         var bad: Int?
+        var isWritten = false
         var hasCommitBehind = false
         var framesBehind = 0
         while true {
@@ -61,15 +62,20 @@ enum WALAudit {
             let count = try frame.withUnsafeMutableBytes {
                 try Files.readFully($0, from: descriptor, at: offset, path: path)
             }
-            guard count == frameBytes else { break }
+            guard count == frameBytes else {
+                if count > 0, bad == nil { return .tornTail(validFrames: index) }
+                break
+            }
             if bad == nil, !chain.accepts(frame) { bad = index }
             if let bad, chain.isOfThisLog(frame) {
+                isWritten = true
                 if hasCommitBehind { framesBehind = index - bad }
                 if chain.isCommit(frame) { hasCommitBehind = true }
             }
             index += 1
         }
-        guard let bad else { return .whole(frames: index) }
+        // Frames with other salts are what an earlier round of the log has left behind its end.
+        guard let bad, isWritten else { return .whole(frames: bad ?? index) }
         return framesBehind > 0 ? .damaged(frame: bad, framesBehind: framesBehind) : .tornTail(validFrames: bad)
     }
 

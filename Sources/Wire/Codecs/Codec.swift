@@ -143,6 +143,10 @@ public enum Codec {
     private static func matchREST(
         _ head: RequestHead, _ schema: ServiceSchema, _ wireProtocol: AWSProtocol
     ) throws(AWSError) -> OperationMatch {
+        guard Percent.isUTF8(head.path), Percent.isUTF8(head.query) else {
+            if wireProtocol == .restXML { throw AWSError("InvalidURI", "Couldn't parse the specified URI.") }
+            throw .serialization("The request's path and query must be UTF-8")
+        }
         let query = Percent.pairs(head.query)
         guard let found = schema.router.match(head, query: query) else {
             if wireProtocol == .restXML {

@@ -8,7 +8,10 @@ enum Percent {
         guard utf8.contains(where: { $0 == UInt8(ascii: "%") || (plus && $0 == UInt8(ascii: "+")) }) else {
             return String(text)
         }
-        let raw = Array(utf8)
+        return String(decoding: bytes(Array(utf8), plus: plus), as: UTF8.self)
+    }
+
+    private static func bytes(_ raw: [UInt8], plus: Bool) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(raw.count)
         var index = 0
@@ -24,7 +27,13 @@ enum Percent {
                 index += 1
             }
         }
-        return String(decoding: output, as: UTF8.self)
+        return output
+    }
+
+    /// Whether what `text` decodes to is UTF-8.
+    static func isUTF8(_ text: String) -> Bool {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return true }
+        return String(validating: bytes(Array(text.utf8), plus: false), as: UTF8.self) != nil
     }
 
     /// `a=1&b&c=%20` as decoded pairs; a name without `=` has the value nil. At most `CodecLimits.parameters` are read.

@@ -36,10 +36,14 @@ struct Pattern: Sendable {
     /// `[…]*` or `[…]+` alone, which most patterns are: a simple loop.
     private var loop: (characters: CharacterClass, minimum: Int)?
 
+    private let positions: PositionMatcher?
+
     init(_ text: String) throws {
         var parser = PatternParser(text)
         let node = try parser.parse()
+        positions = PositionMatcher(node)
         if case .repeated(.characters(let set), let minimum, nil) = node, minimum <= 1 { loop = (set, minimum) }
+        guard positions == nil else { return }
         try emit(node)
         program.append(.match)
     }
@@ -54,6 +58,11 @@ struct Pattern: Sendable {
             }
             return count >= loop.minimum
         }
+        if let positions { return positions.matches(text) }
+        return matchesByProgram(text)
+    }
+
+    private func matchesByProgram(_ text: String) -> Bool {
         let scalars = Array(text.unicodeScalars)
         var steps = CodecLimits.patternSteps
         return run(from: 0, scalars, at: 0, wholly: true, steps: &steps)

@@ -63,6 +63,8 @@ public enum SigV4 {
         static let accessKeyCharacters = 128
         /// Headers that one signature may cover; real ones cover about ten.
         static let signedHeaders = 128
+        /// Derived signing keys that are kept; about 200 bytes each.
+        static let recentKeys = 256
         /// Bytes of the line that begins a chunk: size, `;chunk-signature=` and 64 digits are 97.
         static let chunkLineBytes = 512
         /// Bytes of all trailing headers together.

@@ -35,22 +35,26 @@ extension SigV4 {
 
     private static func parse(header: String, _ head: RequestHead) throws(AWSError) -> SignedRequest {
         let errors = SigningErrors(header: header, head: head)
-        let space = header.firstIndex(of: " ") ?? header.endIndex
+        // By bytes: walking characters would cost more than the cryptography.
+        let text = header.utf8
+        let space = text.firstIndex(of: UInt8(ascii: " ")) ?? text.endIndex
         guard header[..<space] == algorithm else { throw errors.unsupportedAlgorithm(String(header[..<space])) }
         var (credential, signedHeaders, signature): (Substring?, Substring?, Substring?)
-        for part in header[space...].split(separator: ",") {
+        for part in text[space...].split(separator: UInt8(ascii: ",")) {
             let part = trimmed(part)
-            // A part with a space inside comes from a key with one at its end; AWS names the second half.
             if part.isEmpty { continue }
-            guard let equal = part.firstIndex(of: "=") else { throw errors.noEqualSign(part, header) }
-            let value = part[part.index(after: equal)...]
-            if let space = value.firstIndex(of: " ") {
-                throw errors.noEqualSign(trimmed(value[space...]), header)
+            guard let equal = part.firstIndex(of: UInt8(ascii: "=")) else {
+                throw errors.noEqualSign(Substring(part), header)
             }
-            switch part[..<equal] {
-            case "Credential": credential = value
-            case "SignedHeaders": signedHeaders = value
-            case "Signature": signature = value
+            let value = part[part.index(after: equal)...]
+            // A part with a space inside comes from a key with one at its end; AWS names the second half.
+            if let space = value.firstIndex(of: UInt8(ascii: " ")) {
+                throw errors.noEqualSign(Substring(trimmed(value[space...])), header)
+            }
+            switch Substring(part[..<equal]) {
+            case "Credential": credential = Substring(value)
+            case "SignedHeaders": signedHeaders = Substring(value)
+            case "Signature": signature = Substring(value)
             default: continue
             }
         }
@@ -76,7 +80,8 @@ extension SigV4 {
     }
 
     private static func parseScope(_ text: String, _ errors: SigningErrors) throws(AWSError) -> CredentialScope {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let parts = text.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 5, omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
         guard parts.count == 5 else { throw errors.malformedCredential(text) }
         guard !parts[0].isEmpty, parts[0].utf8.count <= Limits.accessKeyCharacters else {
             throw errors.emptyAccessKey(text)
@@ -86,14 +91,15 @@ extension SigV4 {
     }
 
     private static func parseSignedHeaders(_ text: Substring, _ errors: SigningErrors) throws(AWSError) -> [String] {
-        let names = text.split(separator: ";", maxSplits: Limits.signedHeaders).map { $0.lowercased() }
+        let names = text.utf8.split(separator: UInt8(ascii: ";"), maxSplits: Limits.signedHeaders)
+            .map { Substring($0).lowercased() }
         guard !names.isEmpty, names.count <= Limits.signedHeaders else { throw errors.malformedSignedHeaders() }
         return names
     }
 
-    private static func trimmed(_ text: Substring) -> Substring {
-        let head = text.drop { $0 == " " || $0 == "\t" }
-        guard let last = head.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return head }
+    private static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
+        let head = text.drop { $0 == 32 || $0 == 9 }
+        guard let last = head.lastIndex(where: { $0 != 32 && $0 != 9 }) else { return head }
         return head[...last]
     }
 

@@ -1,5 +1,6 @@
 import Crypto
 public import Platform
+import Synchronization
 
 extension SigV4 {
     /// Checks the signature of the head against the secret, the clock skew (±15 min; S3 RequestTimeTooSkewed) and a
@@ -67,19 +68,34 @@ extension SigV4 {
         guard signed.signedHeaders.contains("host") || signed.signedHeaders.contains(":authority") else {
             throw errors.unsignedHeader(errors.style == .s3 ? "host" : "Host' or ':authority")
         }
+        let isS3 = errors.style == .s3
         for header in head.headers {
-            let isRequired = errors.style == .s3 ? header.name.hasPrefix("x-amz-") : header.name == "x-amz-target"
+            let isRequired = isS3 ? header.name.hasPrefix("x-amz-") : header.name == "x-amz-target"
             if isRequired, !signed.signedHeaders.contains(header.name) { throw errors.unsignedHeader(header.name) }
         }
     }
 
     // MARK: Keys
 
+    /// The key of a day, Region and service: four HMACs, so the last ones are kept.
     static func signingKey(secret: Secret<String>, scope: CredentialScope) -> [UInt8] {
-        var key = Array("AWS4\(secret.reveal())".utf8)
+        let name = KeyName(secret: secret.reveal(), scope: scope)
+        if let key = recentKeys.withLock({ $0[name] }) { return key }
+        var key = Array("AWS4\(name.secret)".utf8)
         for part in [scope.date, scope.region, scope.service, terminator] { key = hmac(part, key: key) }
+        recentKeys.withLock { keys in
+            if keys.count >= Limits.recentKeys { keys.removeAll(keepingCapacity: true) }
+            keys[name] = key
+        }
         return key
     }
+
+    /// Secrets in memory only, never printed.
+    private struct KeyName: Hashable {
+        var secret: String
+        var scope: CredentialScope
+    }
+    private static let recentKeys = Mutex<[KeyName: [UInt8]]>([:])
 
     static func signature(of text: String, key: [UInt8]) -> String { hexEncoded(hmac(text, key: key)) }
 

@@ -10,43 +10,52 @@ struct SigningErrors {
         case json
     }
 
-    let style: Style
-    private let isPresigned: Bool
-    /// awsJson services answer 400, REST services 403.
-    private let status: Int
-
-    init(style: Style, isPresigned: Bool, status: Int) {
-        self.style = style
-        self.isPresigned = isPresigned
-        self.status = status
+    /// Where the service's name stands; looked at only when there is an error.
+    private enum Source {
+        case header(String)
+        case query(QueryString)
+        case service(String)
     }
+
+    private let source: Source
+    private let head: RequestHead
+    private let isPresigned: Bool
+    private let forS3: Bool
 
     /// For a request whose scope is not read yet: the service is looked for in the header's text.
     init(header: String, head: RequestHead) {
-        self.init(service: Self.service(in: header), head: head, isPresigned: false)
+        (source, self.head, isPresigned, forS3) = (.header(header), head, false, false)
     }
 
     init(query: QueryString, head: RequestHead) {
-        self.init(
-            service: query.first("x-amz-credential").flatMap(Self.service(in:)), head: head, isPresigned: true)
+        (source, self.head, isPresigned, forS3) = (.query(query), head, true, false)
+    }
+
+    init(service: String, head: RequestHead, isPresigned: Bool, forS3: Bool = false) {
+        (source, self.head, self.isPresigned, self.forS3) = (.service(service), head, isPresigned, forS3)
+    }
+
+    private var isTargeted: Bool { head.header("x-amz-target") != nil || head.header("smithy-protocol") != nil }
+
+    /// awsJson services answer 400, REST services 403.
+    private var status: Int { isTargeted ? 400 : 403 }
+
+    var style: Style {
+        let service: String? =
+            switch source {
+            case .header(let text): Self.service(in: text)
+            case .query(let query): query.first("x-amz-credential").flatMap(Self.service(in:))
+            case .service(let name): name
+            }
+        if forS3 || service.map(SigV4.isS3) ?? (!isTargeted && head.header("x-amz-content-sha256") != nil) {
+            return .s3
+        }
+        return !isTargeted && Self.queryServices.contains(service ?? "") ? .query : .json
     }
 
     /// What stands after the third slash.
     private static func service(in text: String) -> String? {
         text.split(separator: "/", maxSplits: 4).dropFirst(3).first.map { String($0.prefix { !", ;".contains($0) }) }
-    }
-
-    init(service: String?, head: RequestHead, isPresigned: Bool, forS3: Bool = false) {
-        let isTargeted = head.header("x-amz-target") != nil || head.header("smithy-protocol") != nil
-        let style: Style =
-            if forS3 || service.map(SigV4.isS3) ?? (!isTargeted && head.header("x-amz-content-sha256") != nil) {
-                .s3
-            } else if !isTargeted, Self.queryServices.contains(service ?? "") {
-                .query
-            } else {
-                .json
-            }
-        self.init(style: style, isPresigned: isPresigned, status: isTargeted ? 400 : 403)
     }
 
     private static let queryServices: Set<String> = [
@@ -282,7 +291,8 @@ extension SigV4 {
 
     /// The body of a `.digest` request is not what the head says; for bodies that are hashed while they stream.
     public static func bodyMismatch(claimed: String, actual: String, forS3: Bool) -> AWSError {
-        SigningErrors(style: forS3 ? .s3 : .json, isPresigned: false, status: 403)
+        let head = RequestHead(method: "", path: "", query: "", headers: [])
+        return SigningErrors(service: "", head: head, isPresigned: false, forS3: forS3)
             .wrongBody(claimed: claimed, actual: actual)
     }
 }

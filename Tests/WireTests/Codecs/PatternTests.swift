@@ -31,6 +31,40 @@ import Testing
         #expect(compiled?.matches(text) == expected, "\(pattern) on \(text)")
     }
 
+    /// The two ways of matching agree on random patterns and texts.
+    @Test(arguments: 0..<6 as Range<UInt64>)
+    func bothWaysAgree(seed: UInt64) throws {
+        var random = SplitMix(seed)
+        var compared = 0
+        for _ in 0..<1_500 {
+            let text = Self.randomPattern(&random, depth: 3)
+            // A lookahead that always holds keeps the fast way out.
+            guard let fast = try? Pattern(text), let slow = try? Pattern("(?!\\u0001)(\(text))") else { continue }
+            for _ in 0..<8 {
+                let subject = String((0..<random.below(7)).map { _ in ["a", "b", "é"][random.below(3)] }.joined())
+                #expect(fast.matches(subject) == slow.matches(subject), "\(text) on \(subject)")
+                compared += 1
+            }
+        }
+        #expect(compared > 5_000)
+    }
+
+    private static func randomPattern(_ random: inout SplitMix, depth: Int) -> String {
+        let leaf = ["a", "b", "[ab]", "[^a]", ".", "", "é"][random.below(7)]
+        if depth == 0 { return leaf }
+        let inner = randomPattern(&random, depth: depth - 1)
+        let other = randomPattern(&random, depth: depth - 1)
+        switch random.below(7) {
+        case 0: return "(\(inner)|\(other))"
+        case 1: return "(\(inner))*"
+        case 2: return "(\(inner))+"
+        case 3: return "(\(inner))?"
+        case 4: return "(\(inner)){1,3}"
+        case 5: return "(\(inner)){2,}\(other)"
+        default: return inner + other
+        }
+    }
+
     /// What makes backtracking matchers stall.
     @Test(
         .timeLimit(.minutes(1)),

@@ -103,6 +103,12 @@ import Testing
         #expect(refusal(Schemas.s3, "POST", "/b")?.code == "MethodNotAllowed")
     }
 
+    @Test func pathsMustBeUTF8() {
+        #expect(refusal(Schemas.s3, "PUT", "/b/%ff%fe")?.code == "InvalidURI")
+        #expect(refusal(Schemas.s3, "GET", "/b?prefix=%80")?.code == "InvalidURI")
+        #expect(refusal(Schemas.lambda, "GET", "/2015-03-31/functions/%c3")?.status == 400)
+    }
+
     @Test func malformedTextsAreRefused() {
         #expect(throws: Failure.self) { try ServiceSchema(text: "") }
         #expect(throws: Failure.self) { try ServiceSchema(text: "martlet-schema 1\nservice x\nprotocols morse\n") }

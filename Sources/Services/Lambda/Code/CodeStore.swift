@@ -29,13 +29,16 @@ final class CodeStore: Sendable {
         /// When (by `clock`) a name was last unpinned.
         var touched: [String: UInt64] = [:]
         var clock: UInt64 = 0
+        /// Which queue is next, modulo their number.
+        var turn = 0
     }
 
     private let root: String
     private let state = Mutex(State())
-    private let queue = DispatchQueue(label: "martlet.lambda.code", attributes: .concurrent)
-    /// Unpacking is bound by the disk: a few at a time.
-    private let slots = DispatchSemaphore(value: 2)
+    /// Unpacking is bound by the disk: two at a time, so that a large package does not hold up the small ones.
+    private let queues = [
+        DispatchQueue(label: "martlet.lambda.code.0"), DispatchQueue(label: "martlet.lambda.code.1"),
+    ]
     private let logger: Logger
 
     /// Opens the store below `directory`, removing what a crash left half-made.
@@ -175,13 +178,12 @@ final class CodeStore: Sendable {
     }
 
     private func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            queue.async { [slots] in
-                slots.wait()
-                let result = Result { try body() }
-                slots.signal()
-                continuation.resume(with: result)
-            }
+        let turn = state.withLock { state in
+            state.turn = (state.turn + 1) % 1_000
+            return state.turn
+        }
+        return try await withCheckedThrowingContinuation { continuation in
+            queues[turn % queues.count].async { continuation.resume(with: Result { try body() }) }
         }
     }
 

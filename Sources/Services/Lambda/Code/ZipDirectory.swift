@@ -19,7 +19,9 @@ struct ZipDirectory: Sendable {
     /// Walks the directory of the zip at `path`. Throws `AWSError` (not a zip, empty, too many entries, too large).
     static func scan(path: String) throws -> ZipDirectory {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure(.storage, "cannot open \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw Failure(.storage, "cannot open \(path): \(String(cString: strerror(errno)))")
+        }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Failure(.storage, "cannot stat \(path)") }

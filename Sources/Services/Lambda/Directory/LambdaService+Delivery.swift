@@ -18,9 +18,8 @@ extension LambdaService: DeliveryTarget {
                 code: "ResourceConflictException", message: "The function is not ready: \(delivery.target)")
         }
         if delivery.payload.count > Limits.eventPayloadBytes {
-            throw DeliveryRefusal.permanent(
-                code: "RequestEntityTooLargeException",
-                message: "Request must be smaller than \(Limits.eventPayloadBytes) bytes for the InvokeFunction operation")
+            let error = AWSError.requestTooLarge(Limits.eventPayloadBytes, operation: "InvokeFunction")
+            throw DeliveryRefusal.permanent(code: error.code, message: error.message)
         }
         try connections().invoker.enqueue(
             AsynchronousEvent(

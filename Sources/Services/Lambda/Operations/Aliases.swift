@@ -116,9 +116,9 @@ extension LambdaService {
         let after = try Page.marker(input.marker)?[0] ?? ""
         let aliases = try await database.read { transaction in
             _ = try FunctionResolution.function(target, in: transaction)
-            let all = try AliasTable.list(target.scope, target.name, after: after, in: transaction)
-            guard let version = input.functionVersion else { return all }
-            return all.filter { $0.version == version }
+            return try AliasTable.list(
+                target.scope, target.name, after: after, limit: limit + 1, in: transaction
+            ) { input.functionVersion == nil || $0.version == input.functionVersion }
         }
         var output: Value = ["Aliases": .list(aliases.prefix(limit).map(\.output.value))]
         if aliases.count > limit { output["NextMarker"] = .string(Page.token([aliases[limit - 1].name])) }

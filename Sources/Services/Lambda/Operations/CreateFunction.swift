@@ -106,7 +106,10 @@ extension LambdaService {
         }
         try ConfigurationRules.refuse(
             input.value,
-            ["DurableConfig", "CapacityProviderConfig", "TenancyConfig", "AcceleratorConfig", "RuntimeConfig", "PublishTo"])
+            [
+                "DurableConfig", "CapacityProviderConfig", "TenancyConfig", "AcceleratorConfig", "RuntimeConfig",
+                "PublishTo",
+            ])
         return layers
     }
 }

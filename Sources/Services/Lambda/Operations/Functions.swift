@@ -97,7 +97,9 @@ extension LambdaService {
         guard case .version(let number) = Qualifier(qualifier),
             let record = try VersionTable.get(scope, name, number: number, in: transaction)
         else { return [] }
-        let users = try AliasTable.list(scope, name, in: transaction).filter { $0.refers(to: record.version) }
+        let users = try AliasTable.list(scope, name, limit: Limits.pageItems, in: transaction) {
+            $0.refers(to: record.version)
+        }
         if !users.isEmpty {
             throw AWSError.conflict(
                 "Unable to delete version because the following aliases reference it: "

@@ -110,8 +110,9 @@ extension LambdaService {
                     requestID: context.requestID, payload: request.payload, invokedFunctionARN: request.target.arn,
                     clientContext: request.clientContext, traceID: request.traceID,
                     wantsLogTail: request.wantsLogTail)
+                let traceID = request.traceID
                 invoker.invoke(entry.pick(draw: draw), invocation) { result in
-                    done(result.map { LambdaService.answer($0) })
+                    done(result.map { LambdaService.answer($0, traceID: traceID) })
                 }
             }
         } catch {
@@ -129,17 +130,21 @@ extension LambdaService {
             requestID: context.requestID, scope: target.scope, function: target.name,
             qualifier: target.qualifier ?? Qualifier.latestName, payload: Array(request.payload.readableBytesView),
             acceptedAt: context.now, invokedFunctionARN: target.arn, traceID: request.traceID)
-        database.write({ try invoker.enqueue(event, in: $0) }) { result in
+        database.write { transaction in
+            try invoker.enqueue(event, in: transaction)
+        } completion: { result in
             done(result.map { OperationResponse(["StatusCode": 202], payload: .bytes(ByteBuffer()), status: 202) })
         }
     }
 
-    private static func answer(_ result: InvocationResult) -> OperationResponse {
+    private static func answer(_ result: InvocationResult, traceID: String) -> OperationResponse {
         var output: Fields = ["StatusCode": 200]
         if let error = result.functionError { output.append("FunctionError", .string(error)) }
         if let tail = result.logTail { output.append("LogResult", .string(Base64.encode(tail))) }
         output.append("ExecutedVersion", .string(result.executedVersion))
-        return OperationResponse(.map(output), payload: .bytes(result.payload), status: 200)
+        return OperationResponse(
+            .map(output), payload: .bytes(result.payload), status: 200,
+            headers: [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", traceID)])
     }
 
     /// The call of 2014: as an Event, with a body that says 202.

@@ -79,7 +79,7 @@ extension LambdaService {
         let limit = Page.limit(input.maxItems)
         let before = try Page.marker(input.marker).map { try Page.number($0[0]) } ?? .max
         let records = try await database.read { transaction in
-            try LayerTable.versions(layer, before: before, in: transaction).filter {
+            try LayerTable.versions(layer, before: before, limit: limit + 1, in: transaction) {
                 $0.isCompatible(runtime: input.compatibleRuntime, architecture: input.compatibleArchitecture)
             }
         }
@@ -94,17 +94,10 @@ extension LambdaService {
         let scope = context.scope
         let limit = Page.limit(input.maxItems)
         let after = try Page.marker(input.marker)?[0] ?? ""
-        let records: [LayerRecord] = try await database.read { transaction in
-            var records: [LayerRecord] = []
-            for name in try LayerTable.names(scope, after: after, in: transaction) {
-                let layer = LayerName(name, in: scope)
-                let newest = try LayerTable.versions(layer, before: .max, in: transaction).first {
-                    $0.isCompatible(runtime: input.compatibleRuntime, architecture: input.compatibleArchitecture)
-                }
-                if let newest { records.append(newest) }
-                if records.count > limit { break }
+        let records = try await database.read { transaction in
+            try LayerTable.newest(scope, after: after, limit: limit + 1, in: transaction) {
+                $0.isCompatible(runtime: input.compatibleRuntime, architecture: input.compatibleArchitecture)
             }
-            return records
         }
         let items: [Value] = records.prefix(limit).map { record in
             [
@@ -187,7 +180,8 @@ extension LambdaService {
     }
 
     private func changePolicy(
-        of name: LayerVersionName, revision: String?, _ change: @escaping @Sendable (inout ResourcePolicy) throws -> Void
+        of name: LayerVersionName, revision: String?,
+        _ change: @escaping @Sendable (inout ResourcePolicy) throws -> Void
     ) async throws -> String {
         try await database.write { transaction in
             guard var record = try LayerTable.get(name, in: transaction) else {

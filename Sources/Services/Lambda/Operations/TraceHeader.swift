@@ -14,9 +14,22 @@ enum TraceHeader {
 
     /// `Root=1-SECONDS-24HEX;Parent=16HEX;Sampled=0`.
     static func generate(now: Instant) -> String {
-        let seconds = String(UInt32(truncatingIfNeeded: now.seconds), radix: 16)
-        let padded = String(repeating: "0", count: max(0, 8 - seconds.utf8.count)) + seconds
-        return "Root=1-\(padded)-\(Identifier.hex(24));Parent=\(Identifier.hex(16));Sampled=0"
+        // Three draws, not one for each digit: each is a system call, and this is the hot path.
+        var generator = SystemRandomNumberGenerator()
+        let (high, low, parent): (UInt64, UInt64, UInt64) = (generator.next(), generator.next(), generator.next())
+        let seconds = hex(UInt64(UInt32(truncatingIfNeeded: now.seconds)), 8)
+        return "Root=1-\(seconds)-\(hex(high, 16))\(hex(low, 8));Parent=\(hex(parent, 16));Sampled=0"
+    }
+
+    /// The lowest `digits` hexadecimal digits.
+    private static func hex(_ value: UInt64, _ digits: Int) -> String {
+        String(unsafeUninitializedCapacity: digits) { out in
+            for index in 0..<digits {
+                let nibble = UInt8(value >> UInt64(4 * (digits - 1 - index)) & 15)
+                out[index] = nibble < 10 ? nibble + 48 : nibble + 87
+            }
+            return digits
+        }
     }
 
     private static func isRoot(_ part: Substring) -> Bool {

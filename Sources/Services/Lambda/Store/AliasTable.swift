@@ -56,16 +56,25 @@ enum AliasTable {
         ) { try read($0, scope, function) }
     }
 
+    /// Up to `limit` aliases that are wanted, after a name, by name.
     static func list(
-        _ scope: AccountRegion, _ function: String, after name: String = "", limit: Int = Int(Int32.max),
-        in transaction: any ReadTransaction
+        _ scope: AccountRegion, _ function: String, after name: String = "", limit: Int,
+        in transaction: any ReadTransaction, where isWanted: (AliasRecord) -> Bool = { _ in true }
     ) throws -> [AliasRecord] {
-        try transaction.query(
-            """
-            SELECT name, value FROM lambda_aliases
-            WHERE account = ? AND region = ? AND function = ? AND name > ? ORDER BY name LIMIT ?
-            """, scope.sql + [.text(function), .text(name), .int(Int64(limit))]
-        ) { try read($0, scope, function) }
+        var found: [AliasRecord] = []
+        var last = name
+        while found.count < limit {
+            let rows = try transaction.query(
+                """
+                SELECT name, value FROM lambda_aliases
+                WHERE account = ? AND region = ? AND function = ? AND name > ? ORDER BY name LIMIT ?
+                """, scope.sql + [.text(function), .text(last), .int(Int64(Limits.filteredRows))]
+            ) { try read($0, scope, function) }
+            found += rows.filter(isWanted)
+            guard rows.count == Limits.filteredRows, let end = rows.last else { break }
+            last = end.name
+        }
+        return Array(found.prefix(limit))
     }
 
     static func put(_ alias: AliasRecord, in transaction: any WriteTransaction) throws {

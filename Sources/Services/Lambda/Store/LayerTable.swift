@@ -63,26 +63,47 @@ enum LayerTable {
         ) { try read($0) }
     }
 
-    /// Versions of a layer below a number, newest first.
+    /// Up to `limit` versions of a layer that are wanted, below a number, newest first.
     static func versions(
-        _ layer: LayerName, before number: Int64, in transaction: any ReadTransaction
+        _ layer: LayerName, before number: Int64, limit: Int, in transaction: any ReadTransaction,
+        where isWanted: (LayerRecord) -> Bool
     ) throws -> [LayerRecord] {
-        try transaction.query(
-            """
-            SELECT \(columns) FROM lambda_layer_versions
-            WHERE account = ? AND region = ? AND name = ? AND number < ? ORDER BY number DESC
-            """, layer.scope.sql + [.text(layer.name), .int(number)]
-        ) { try read($0) }
+        var found: [LayerRecord] = []
+        var last = number
+        while found.count < limit {
+            let rows = try transaction.query(
+                """
+                SELECT \(columns) FROM lambda_layer_versions
+                WHERE account = ? AND region = ? AND name = ? AND number < ? ORDER BY number DESC LIMIT ?
+                """, layer.scope.sql + [.text(layer.name), .int(last), .int(Int64(Limits.filteredRows))]
+            ) { try read($0) }
+            found += rows.filter(isWanted)
+            guard rows.count == Limits.filteredRows, let end = rows.last else { break }
+            last = end.version.version
+        }
+        return Array(found.prefix(limit))
     }
 
-    /// Names of layers after a name.
-    static func names(_ scope: AccountRegion, after name: String, in transaction: any ReadTransaction) throws
-        -> [String]
-    {
-        try transaction.query(
-            "SELECT name FROM lambda_layers WHERE account = ? AND region = ? AND name > ? ORDER BY name",
-            scope.sql + [.text(name)]
-        ) { $0.text(0) }
+    /// The newest version that is wanted of each layer after a name, for up to `limit` layers that have one.
+    static func newest(
+        _ scope: AccountRegion, after name: String, limit: Int, in transaction: any ReadTransaction,
+        where isWanted: (LayerRecord) -> Bool
+    ) throws -> [LayerRecord] {
+        var found: [LayerRecord] = []
+        var last = name
+        while found.count < limit {
+            let names = try transaction.query(
+                "SELECT name FROM lambda_layers WHERE account = ? AND region = ? AND name > ? ORDER BY name LIMIT ?",
+                scope.sql + [.text(last), .int(Int64(Limits.filteredRows))]
+            ) { $0.text(0) }
+            for name in names where found.count < limit {
+                found += try versions(
+                    LayerName(name, in: scope), before: .max, limit: 1, in: transaction, where: isWanted)
+            }
+            guard names.count == Limits.filteredRows, let end = names.last else { break }
+            last = end
+        }
+        return found
     }
 
     /// Takes the next number of a layer; numbers are never reused.

@@ -3,7 +3,16 @@ import Storage
 /// Lambda's tables. Every one is keyed by account and Region; configurations are one JSON column, what is searched for
 /// is a column of its own.
 enum LambdaMigrations {
-    static let all = Migrations(service: "lambda", steps: [first])
+    static let all = Migrations(service: "lambda", steps: [first, coveringIndexes])
+
+    /// So that sums, generations and lists of functions are read from an index, not from every version's configuration:
+    /// the first two run in the writer's transactions.
+    private static let coveringIndexes = """
+        CREATE INDEX lambda_versions_size ON lambda_versions (account, region, code_size);
+        CREATE INDEX lambda_versions_generation ON lambda_versions (account, region, name, generation);
+        CREATE INDEX lambda_versions_latest ON lambda_versions (account, region, name) WHERE number = 0;
+        CREATE INDEX lambda_layer_versions_size ON lambda_layer_versions (account, region, code_size);
+        """
 
     private static let first = """
         CREATE TABLE lambda_functions (

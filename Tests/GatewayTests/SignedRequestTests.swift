@@ -1,0 +1,176 @@
+import Contracts
+import NIOCore
+import Platform
+import Testing
+import Wire
+
+@testable import Gateway
+
+/// Knows AWS's documentation key.
+private struct OneKey: CredentialIssuer {
+    func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
+        -> SessionCredentials
+    {
+        NoCredentials().issue(
+            roleARN: roleARN, sessionName: sessionName, account: account, lifetime: lifetime, now: now)
+    }
+
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
+        secret: Secret<String>, principal: Principal
+    )? {
+        guard accessKeyID == "AKIDEXAMPLE" else { return nil }
+        return (Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), .account("123456789012"))
+    }
+}
+
+/// Requests that botocore 1.43 signed for 2026-11-23T06:00:00Z, where `ManualTime` stands.
+@Suite struct SignedRequestTests {
+    private static func authorization(_ scope: String, _ signedHeaders: String, _ signature: String) -> [String] {
+        [
+            "X-Amz-Date: 20261123T060000Z",
+            "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261123/\(scope)/aws4_request, "
+                + "SignedHeaders=\(signedHeaders), Signature=\(signature)",
+        ]
+    }
+
+    private static let lambda = authorization(
+        "eu-west-1/lambda", "host;x-amz-date", "ac696c77bf25bf666fc52bab4629af8eec4f7df1ae23404eb295c5c3930d191b")
+    private static let logs =
+        authorization(
+            "us-east-1/logs", "content-type;host;x-amz-date;x-amz-target",
+            "c8efbc8c7d3f7ffa2f934bd930cff43b733048a129eb1239a13c99459160c2b1")
+        + ["X-Amz-Target: Logs_20140328.CreateLogGroup", "Content-Type: application/x-amz-json-1.1"]
+    private static let sts =
+        authorization(
+            "us-west-2/sts", "content-type;host;x-amz-date",
+            "8d4e83c6f98e9f3f6445c27bade52627b5efdebff0f091d584c2dd1d6bcf8bbe")
+        + ["Content-Type: application/x-www-form-urlencoded; charset=utf-8"]
+    private static let helloHash =
+        "x-amz-content-sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    private static let put =
+        authorization(
+            "us-east-1/s3", "host;x-amz-content-sha256;x-amz-date",
+            "3b9946b20d3ae55ee34462b1aed18dc59f72dfcef2938773c257a9fb36916da5") + [helloHash]
+    private static let putByHost =
+        authorization(
+            "us-east-1/s3", "host;x-amz-content-sha256;x-amz-date",
+            "a61132a12b32aa962c850ab1011b989a62522f55d8e13040028965cf5b0ccb4a") + [helloHash]
+    private static let presigned =
+        "/photos/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Fus-east-1%2Fs3%2F"
+        + "aws4_request&X-Amz-Date=20261123T060000Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Signature="
+        + "af891edd47f79ad2ab9abb2a31570e8dfd3115a371a4f355249c314995baaad3"
+
+    private static func withAuthentication<T: Sendable>(
+        time: ManualTime = ManualTime(), _ body: @escaping @Sendable (RawClient) throws -> T
+    ) async throws -> T {
+        try await TinyServices.with(authentication: .sigv4, time: time, credentials: OneKey(), body)
+    }
+
+    @Test func goodSignaturesPass() async throws {
+        try await SignedRequestTests.withAuthentication { client in
+            let function = try client.ask("GET", "/2015-03-31/functions/f", headers: SignedRequestTests.lambda)
+            #expect(function.status == 200)
+            #expect(function.text.contains("123456789012 eu-west-1 "))
+            let made = try client.ask("POST", "/", headers: SignedRequestTests.logs, body: "{\"logGroupName\":\"g\"}")
+            #expect(made.status == 200)
+            let caller = try client.ask(
+                "POST", "/", headers: SignedRequestTests.sts, body: "Action=GetCallerIdentity&Version=2011-06-15")
+            #expect(caller.text.contains("arn:aws:iam::123456789012:root"))
+            let put = try client.ask("PUT", "/photos/k", headers: SignedRequestTests.put, body: "hello")
+            #expect(put.header("etag") == "photos|k|5")
+            let byHost = try client.ask(
+                "PUT", "/k", host: "photos.localhost:4566", headers: SignedRequestTests.putByHost, body: "hello")
+            #expect(byHost.header("etag") == "photos|k|5")
+            #expect(try client.ask("GET", SignedRequestTests.presigned).text == "hello")
+        }
+    }
+
+    @Test func changedRequestsDoNot() async throws {
+        try await SignedRequestTests.withAuthentication { client in
+            let path = try client.ask("GET", "/2015-03-31/functions/g", headers: SignedRequestTests.lambda)
+            #expect(path.status == 403)
+            #expect(path.header("x-amzn-errortype") == "InvalidSignatureException")
+            let body = try client.ask("POST", "/", headers: SignedRequestTests.logs, body: "{\"logGroupName\":\"h\"}")
+            #expect(body.text.contains("InvalidSignatureException"))
+            let stream = try client.ask("PUT", "/photos/k", headers: SignedRequestTests.put, body: "jello")
+            #expect(stream.status == 400)
+            #expect(stream.text.contains("<Code>XAmzContentSHA256Mismatch</Code>"))
+            // The connection is still good.
+            let key = try client.ask("PUT", "/photos/l", headers: SignedRequestTests.put, body: "hello")
+            #expect(key.status == 403)
+            #expect(key.text.contains("<Code>SignatureDoesNotMatch</Code>"))
+        }
+    }
+
+    @Test func oldRequestsDoNot() async throws {
+        let time = ManualTime()
+        time.advance(by: .seconds(901))
+        try await SignedRequestTests.withAuthentication(time: time) { client in
+            let put = try client.ask("PUT", "/photos/k", headers: SignedRequestTests.put, body: "hello")
+            #expect(put.text.contains("<Code>RequestTimeTooSkewed</Code>"))
+            #expect(try client.ask("GET", SignedRequestTests.presigned).text.contains("Request has expired"))
+        }
+    }
+
+    @Test func strangersAreTurnedAway() async throws {
+        try await SignedRequestTests.withAuthentication { client in
+            let anonymous = try client.ask("GET", "/2015-03-31/functions/f")
+            #expect(anonymous.status == 403)
+            #expect(anonymous.header("x-amzn-errortype") == "MissingAuthenticationTokenException")
+            #expect(try client.ask("GET", "/photos/k").text.contains("<Code>AccessDenied</Code>"))
+            let target = ["X-Amz-Target: Logs_20140328.CreateLogGroup", "Content-Type: application/x-amz-json-1.1"]
+            #expect(try client.ask("POST", "/", headers: target, body: "{}").status == 400)
+            func foreign(_ headers: [String]) -> [String] {
+                headers.map { line in
+                    line.hasPrefix("Auth") ? line.split(separator: "AKIDEXAMPLE").joined(separator: "AKIDNOBODY") : line
+                }
+            }
+            let put = try client.ask("PUT", "/photos/k", headers: foreign(SignedRequestTests.put), body: "hello")
+            #expect(put.text.contains("<Code>InvalidAccessKeyId</Code>"))
+            let function = try client.ask(
+                "GET", "/2015-03-31/functions/f", headers: foreign(SignedRequestTests.lambda))
+            #expect(function.header("x-amzn-errortype") == "UnrecognizedClientException")
+            let broken = try client.ask(
+                "GET", "/2015-03-31/functions/f", headers: ["Authorization: AWS4-HMAC-SHA256 Credential=x"])
+            #expect((400..<500).contains(broken.status))
+        }
+    }
+
+    @Test func withoutAuthenticationTheScopeStillSpeaks() async throws {
+        try await TinyServices.with { client in
+            let headers = [
+                "X-Amz-Date: 20261123T060000Z",
+                "Authorization: AWS4-HMAC-SHA256 Credential=222233334444/20261123/us-east-2/lambda/aws4_request, "
+                    + "SignedHeaders=host;x-amz-date, Signature=00",
+            ]
+            let function = try client.ask("GET", "/2015-03-31/functions/f", headers: headers)
+            #expect(function.text.contains("222233334444 us-east-2 "))
+            let foreign = headers.map { $0.split(separator: "/lambda/").joined(separator: "/dynamodb/") }
+            let unknown = try client.ask("GET", "/", headers: foreign)
+            #expect(unknown.status == 501)
+            #expect(unknown.text.contains("dynamodb"))
+            let nonsense = try client.ask(
+                "GET", "/2015-03-31/functions/f", headers: ["Authorization: AWS4-HMAC-SHA256"])
+            #expect(nonsense.status == 200)
+            let body = try client.ask("PUT", "/photos/k", headers: SignedRequestTests.put, body: "jello")
+            #expect(body.text.contains("<Code>XAmzContentSHA256Mismatch</Code>"))
+        }
+    }
+
+    @Test func awsChunkedFramingIsRemoved() async throws {
+        try await TinyServices.with { client in
+            let headers = [
+                "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length: 5",
+                "x-amz-trailer: x-amz-checksum-crc32", "Content-Encoding: aws-chunked",
+            ]
+            let good = "3\r\nhel\r\n2\r\nlo\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
+            #expect(try client.ask("PUT", "/photos/k", headers: headers, body: good).header("etag") == "photos|k|5")
+            let bad = good.split(separator: "NhCmhg").joined(separator: "NhCmhA")
+            #expect(try client.ask("PUT", "/photos/k", headers: headers, body: bad).status == 400)
+            let cut = String(good.prefix(12))
+            let answer = try client.ask("PUT", "/photos/k", headers: headers, body: cut)
+            #expect(answer.status == 400)
+            #expect(answer.text.contains("<Code>IncompleteBody</Code>"))
+        }
+    }
+}
