@@ -84,8 +84,12 @@ final class EnvironmentCore {
         let (refusal, actions) = machine.invocationArrived(invocation, now: now)
         if let refusal { return complete(.failure(refusal)) }
         caller = Caller(invocation: invocation, complete: complete)
-        // The tail begins anew when the event is delivered; until then it has what a failing init says.
-        if invocation.wantsLogTail { logs.beginTail(true) }
+        if invocation.wantsLogTail {
+            // What came before must not end it. It begins anew when the event is delivered; until then it has what a
+            // failing init says.
+            writeReports()
+            logs.beginTail(true)
+        }
         settle(actions)
     }
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Platform
 import Sandbox
 
 /// How to run functions of one runtime on this host.
@@ -52,12 +53,23 @@ public final class RuntimeCatalog: Sendable {
         fileprivate var description: Description
     }
 
-    fileprivate struct Description: Decodable, Sendable, Equatable {
+    fileprivate struct Description: Sendable, Equatable {
         var interpreter: String
         var version: String
-        var prefixes: [String]?
-        var arguments: [String]?
+        var prefixes: [String]
+        var arguments: [String]
         var bootstrap: String?
+
+        init(_ value: Value) throws(Failure) {
+            guard let interpreter = value["interpreter"]?.string, let version = value["version"]?.string else {
+                throw Failure(.configuration, "it must have the strings interpreter and version")
+            }
+            self.interpreter = interpreter
+            self.version = version
+            prefixes = value["prefixes"]?.list?.compactMap(\.string) ?? []
+            arguments = value["arguments"]?.list?.compactMap(\.string) ?? []
+            bootstrap = value["bootstrap"]?.string
+        }
     }
 
     public let root: String
@@ -83,9 +95,9 @@ public final class RuntimeCatalog: Sendable {
             }
             do {
                 guard data.count <= Limits.runtimeDescriptionBytes else {
-                    throw RuntimeUnavailable(runtime: name, message: "too large")
+                    throw Failure(.limit, "it is too large")
                 }
-                let description = try JSONDecoder().decode(Description.self, from: data)
+                let description = try Description(JSON.parse(data))
                 guard FileManager.default.isExecutableFile(atPath: description.interpreter) else {
                     problems.append("\(directory): \(description.interpreter) is gone; run `make setup`")
                     continue
@@ -133,13 +145,13 @@ public final class RuntimeCatalog: Sendable {
 
     private func image(_ entry: Entry, for runtime: String, isExact: Bool) -> RuntimeImage {
         let provided = ["/usr", "/lib", "/lib64", "/bin", "/sbin"]
-        let prefixes = (entry.description.prefixes ?? []).filter { prefix in
+        let prefixes = entry.description.prefixes.filter { prefix in
             prefix.hasPrefix("/") && !provided.contains { prefix == $0 || prefix.hasPrefix($0 + "/") }
         }
         let bootstrap = entry.description.bootstrap ?? (entry.family == "python" ? "bootstrap.py" : "bootstrap.mjs")
         let version = entry.family == "python" ? "Python" : "Node.js"
         return RuntimeImage(
-            directory: entry.directory, interpreter: [entry.interpreter] + (entry.description.arguments ?? []),
+            directory: entry.directory, interpreter: [entry.interpreter] + entry.description.arguments,
             bootstrap: bootstrap, prefixes: prefixes, version: entry.version, runtime: runtime,
             warning: isExact
                 ? nil : "\(runtime) is not on this host: \(version) \(entry.version) runs the function instead")

@@ -247,7 +247,7 @@ struct CellTests {
                 time.sleep(60)
             serve(lambda id, fields, body: b"done")
             """)
-        let bench = Bench(settings: EnvironmentSettings(initLimitSeconds: 1))
+        let bench = Bench(settings: EnvironmentSettings(initLimitSeconds: 4))
         try await bench.with(makeFunction(code: code.path, timeout: 20)) { environment in
             let answer = try await environment.invoke().text
             #expect(answer == "done")

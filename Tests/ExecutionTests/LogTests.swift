@@ -162,10 +162,7 @@ struct LogTests {
         #expect(reportedErrorType(nil) == "Runtime.Unknown")
     }
 
-    @Test func jsonStringsAndBase64() {
+    @Test func jsonStrings() {
         #expect(jsonQuoted("a\"\\\n\r\t\u{1}é") == #""a\"\\\n\r\t\u0001é""#)
-        #expect(base64Decoded("eyJhIjoxfQ==").map { String(decoding: $0, as: UTF8.self) } == #"{"a":1}"#)
-        #expect(base64Decoded("////") == [255, 255, 255])
-        #expect(base64Decoded("a*") == nil)
     }
 }

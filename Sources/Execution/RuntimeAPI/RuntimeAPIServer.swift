@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import Platform
 
 /// What the Runtime API of one environment asks its owner. All calls come on the environment's event loop.
 protocol RuntimeAPIDelegate: AnyObject {
@@ -129,7 +130,7 @@ final class RuntimeAPIServer {
         if request.isTooLarge { return .tooLarge }
         // A stream that broke off: the trailers carry the error.
         if let type = request.trailingErrorType {
-            let body = request.trailingErrorBody.flatMap(base64Decoded) ?? []
+            let body = request.trailingErrorBody.flatMap { Base64.decode($0) } ?? []
             return .error(ByteBuffer(bytes: body), type: reportedErrorType(type))
         }
         return .result(request.body)
@@ -224,30 +225,4 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
     }
 
     func close() { context?.close(promise: nil) }
-}
-
-/// Standard base64 (padding may be missing); nil when it is not.
-func base64Decoded(_ text: String) -> [UInt8]? {
-    var bytes: [UInt8] = []
-    var accumulator: UInt32 = 0
-    var bits = 0
-    for byte in text.utf8 {
-        let value: UInt32
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = UInt32(byte) - 65
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): value = UInt32(byte) - 71
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): value = UInt32(byte) + 4
-        case UInt8(ascii: "+"): value = 62
-        case UInt8(ascii: "/"): value = 63
-        case UInt8(ascii: "="): continue
-        default: return nil
-        }
-        accumulator = (accumulator << 6 | value) & 0xFFFF
-        bits += 6
-        if bits >= 8 {
-            bits -= 8
-            bytes.append(UInt8(truncatingIfNeeded: accumulator >> UInt32(bits)))
-        }
-    }
-    return bytes
 }
