@@ -36,6 +36,8 @@ struct EnvironmentPool<Environment: Hashable> {
     private var current: [FunctionKey: Set<String>] = [:]
     /// Starts that were promised but whose environment is not known yet.
     private var starting = 0
+    /// Environments that ended before `started` made them known.
+    private var endedEarly: Set<Environment> = []
     private let capacity: Int
 
     /// `capacity`: environments that may exist at the same time on this machine.
@@ -66,6 +68,7 @@ struct EnvironmentPool<Environment: Hashable> {
     /// The environment of an earlier `.start`; it is busy with the invocation it was started for.
     mutating func started(_ environment: Environment, function: FunctionKey, generation: String) {
         starting -= 1
+        if endedEarly.remove(environment) != nil { return }
         entries[environment] = Entry(function: function, generation: generation, status: .busy)
     }
 
@@ -82,8 +85,12 @@ struct EnvironmentPool<Environment: Hashable> {
         return false
     }
 
-    /// The environment is gone, by itself or because it was shut down.
-    mutating func ended(_ environment: Environment) { remove(environment) }
+    /// The environment is gone by itself (one that the pool gave up is not its business any more). A start that fails at
+    /// once can end before it is known.
+    mutating func ended(_ environment: Environment) {
+        if entries[environment] == nil, starting > 0 { endedEarly.insert(environment) }
+        remove(environment)
+    }
 
     /// Only these generations may take new invocations; answers the idle environments of others, to be shut down.
     mutating func setCurrent(_ generations: Set<String>, of function: FunctionKey) -> [Environment] {

@@ -17,7 +17,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         var isShuttingDown = false
         var sweep: ScheduledCall?
         /// Environments told to shut down and not gone yet.
-        var leaving = 0
+        var leaving: Set<ExecutionEnvironment> = []
         var onEmpty: (@Sendable () -> Void)?
     }
 
@@ -84,7 +84,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
             state.ledger.release(key)
             return .refused(.throttled(.account))
         case .start(let evicting):
-            if evicting != nil { state.leaving += 1 }
+            if let evicting { state.leaving.insert(evicting) }
             return .start(evicting: evicting)
         }
     }
@@ -105,7 +105,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 } else {
                     drain = false
                 }
-                if drain { state.leaving += 1 }
+                if drain { state.leaving.insert(environment) }
                 return (drain, state.sweep == nil && !state.isShuttingDown)
             }
             completion(result)
@@ -121,7 +121,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
     public func generationsChanged(scope: AccountRegion, function: String, currentGenerations: Set<String>) {
         let stale = state.withLock { state in
             let stale = state.pool.setCurrent(currentGenerations, of: .init(scope: scope, name: function))
-            state.leaving += stale.count
+            state.leaving.formUnion(stale)
             return stale
         }
         for environment in stale { environment.shutdown(reason: .spindown) }
@@ -143,9 +143,8 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 "execution environment ended", metadata: ["environment": "\(environment.id)", "cause": "\(failure)"])
         }
         let empty: (@Sendable () -> Void)? = state.withLock { state in
-            state.pool.ended(environment)
-            state.leaving = max(state.leaving - 1, 0)
-            guard state.isShuttingDown, state.leaving == 0 else { return nil }
+            if state.leaving.remove(environment) == nil { state.pool.ended(environment) }
+            guard state.isShuttingDown, state.leaving.isEmpty else { return nil }
             defer { state.onEmpty = nil }
             return state.onEmpty
         }
@@ -184,7 +183,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         let (old, again) = state.withLock { state in
             state.sweep = nil
             let old = state.pool.evict(idleSince: deadline)
-            state.leaving += old.count
+            state.leaving.formUnion(old)
             return (old, state.pool.idleCount > 0)
         }
         for environment in old { environment.shutdown(reason: .spindown) }
@@ -199,9 +198,9 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 state.isShuttingDown = true
                 state.sweep?.cancel()
                 let all = state.pool.removeAll()
-                state.leaving += all.count
-                if state.leaving > 0 { state.onEmpty = { continuation.resume() } }
-                return (environments: all, isEmpty: state.leaving == 0)
+                state.leaving.formUnion(all)
+                if !state.leaving.isEmpty { state.onEmpty = { continuation.resume() } }
+                return (environments: all, isEmpty: state.leaving.isEmpty)
             }
             for environment in all.environments { environment.shutdown(reason: .spindown) }
             if all.isEmpty { continuation.resume() }

@@ -68,6 +68,15 @@ import Testing
         #expect(pool.choose(generation: "g") == .start(evicting: nil))
     }
 
+    @Test func anEndBeforeTheStartIsKnownLeavesNothing() {
+        var pool = EnvironmentPool<Int>(capacity: 1)
+        #expect(pool.choose(generation: "g") == .start(evicting: nil))
+        pool.ended(7)
+        pool.started(7, function: function, generation: "g")
+        #expect(pool.count == 0)
+        #expect(pool.choose(generation: "g") == .start(evicting: nil))
+    }
+
     @Test func idleOnesAreEvictedByAge() {
         var pool = EnvironmentPool<Int>(capacity: 2)
         _ = pool.choose(generation: "g")
