@@ -5,6 +5,8 @@
 .PHONY: help setup build serve demo demo-stop test lint unit conformance bench format clean
 
 MARTLET := .build/release/martlet
+# Static: the server starts without loading a dozen libraries of the Swift runtime.
+RELEASE := -c release --static-swift-stdlib
 SWIFT_SOURCES := Package.swift Sources Tests
 export MARTLET_RUNTIMES ?= $(CURDIR)/.cache/runtimes
 
@@ -16,8 +18,8 @@ setup: ## install what is missing: Debian packages, .venv, runtimes, photos
 
 build: ## build .build/release/martlet and martlet-cell
 	@Tools/setup system
-	@Tools/step "release build of martlet" swift build -c release --product martlet
-	@Tools/step "release build of martlet-cell" swift build -c release --product martlet-cell
+	@Tools/step "release build of martlet" swift build $(RELEASE) --product martlet
+	@Tools/step "release build of martlet-cell" swift build $(RELEASE) --product martlet-cell
 
 serve: build ## build, then serve on 127.0.0.1:4566; ARGS="--port 4567 ..." for more
 	@Tools/setup system runtimes
@@ -32,12 +34,15 @@ demo-stop: ## stop the server of the demo
 
 test: setup lint unit build conformance ## everything that CI checks
 
-lint: ## check the format of the Swift sources
+lint: ## check the format of the Swift sources, and that the generated ones are current
+	@Tools/setup system python protocols
+	@Tools/step "apigen --check" .venv/bin/python Tools/apigen --check
 	@Tools/step "swift format lint" swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 
 unit: ## Swift tests, debug build
 	@Tools/step "debug build" swift build --build-tests
-	@Tools/step "Swift tests" --show 5 swift test
+	@Tools/setup python protocols
+	@MARTLET_SIGV4_VECTORS=$(CURDIR)/.cache/sigv4-vectors Tools/step "Swift tests" --show 5 swift test
 
 conformance: ## boto3, AWS CLI and the runtimes against the release build; TESTS=Conformance/file.py, ARGS="-k name"
 	.venv/bin/python -m pytest $(or $(TESTS),Conformance) $(ARGS)

@@ -39,10 +39,12 @@ var targets: [Target] = [
         name: "martlet-cell", path: "Sources/CSandbox/cell",
         cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra", "-Werror"])],
         // A static C program: without the Swift runtime, which would cost each cell milliseconds and megabytes.
-        linkerSettings: [.unsafeFlags([
-            "-static-stdlib", "-nostartfiles", "-Xclang-linker", "-static",
-            "-Xclang-linker", "-Wno-unused-command-line-argument",
-        ])]),
+        linkerSettings: [
+            .unsafeFlags([
+                "-static-stdlib", "-nostartfiles", "-Xclang-linker", "-static",
+                "-Xclang-linker", "-Wno-unused-command-line-argument",
+            ])
+        ]),
     .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     // 1
     .target(name: "Wire", dependencies: ["Platform", nioCore, crypto], swiftSettings: settings),

@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 
+import pytest
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import protocols  # noqa: E402
@@ -13,6 +15,7 @@ import protocols  # noqa: E402
 COMMAND = os.environ.get("MARTLET_SWIFT_TEST", "swift test --filter ProtocolCases")
 
 
+@pytest.mark.timeout(1800)  # may have to build the tests first
 def test_protocol_cases(tmp_path):
     protocols.fetch()
     sys.path.insert(0, str(protocols.CACHE / "botocore"))

@@ -13,10 +13,15 @@ public final class AsynchronousQueue: Sendable {
     private struct Partition {
         var running = 0
         var concurrency: BacklogConcurrency
+        /// The function's reserved concurrency, once an attempt has learned it: more would only be throttled.
+        var reserved: Int?
         /// A claim is on its way; another wake-up during it asks for one more.
         var isClaiming = false
         var isDirty = false
         var timer: ScheduledCall?
+
+        /// A reservation of 0 still lets one through: it learns that there is nothing to wait for.
+        var allowed: Int { min(concurrency.limit, max(reserved ?? .max, 1)) }
     }
 
     private struct State {
@@ -96,7 +101,7 @@ public final class AsynchronousQueue: Sendable {
                 partition.isDirty = true
                 return 0
             }
-            let free = partition.concurrency.limit - partition.running
+            let free = partition.allowed - partition.running
             guard free > 0 else { return 0 }
             partition.isClaiming = true
             partition.isDirty = false
@@ -200,6 +205,7 @@ public final class AsynchronousQueue: Sendable {
                     scope: event.scope, function: event.function, qualifier: event.qualifier)
                 let function = try await directory.resolve(
                     scope: event.scope, function: event.function, qualifier: event.qualifier)
+                state.withLock { $0.partitions[name]?.reserved = function.reservedConcurrency }
                 if function.reservedConcurrency == 0 {
                     decide(.zeroReservedConcurrency, item, name, row, settings)
                     return
