@@ -44,7 +44,7 @@ def exchange(server, data, timeout=ANSWER_S, half_close=False):
             connection.sendall(data)
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             pass  # refused before all of it was sent; the answer may still be there
         return read_answer(connection)
 
