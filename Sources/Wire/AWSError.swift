@@ -38,7 +38,8 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// What a client sees of an internal failure.
     public static func internalFailure(_ code: String = "InternalFailure") -> AWSError {
-        AWSError(code, status: 500, "The request processing has failed because of an unknown error, exception or failure.")
+        AWSError(
+            code, status: 500, "The request processing has failed because of an unknown error, exception or failure.")
     }
 
     /// An operation that the service's model has, but Martlet not yet: named, never a silent success.
