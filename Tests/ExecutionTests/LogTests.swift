@@ -58,6 +58,16 @@ struct LogTests {
     }
 
     /// A frame's length is the function's word: it must not make the server hold more than one event.
+    /// The head of a frame that was none comes back when the line is all but full.
+    @Test(arguments: 0...16)
+    func falseFramesAtTheEndOfAFullLine(missing: Int) {
+        let text = [UInt8](repeating: 65, count: Limits.logEventBytes - missing)
+        let bytes = text + [0xA5, 0x5A, 0x00, 0x41, 0x41] + Array("rest\n".utf8)
+        let events = split(bytes, pieces: bytes.count)
+        #expect(events.joined().utf8.count >= bytes.count)
+        #expect(events.joined().hasSuffix("rest\n"))
+    }
+
     @Test func endlessFrame() {
         let start: [UInt8] = [0xA5, 0x5A, 0, 3, 255, 255, 255, 255] + [UInt8](repeating: 0, count: 8)
         let events = split(start + [UInt8](repeating: 0x78, count: 3 * Limits.logEventBytes), pieces: 65_536)

@@ -18,6 +18,29 @@ import Wire
         ).output
     }
 
+    /// Naming another account's layer by its ARN gives no power over it.
+    @Test func layersOfOtherAccountsAreTheirs() async throws {
+        let house = try await Harness()
+        let arn = try await publish(house, [("python/a.py", "1")])["LayerArn"] ?? ""
+        let stranger = "111122223333"
+        let version: Fields = ["LayerName": arn, "VersionNumber": 1]
+        for operation in ["DeleteLayerVersion", "GetLayerVersionPolicy", "GetLayerVersion"] {
+            await #expect(throws: AWSError.self, "\(operation)") {
+                try await house.call(operation, .map(version), account: stranger)
+            }
+        }
+        var grant = version
+        grant["StatementId"] = "mine"
+        grant["Action"] = "lambda:GetLayerVersion"
+        grant["Principal"] = "111122223333"
+        let statement = grant
+        await #expect(throws: AWSError.self) {
+            try await house.call("AddLayerVersionPermission", .map(statement), account: stranger)
+        }
+        _ = try await house.call("AddLayerVersionPermission", .map(statement))
+        _ = try await house.call("GetLayerVersion", .map(version), account: stranger)
+    }
+
     @Test func lifecycle() async throws {
         let house = try await Harness()
         let first = try await publish(house, [("python/a.py", "1")])

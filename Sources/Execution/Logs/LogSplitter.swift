@@ -51,6 +51,8 @@ struct LogSplitter: Sendable {
     }
 
     private mutating func feedLine(_ rest: inout Slice<UnsafeRawBufferPointer>, emit: ([UInt8]) -> Void) {
+        // What looked like the head of a frame and was none is put back and may fill the line.
+        if line.count >= Limits.logEventBytes { emitPiece(&line, endsLine: false, emit: emit) }
         let room = Limits.logEventBytes - line.count
         let window = rest.prefix(room)
         let newline = window.firstIndex(of: UInt8(ascii: "\n"))

@@ -97,14 +97,19 @@ extension LambdaService {
         _ scope: AccountRegion, _ name: String, _ body: @escaping @Sendable (any WriteTransaction) throws -> T
     ) async throws -> T {
         let cache = cache
-        let (result, generations) = try await database.write { transaction in
-            transaction.afterCommit { cache.invalidate(scope, name) }
+        let invoker = try connections().invoker
+        let result = try await database.write { transaction in
             let result = try body(transaction)
-            return (result, try VersionTable.generations(scope, name, in: transaction))
+            let generations = try VersionTable.generations(scope, name, in: transaction)
+            // In the order of the commits, so that the engine never takes an older state for the current one.
+            transaction.afterCommit {
+                cache.invalidate(scope, name)
+                invoker.generationsChanged(scope: scope, function: name, currentGenerations: generations)
+            }
+            return result
         }
         // Once more: a load may have come between the commit and its callback.
         cache.invalidate(scope, name)
-        try connections().invoker.generationsChanged(scope: scope, function: name, currentGenerations: generations)
         return result
     }
 

@@ -10,6 +10,9 @@ struct BlobLedger {
     private var unreferenced: Set<BlobID> = []
     /// Unreferenced, but held when their turn came.
     private var waitingForRelease: Set<BlobID> = []
+    /// Being removed: from before the database is asked until the file is gone. A reference that is committed meanwhile
+    /// takes the blob out again.
+    private var retiring: Set<BlobID> = []
     private var isRemoving = false
 
     /// With so many entries the old ones are looked for: writers that never came back.
@@ -36,6 +39,7 @@ struct BlobLedger {
     mutating func retained(_ id: BlobID) {
         unreferenced.remove(id)
         waitingForRelease.remove(id)
+        retiring.remove(id)
         unstage(id)
     }
 
@@ -71,8 +75,15 @@ struct BlobLedger {
         let ids = Array(unreferenced.prefix(limit))
         unreferenced.subtract(ids)
         isRemoving = !ids.isEmpty
+        retiring.formUnion(ids)
         return ids
     }
+
+    /// To be called before the database is asked whether the blobs are referenced.
+    mutating func retire(_ ids: [BlobID]) { retiring.formUnion(ids) }
+
+    /// These are not removed after all.
+    mutating func keep(_ ids: some Sequence<BlobID>) { retiring.subtract(ids) }
 
     /// True when more are waiting.
     @discardableResult
@@ -83,6 +94,7 @@ struct BlobLedger {
 
     /// Asked under the lock at the moment of removal, the row being gone. A held file comes back at its release.
     mutating func mayRemove(_ id: BlobID) -> Bool {
+        guard retiring.remove(id) != nil else { return false }
         if holds[id] != nil {
             waitingForRelease.insert(id)
             return false

@@ -174,16 +174,23 @@ public final class Blobs: Sendable {
             switch result {
             case .failure(let error):
                 // The rows stay at 0 and are found by the next sweep.
-                ledger.withLock { _ = $0.removalEnded() }
+                ledger.withLock { ledger in
+                    ledger.keep(ids)
+                    ledger.removalEnded()
+                }
                 logger.warning("Unreferenced blobs could not be removed: \(error)")
             case .success(let gone):
+                ledger.withLock { $0.keep(Set(ids).subtracting(gone)) }
                 do {
                     try pool.submit { [self] _ in
                         gone.forEach(removeFile)
                         if ledger.withLock({ $0.removalEnded() }) { removeUnreferenced() }
                     }
                 } catch {
-                    ledger.withLock { _ = $0.removalEnded() }
+                    ledger.withLock { ledger in
+                        ledger.keep(gone)
+                        ledger.removalEnded()
+                    }
                     logger.warning("Files of unreferenced blobs are left to the sweep: \(error)")
                 }
             }
@@ -215,6 +222,8 @@ public final class Blobs: Sendable {
                 try layout.blobs(in: folder, before: now - StorageLimits.unreferencedLifetime)
             }
             guard !old.isEmpty else { continue }
+            ledger.withLock { $0.retire(old) }
+            defer { ledger.withLock { $0.keep(old) } }
             let unknown = try await database.read { transaction in
                 try old.filter { id in
                     try transaction.first("SELECT 1 FROM blobs_blobs WHERE id = ?", [.text(id.hex)]) { _ in true }

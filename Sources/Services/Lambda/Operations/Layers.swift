@@ -34,7 +34,7 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let name = try layerVersion(input.layerName, input.versionNumber, context)
         let found = try await database.read { try LayerTable.get(name, in: $0) }
-        guard let record = found else { throw AWSError.notFound("The resource you requested does not exist.") }
+        guard let record = found, Self.mayRead(record, context.scope) else { throw AWSError.notFound("The resource you requested does not exist.") }
         return OperationResponse(record.output(location: downloadURL(record.code, context)).value)
     }
 
@@ -63,7 +63,7 @@ extension LambdaService {
     func deleteLayerVersion(
         _ input: Model.DeleteLayerVersionRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let name = try layerVersion(input.layerName, input.versionNumber, context)
+        let name = try ownLayerVersion(input.layerName, input.versionNumber, context)
         try await database.write { [self] transaction in
             guard let record = try LayerTable.get(name, in: transaction) else { return }
             try blobs.release(record.code, in: transaction)
@@ -76,6 +76,7 @@ extension LambdaService {
         _ input: Model.ListLayerVersionsRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
         let layer = LayerName(input.layerName ?? "", in: context.scope)
+        if layer.scope.account != context.scope.account { throw AWSError.otherAccount }
         let limit = Page.limit(input.maxItems)
         let before = try Page.marker(input.marker).map { try Page.number($0[0]) } ?? .max
         let records = try await database.read { transaction in
@@ -118,6 +119,15 @@ extension LambdaService {
         if number < 1 { throw .invalidParameter("Layer Version Cannot be less than 1") }
         return LayerVersionName(scope: layer.scope, name: layer.name, version: number)
     }
+
+    /// A layer version of the caller's account: nobody else changes it, or reads its policy. A grant is for reading only.
+    func ownLayerVersion(
+        _ name: String?, _ version: Int?, _ context: OperationContext
+    ) throws(AWSError) -> LayerVersionName {
+        let found = try layerVersion(name, version, context)
+        if found.scope.account != context.scope.account { throw .otherAccount }
+        return found
+    }
 }
 
 // MARK: Permissions of layer versions
@@ -126,7 +136,7 @@ extension LambdaService {
     func addLayerVersionPermission(
         _ input: Model.AddLayerVersionPermissionRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let name = try layerVersion(input.layerName, input.versionNumber, context)
+        let name = try ownLayerVersion(input.layerName, input.versionNumber, context)
         let action = input.action ?? ""
         if action != "lambda:GetLayerVersion" {
             throw AWSError.validation(
@@ -151,7 +161,7 @@ extension LambdaService {
     func removeLayerVersionPermission(
         _ input: Model.RemoveLayerVersionPermissionRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let name = try layerVersion(input.layerName, input.versionNumber, context)
+        let name = try ownLayerVersion(input.layerName, input.versionNumber, context)
         let statementID = input.statementId ?? ""
         _ = try await changePolicy(of: name, revision: input.revisionId) { policy in
             if !policy.remove(statementID) {
@@ -164,7 +174,7 @@ extension LambdaService {
     func getLayerVersionPolicy(
         _ input: Model.GetLayerVersionPolicyRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let name = try layerVersion(input.layerName, input.versionNumber, context)
+        let name = try ownLayerVersion(input.layerName, input.versionNumber, context)
         let record = try await database.read { transaction in
             guard let record = try LayerTable.get(name, in: transaction) else {
                 throw AWSError.notFound("Layer version \(name.arn) does not exist.")
