@@ -1,7 +1,6 @@
 """The command line: settings, help, errors and exit codes, and the commands that talk to a running server."""
 
 import json
-import os
 import re
 import signal
 import subprocess
