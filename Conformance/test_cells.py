@@ -538,3 +538,21 @@ def test_what_a_function_prints_is_its_own(attack, victim):
     )
     text = json.dumps(victim.log_messages())
     assert "00000000-0000-0000-0000-000000000000" not in text
+
+
+def test_claimed_accounts_do_not_count(make_function):
+    """A function that names another account, or none, is still itself: its listener says who it is."""
+    function = make_function(
+        "import boto3, botocore\n"
+        "from botocore.config import Config\n"
+        "def handler(event, context):\n"
+        "    keys = {'aws_access_key_id': '222222222222', 'aws_secret_access_key': 'x', 'aws_session_token': None}\n"
+        "    claimed = boto3.session.Session(**keys).client('sts').get_caller_identity()\n"
+        "    unsigned = boto3.client('s3', config=Config(signature_version=botocore.UNSIGNED))\n"
+        "    return claimed['Account'], claimed['Arn'], unsigned.list_buckets()['ResponseMetadata']['HTTPStatusCode']\n",
+        MemorySize=1769,
+        Timeout=30,
+    )
+    account, arn, status = function.invoke().json
+    assert (account, status) == ("000000000000", 200)
+    assert ":assumed-role/" in arn

@@ -321,3 +321,25 @@ def test_with_the_command_line(aws, unique, tmp_path):
     )
     failed = aws("iam", "get-role", "--role-name", name + "-no", check=False)
     command_failed(failed, "NoSuchEntity", "GetRole", f"The role with name {name}-no cannot be found.")
+
+
+def test_policies_of_other_accounts_are_theirs(client):
+    """Naming another account's policy by its ARN gives no power over it."""
+    mine, other = client("iam"), client("iam", account="222233334444")
+    document = '{"Version":"2012-10-17","Statement":[]}'
+    arn = mine.create_policy(PolicyName=unique("policy"), PolicyDocument=document)["Policy"]["Arn"]
+    for call in (
+        lambda: other.get_policy(PolicyArn=arn),
+        lambda: other.get_policy_version(PolicyArn=arn, VersionId="v1"),
+        lambda: other.create_policy_version(PolicyArn=arn, PolicyDocument=document),
+        lambda: other.delete_policy(PolicyArn=arn),
+    ):
+        with pytest.raises(other.exceptions.NoSuchEntityException):
+            call()
+    assert mine.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
+    mine.delete_policy(PolicyArn=arn)
+
+
+def test_roles_of_other_accounts_are_not_assumed(client):
+    with pytest.raises(client("sts").exceptions.ClientError, match="AccessDenied"):
+        client("sts").assume_role(RoleArn="arn:aws:iam::222233334444:role/r", RoleSessionName="session")

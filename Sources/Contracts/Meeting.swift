@@ -108,8 +108,21 @@ public protocol ObjectReader: Sendable {
 /// The AWS endpoint inside a cell: a listener made in the cell's network namespace, served by the front door. Requests
 /// through it are the function's, whatever they claim.
 public protocol CellEndpoint: Sendable {
-    /// Takes ownership of the listening descriptor; close by `close()` of the answer.
-    func adopt(listener descriptor: CInt) async throws -> any ClosableEndpoint
+    /// Takes ownership of the listening descriptor; close by `close()` of the answer. Whoever sends no valid session
+    /// credentials of this server through it is `identity`.
+    func adopt(listener descriptor: CInt, for identity: CellIdentity) async throws -> any ClosableEndpoint
+}
+
+/// Whose cell it is: the listener that a connection came through says so, not the request.
+public struct CellIdentity: Sendable, Hashable {
+    public var scope: AccountRegion
+    /// The function's role session.
+    public var principal: Principal
+
+    public init(scope: AccountRegion, principal: Principal) {
+        self.scope = scope
+        self.principal = principal
+    }
 }
 
 public protocol ClosableEndpoint: Sendable {

@@ -374,9 +374,13 @@ final class EnvironmentCore {
 
     private func adoptEndpoint(_ descriptor: CInt) {
         let (endpoint, loop, bound) = (parts.endpoint, loop, bound)
+        let identity = CellIdentity(
+            scope: function.scope,
+            principal: .roleSession(
+                roleARN: function.roleARN, sessionName: function.name, account: function.scope.account))
         Task {
             do {
-                let adopted = try await endpoint.adopt(listener: descriptor)
+                let adopted = try await endpoint.adopt(listener: descriptor, for: identity)
                 loop.execute { bound.value.endpointAdopted(adopted) }
             } catch {
                 loop.execute {

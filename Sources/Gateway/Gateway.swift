@@ -106,9 +106,9 @@ public final class Gateway: Sendable, CellEndpoint {
     }
 
     /// Serves a listener that was made inside a cell. Takes the descriptor over, also when it throws.
-    public func adopt(listener descriptor: CInt) async throws -> any ClosableEndpoint {
+    public func adopt(listener descriptor: CInt, for identity: CellIdentity) async throws -> any ClosableEndpoint {
         let share = ConnectionRegistry.Listener(limit: limits.connectionsPerCell)
-        let channel = try await factory.bootstrap(.plain, origin: .cell, listener: share)
+        let channel = try await factory.bootstrap(.plain, origin: .cell(identity), listener: share)
             .withBoundSocket(descriptor).get()
         return AdoptedListener(channel: channel, share: share, registry: registry)
     }

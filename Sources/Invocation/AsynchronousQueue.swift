@@ -260,6 +260,7 @@ public final class AsynchronousQueue: Sendable {
             if case .failure(let error) = result {
                 // The lease is what keeps the event: it comes again when the lease ends.
                 logger.error("cannot write down an attempt", metadata: ["queue": "\(name)", "error": "\(error)"])
+                wake(name, at: time.now() + Limits.asynchronousLease)
             } else if case .retry(let due, _) = decision {
                 wake(name, at: due)
             }

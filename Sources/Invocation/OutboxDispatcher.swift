@@ -108,10 +108,19 @@ public final class OutboxDispatcher: DeliveryOutbox {
                 metadata: ["target": "\(delivery.target)", "code": "\(code)", "message": "\(message)"])
             _ = try Self.queue.complete(item, in: transaction)
         } catch DeliveryRefusal.temporary {
-            let doublings = min(item.claims - 1, 16)
-            let wait = min(Limits.systemBackoffFirst * (1 << max(doublings, 0)), Limits.systemBackoffLongest)
-            _ = try Self.queue.reschedule(item, due: now + wait, in: transaction)
+            try postpone(item, now: now, in: transaction)
+        } catch {
+            // One event that cannot be handed over must not hold up the others of its batch. A target's last step is to
+            // write, so nothing is half done.
+            logger.error("an event waits", metadata: ["target": "\(delivery.target)", "error": "\(error)"])
+            try postpone(item, now: now, in: transaction)
         }
+    }
+
+    private func postpone(_ item: DueItem, now: Instant, in transaction: any WriteTransaction) throws {
+        let doublings = min(item.claims - 1, 16)
+        let wait = min(Limits.systemBackoffFirst * (1 << max(doublings, 0)), Limits.systemBackoffLongest)
+        _ = try Self.queue.reschedule(item, due: now + wait, in: transaction)
     }
 
     private func dispatched(_ result: Result<(Int, Instant?), any Error>) {

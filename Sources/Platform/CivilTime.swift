@@ -20,7 +20,9 @@ public struct CivilTime: Sendable, Hashable {
         hour = secondOfDay / 3600
         minute = secondOfDay / 60 % 60
         second = secondOfDay % 60
-        nanosecond = Int(instant.nanoseconds - (seconds &* 1_000_000_000))
+        // Not by multiplying back: the ends of the range would overflow.
+        let remainder = Int(instant.nanoseconds % 1_000_000_000)
+        nanosecond = remainder < 0 ? remainder + 1_000_000_000 : remainder
         weekday = Int(((days % 7) + 11) % 7)
     }
 

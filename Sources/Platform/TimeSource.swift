@@ -40,14 +40,21 @@ public struct SystemTime: TimeSource {
     public func schedule(at instant: Instant, _ body: @escaping @Sendable () -> Void) -> ScheduledCall {
         // Dispatch's clock must not be moved by more than it can hold; a year is further than any wait here.
         let wait = min(max((instant - now()).clampedNanoseconds, 0), 366 * 86_400 * 1_000_000_000)
-        let item = DispatchWorkItem(block: body)
-        queue.asyncAfter(deadline: .now() + .nanoseconds(Int(wait)), execute: item)
-        let box = UncheckedBox(item)
+        // A source, because a cancelled `asyncAfter` keeps its block and timer until the deadline.
+        let source = DispatchSource.makeTimerSource(queue: queue)
+        let box = UncheckedBox(source)
+        source.schedule(deadline: .now() + .nanoseconds(Int(wait)))
+        source.setEventHandler {
+            // Also keeps the source alive until it has fired.
+            box.value.cancel()
+            body()
+        }
+        source.activate()
         return ScheduledCall { box.value.cancel() }
     }
 }
 
-/// `DispatchWorkItem.cancel` is thread safe, but the type is not marked Sendable on Linux.
+/// `DispatchSourceTimer.cancel` is thread safe, but the type is not marked Sendable on Linux.
 private struct UncheckedBox<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }

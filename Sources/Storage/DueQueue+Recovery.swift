@@ -24,10 +24,13 @@ extension DueQueue {
         return found
     }
 
-    /// When the next item of a partition becomes claimable; nil when it is empty.
+    /// When the next item of a partition that nobody holds becomes claimable; nil when there is none. For a consumer that
+    /// knows of itself when what it holds is done.
     public func nextClaimable(partition: String, in transaction: any ReadTransaction) throws -> Instant? {
         try transaction.first(
-            "SELECT claimable FROM duequeue_items WHERE queue = ? AND part = ? ORDER BY claimable LIMIT 1",
+            """
+            SELECT claimable FROM duequeue_items WHERE queue = ? AND part = ? AND is_held = 0 ORDER BY claimable LIMIT 1
+            """,
             [.text(name), .text(partition)]
         ) { Instant(nanoseconds: $0.int(0)) }
     }

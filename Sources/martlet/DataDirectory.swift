@@ -88,6 +88,10 @@ struct DataDirectory {
         guard written == bytes.count, fsync(descriptor) == 0, rename(temporary, path) == 0 else {
             throw Failure(.diskFull, "\(path) cannot be written: errno \(errno)")
         }
+        let directory = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        fsync(directory)
+        close(directory)
     }
 }
 

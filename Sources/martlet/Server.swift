@@ -51,12 +51,25 @@ final class Server: Service {
 
     /// Opens the store, builds every room, and listens. Throws `Failure` with a remedy.
     static func start(_ settings: Settings, logger: Logger) async throws -> Server {
-        let time = SystemTime()
         let gatewayConfiguration = try GatewayConfiguration(
             host: settings.host, port: settings.port, authentication: settings.isAuthenticationOn ? .sigv4 : .none,
             tls: try settings.tls(), version: Version.current)
 
         let directory = try DataDirectory(settings.dataDirectory)
+        do {
+            return try await start(settings, in: directory, gatewayConfiguration, logger: logger)
+        } catch let failure as Failure where failure.code == .diskFull {
+            throw Failure(
+                .diskFull,
+                "The disk of the data directory \(settings.dataDirectory) is full or refuses writes: make room, or choose "
+                    + "another with --data-dir. (\(failure.message))", cause: failure)
+        }
+    }
+
+    private static func start(
+        _ settings: Settings, in directory: DataDirectory, _ gatewayConfiguration: GatewayConfiguration, logger: Logger
+    ) async throws -> Server {
+        let time = SystemTime()
         let database = try SQLiteDatabase.open(
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
@@ -147,12 +160,14 @@ final class Server: Service {
         try? await gracefulShutdown()
         logger.notice("shutting down")
         // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
-        await withDeadline(.seconds(10)) { [self] in
+        await withDeadline(.seconds(8)) { [self] in
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
             await engine.shutdown()
             await logs.stop()
         }
+        // What functions said last, also when they were too slow for the deadline.
+        await withDeadline(.seconds(2)) { [logs] in await logs.flush() }
         machine.launcher.close()
         machine.groups?.removeParents()
         database.close()

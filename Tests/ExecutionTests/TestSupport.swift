@@ -45,7 +45,9 @@ struct SilentEndpoint: CellEndpoint {
         var descriptor: CInt
         func close() { _ = Glibc.close(descriptor) }
     }
-    func adopt(listener descriptor: CInt) async throws -> any ClosableEndpoint { Adopted(descriptor: descriptor) }
+    func adopt(listener descriptor: CInt, for identity: CellIdentity) async throws -> any ClosableEndpoint {
+        Adopted(descriptor: descriptor)
+    }
 }
 
 /// Hears of environments and lets tests wait for that.

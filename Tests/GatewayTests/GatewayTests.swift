@@ -110,7 +110,12 @@ struct NoCredentials: CredentialIssuer {
         }
         listen(descriptor, 16)
         let port = Int(UInt16(bigEndian: address.sin_port))
-        let endpoint = try await gateway.adopt(listener: descriptor)
+        let endpoint = try await gateway.adopt(
+            listener: descriptor,
+            for: CellIdentity(
+                scope: AccountRegion(account: "123456789012", region: "us-east-1"),
+                principal: .roleSession(
+                    roleARN: "arn:aws:iam::123456789012:role/r", sessionName: "f", account: "123456789012")))
         let client = try await blocking {
             let client = try RawClient(port: port)
             #expect(try client.get("/_martlet/health").status == 200)

@@ -1,3 +1,4 @@
+import Contracts
 import NIOCore
 import Platform
 
@@ -5,8 +6,8 @@ import Platform
 struct ConnectionInfo: Sendable {
     enum Origin: Sendable, Equatable {
         case outside
-        /// Through a listener made inside a cell.
-        case cell
+        /// Through a listener made inside the cell of this function.
+        case cell(CellIdentity)
     }
     var origin: Origin
     var isSecure: Bool

@@ -27,15 +27,15 @@ struct Authenticator: Sendable {
     }
 
     /// The account, Region and principal of a request. Throws for credentials that are not known, when that matters.
+    /// A request out of a cell that brings no session of this server is the function's, whatever account it names.
     func identify(
-        _ signed: SignedRequest?, region hostRegion: String?, style: ErrorStyle, now: Instant
+        _ signed: SignedRequest?, origin: ConnectionInfo.Origin, region hostRegion: String?, style: ErrorStyle,
+        now: Instant
     ) throws(AWSError) -> Identity {
         let region = signed.map(\.scope.region) ?? hostRegion ?? AccountRegion.defaultRegion
         guard let signed else {
             if mode == .sigv4 { throw style.missingAuthentication }
-            let account = AccountRegion.defaultAccount
-            return Identity(
-                scope: AccountRegion(account: account, region: region), principal: .account(account), secret: nil)
+            return anybody(origin, account: AccountRegion.defaultAccount, region: region)
         }
         let key = signed.scope.accessKeyID
         if let known = credentials.lookup(accessKeyID: key, sessionToken: signed.sessionToken, now: now) {
@@ -46,8 +46,19 @@ struct Authenticator: Sendable {
         }
         if mode == .sigv4 { throw style.unknownKey(key) }
         let account = Authenticator.isAccount(key) ? key : AccountRegion.defaultAccount
-        return Identity(
-            scope: AccountRegion(account: account, region: region), principal: .account(account), secret: nil)
+        return anybody(origin, account: account, region: region)
+    }
+
+    /// Who asks, where credentials prove nothing.
+    private func anybody(_ origin: ConnectionInfo.Origin, account: String, region: String) -> Identity {
+        switch origin {
+        case .outside:
+            Identity(scope: AccountRegion(account: account, region: region), principal: .account(account), secret: nil)
+        case .cell(let cell):
+            Identity(
+                scope: AccountRegion(account: cell.scope.account, region: region), principal: cell.principal,
+                secret: nil)
+        }
     }
 
     private static func isAccount(_ key: String) -> Bool {

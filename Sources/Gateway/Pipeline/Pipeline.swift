@@ -93,7 +93,8 @@ struct Pipeline: HTTPResponder {
 
     private func authenticate(_ call: inout Call) throws(AWSError) {
         call.identity = try authenticator.identify(
-            call.signed, region: call.host.region, style: call.style, now: call.exchange.receivedAt)
+            call.signed, origin: call.exchange.info.origin, region: call.host.region, style: call.style,
+            now: call.exchange.receivedAt)
         // S3 declares the hash of a body, and it is checked with and without authentication. The others sign the hash
         // itself, which `checkSignature` sees to; of them only the framing matters here.
         let declared = call.originalHead.header("x-amz-content-sha256")
@@ -323,7 +324,8 @@ struct Pipeline: HTTPResponder {
                 var call = call
                 do throws(AWSError) {
                     call.identity = try authenticator.identify(
-                        call.signed, region: call.host.region, style: .rest, now: call.exchange.receivedAt)
+                        call.signed, origin: call.exchange.info.origin, region: call.host.region, style: .rest,
+                        now: call.exchange.receivedAt)
                 } catch {
                     call.identity = nil
                 }

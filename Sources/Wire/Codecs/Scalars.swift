@@ -61,10 +61,13 @@ enum Scalars {
     private static func httpDate(_ text: String) -> Instant? {
         if let instant = Instant(httpDate: text) { return instant }
         guard let dot = text.firstIndex(of: "."), let zone = text[dot...].firstIndex(of: " "),
-            let whole = Instant(httpDate: String(text[..<dot] + text[zone...])),
-            let fraction = double("0" + text[dot..<zone])
+            let whole = Instant(httpDate: String(text[..<dot] + text[zone...]))
         else { return nil }
-        return Instant(nanoseconds: whole.nanoseconds + Int64(fraction * 1e9))
+        let digits = text[dot..<zone].dropFirst()
+        guard (1...9).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            let fraction = Int64(digits + String(repeating: "0", count: 9 - digits.utf8.count))
+        else { return nil }
+        return whole + .nanoseconds(fraction)
     }
 
     /// `fractionDigits`: how many a whole second gets too (S3: 3).

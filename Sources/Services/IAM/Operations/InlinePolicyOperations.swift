@@ -99,7 +99,7 @@ struct AttachmentOperations: Sendable {
         let account = request.context.scope.account
         try await database.write { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
-            let policyName = try Self.policyName(arn, in: transaction)
+            let policyName = try Self.policyName(arn, account: account, in: transaction)
             let count =
                 try transaction.first(
                     "SELECT COUNT(*) FROM iam_attachment WHERE account = ? AND role = ? AND policy <> ?",
@@ -163,12 +163,14 @@ struct AttachmentOperations: Sendable {
     }
 
     /// The name of a policy that may be attached: one that exists here, or any of AWS's own.
-    private static func policyName(_ text: String, in transaction: any ReadTransaction) throws -> String {
+    private static func policyName(
+        _ text: String, account: String, in transaction: any ReadTransaction
+    ) throws -> String {
         guard let arn = ARN(text), arn.service == "iam", arn.resource.hasPrefix("policy/") else {
             throw AWSError("ValidationError", "ARN \(text) is not valid.")
         }
         if arn.account == "aws" { return arn.resource.split(separator: "/").last.map(String.init) ?? "" }
-        let name = try transaction.first("SELECT 1 FROM iam_policy WHERE arn = ?", [.text(text)], { $0.int(0) })
+        let name = try transaction.first("SELECT 1 FROM iam_policy WHERE arn = ? AND account = ?", [.text(text), .text(account)], { $0.int(0) })
         guard name != nil else {
             throw IAMError.noSuchEntity("Policy \(text) does not exist or is not attachable.")
         }

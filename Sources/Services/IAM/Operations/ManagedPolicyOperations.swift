@@ -32,7 +32,7 @@ struct ManagedPolicyOperations: Sendable {
                 """,
                 [.text(account), .text(name.lowercased()), .text(arn), .text(path), .blob(stored)])
             try Self.insertVersion(arn, 1, document, created, in: transaction)
-            return try PolicyRow.find(arn, in: transaction)
+            return try PolicyRow.find(arn, account: account, in: transaction)
         }
         var output = Model.CreatePolicyResponse()
         var shape = policy.shape(withTags: false)
@@ -42,8 +42,9 @@ struct ManagedPolicyOperations: Sendable {
     }
 
     func get(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let arn = Model.GetPolicyRequest(request.input).policyArn ?? ""
-        let policy = try await database.read { try PolicyRow.find(arn, in: $0) }
+        let policy = try await database.read { try PolicyRow.find(arn, account: account, in: $0) }
         var output = Model.GetPolicyResponse()
         output.policy = policy.shape(withTags: true)
         return OperationResponse(output.value)
@@ -81,9 +82,10 @@ struct ManagedPolicyOperations: Sendable {
     }
 
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let arn = Model.DeletePolicyRequest(request.input).policyArn ?? ""
         try await database.write { transaction in
-            let policy = try PolicyRow.find(arn, in: transaction)
+            let policy = try PolicyRow.find(arn, account: account, in: transaction)
             guard policy.attachments == 0 else {
                 throw IAMError.conflict("Cannot delete a policy attached to entities.")
             }
@@ -102,13 +104,14 @@ struct ManagedPolicyOperations: Sendable {
     // MARK: Versions
 
     func createVersion(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let input = Model.CreatePolicyVersionRequest(request.input)
         let (arn, document) = (input.policyArn ?? "", input.policyDocument ?? "")
         try Self.check(document)
         let created = request.context.now.seconds * 1_000
         let isDefault = input.setAsDefault ?? false
         let version = try await database.write { transaction in
-            let policy = try PolicyRow.find(arn, in: transaction)
+            let policy = try PolicyRow.find(arn, account: account, in: transaction)
             guard try Self.versions(arn, in: transaction).count < Limits.versionsPerPolicy else {
                 throw IAMError.limit(
                     "A managed policy can have up to \(Limits.versionsPerPolicy) versions. Before you create a new "
@@ -132,10 +135,11 @@ struct ManagedPolicyOperations: Sendable {
     }
 
     func getVersion(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let input = Model.GetPolicyVersionRequest(request.input)
         let (arn, name) = (input.policyArn ?? "", input.versionId ?? "")
         let shape = try await database.read { transaction in
-            let policy = try PolicyRow.find(arn, in: transaction)
+            let policy = try PolicyRow.find(arn, account: account, in: transaction)
             let version = try Self.versionNumber(name, arn)
             let row = try transaction.first(
                 "SELECT document, created FROM iam_policy_version WHERE policy = ? AND version = ?",
@@ -150,9 +154,10 @@ struct ManagedPolicyOperations: Sendable {
     }
 
     func listVersions(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let arn = Model.ListPolicyVersionsRequest(request.input).policyArn ?? ""
         let shapes = try await database.read { transaction in
-            let policy = try PolicyRow.find(arn, in: transaction)
+            let policy = try PolicyRow.find(arn, account: account, in: transaction)
             return try Self.versions(arn, in: transaction).map { version, created in
                 Self.shape(version, isDefault: version == policy.defaultVersion, created: created, document: nil)
             }
@@ -165,10 +170,11 @@ struct ManagedPolicyOperations: Sendable {
     }
 
     func setDefaultVersion(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let input = Model.SetDefaultPolicyVersionRequest(request.input)
         let (arn, name) = (input.policyArn ?? "", input.versionId ?? "")
         try await database.write { transaction in
-            _ = try PolicyRow.find(arn, in: transaction)
+            _ = try PolicyRow.find(arn, account: account, in: transaction)
             let version = try Self.versionNumber(name, arn)
             guard try Self.versions(arn, in: transaction).contains(where: { $0.version == version }) else {
                 throw Self.noSuchVersion(name, arn)
@@ -180,10 +186,11 @@ struct ManagedPolicyOperations: Sendable {
     }
 
     func deleteVersion(_ request: OperationRequest) async throws -> OperationResponse {
+        let account = request.context.scope.account
         let input = Model.DeletePolicyVersionRequest(request.input)
         let (arn, name) = (input.policyArn ?? "", input.versionId ?? "")
         try await database.write { transaction in
-            let policy = try PolicyRow.find(arn, in: transaction)
+            let policy = try PolicyRow.find(arn, account: account, in: transaction)
             let version = try Self.versionNumber(name, arn)
             guard version != policy.defaultVersion else {
                 throw IAMError.conflict("Cannot delete the default version of a policy.")

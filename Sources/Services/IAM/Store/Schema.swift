@@ -140,9 +140,11 @@ struct PolicyRow: Sendable {
         attachments = row.int(6)
     }
 
-    static func find(_ arn: String, in transaction: any ReadTransaction) throws -> PolicyRow {
+    /// A policy of this account: naming another account's by its ARN gives no power over it.
+    static func find(_ arn: String, account: String, in transaction: any ReadTransaction) throws -> PolicyRow {
         let row = try transaction.first(
-            "SELECT \(columns) FROM iam_policy WHERE arn = ?", [.text(arn)], PolicyRow.init)
+            "SELECT \(columns) FROM iam_policy WHERE arn = ? AND account = ?", [.text(arn), .text(account)],
+            PolicyRow.init)
         guard let row else { throw IAMError.noSuchEntity("Policy \(arn) was not found.") }
         return row
     }

@@ -64,6 +64,7 @@ extension LambdaService {
             throw AWSError.invalidParameter("$LATEST version cannot be deleted without deleting the function.")
         }
         let (scope, name) = (target.scope, target.name)
+        let invoker = try connections().invoker
         let retired = try await mutate(scope, name) { [self] transaction in
             guard try FunctionTable.get(scope, name, in: transaction) != nil else {
                 throw AWSError.functionNotFound(target.unqualifiedARN)
@@ -81,10 +82,8 @@ extension LambdaService {
             }
             try Belongings.deleteAll(scope, name, in: transaction)
             try FunctionTable.delete(scope, name, in: transaction)
+            transaction.afterCommit { invoker.setReservedConcurrency(scope: scope, function: name, nil) }
             return retired
-        }
-        if target.qualifier == nil {
-            try connections().invoker.setReservedConcurrency(scope: scope, function: name, nil)
         }
         if !retired.isEmpty { sweepLater(retired) }
         return OperationResponse(["StatusCode": 204], status: 204)

@@ -34,7 +34,9 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let name = try layerVersion(input.layerName, input.versionNumber, context)
         let found = try await database.read { try LayerTable.get(name, in: $0) }
-        guard let record = found, Self.mayRead(record, context.scope) else { throw AWSError.notFound("The resource you requested does not exist.") }
+        guard let record = found, Self.mayRead(record, context.scope) else {
+            throw AWSError.notFound("The resource you requested does not exist.")
+        }
         return OperationResponse(record.output(location: downloadURL(record.code, context)).value)
     }
 
@@ -154,6 +156,12 @@ extension LambdaService {
                         + "id, or remove the existing statement.")
             }
             policy.statements.append(statement)
+            let size = JSON.encode(policy.document).count
+            if size > Limits.policyBytes {
+                throw AWSError.lambda(
+                    "PolicyLengthExceededException", status: 400,
+                    "The final policy size (\(size)) is bigger than the limit (\(Limits.policyBytes)).")
+            }
         }
         return OperationResponse(["Statement": .string(text(statement)), "RevisionId": .string(revision)])
     }

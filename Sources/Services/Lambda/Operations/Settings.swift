@@ -36,6 +36,7 @@ extension LambdaService {
     }
 
     private func setReserved(_ reserved: Int?, _ target: FunctionTarget) async throws {
+        let invoker = try connections().invoker
         try await mutate(target.scope, target.name) { transaction in
             var function = try FunctionResolution.function(target, in: transaction)
             if let reserved {
@@ -51,9 +52,10 @@ extension LambdaService {
             }
             function.reservedConcurrency = reserved
             try FunctionTable.put(function, in: transaction)
+            transaction.afterCommit {
+                invoker.setReservedConcurrency(scope: target.scope, function: target.name, reserved)
+            }
         }
-        try connections().invoker.setReservedConcurrency(
-            scope: target.scope, function: target.name, reserved)
     }
 
     func getAccountSettings(
