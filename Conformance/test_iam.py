@@ -323,7 +323,7 @@ def test_with_the_command_line(aws, unique, tmp_path):
     command_failed(failed, "NoSuchEntity", "GetRole", f"The role with name {name}-no cannot be found.")
 
 
-def test_policies_of_other_accounts_are_theirs(client):
+def test_policies_of_other_accounts_are_theirs(client, unique):
     """Naming another account's policy by its ARN gives no power over it."""
     mine, other = client("iam"), client("iam", account="222233334444")
     document = '{"Version":"2012-10-17","Statement":[]}'

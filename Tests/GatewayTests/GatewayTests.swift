@@ -124,8 +124,8 @@ struct NoCredentials: CredentialIssuer {
         endpoint.close()
         try await blocking {
             let rest = try client.value.readToEnd()
+            // That nobody listens any more cannot be asked: another test may have been given the port by now.
             #expect(rest.isEmpty)
-            #expect(throws: RawClient.Broken.self) { _ = try RawClient(port: port).get() }
         }
     }
 }
