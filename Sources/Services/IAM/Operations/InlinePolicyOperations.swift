@@ -170,7 +170,8 @@ struct AttachmentOperations: Sendable {
             throw AWSError("ValidationError", "ARN \(text) is not valid.")
         }
         if arn.account == "aws" { return arn.resource.split(separator: "/").last.map(String.init) ?? "" }
-        let name = try transaction.first("SELECT 1 FROM iam_policy WHERE arn = ? AND account = ?", [.text(text), .text(account)], { $0.int(0) })
+        let name = try transaction.first(
+            "SELECT 1 FROM iam_policy WHERE arn = ? AND account = ?", [.text(text), .text(account)], { $0.int(0) })
         guard name != nil else {
             throw IAMError.noSuchEntity("Policy \(text) does not exist or is not attachable.")
         }

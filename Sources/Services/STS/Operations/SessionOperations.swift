@@ -33,7 +33,8 @@ struct SessionOperations: Sendable {
         guard arn.account == request.context.scope.account else {
             throw AWSError(
                 "AccessDenied", status: 403,
-                "User: \(request.context.principal.arn) is not authorized to perform: sts:AssumeRole on resource: \(text)")
+                "User: \(request.context.principal.arn) is not authorized to perform: sts:AssumeRole on resource: \(text)"
+            )
         }
         try Self.checkTags(input)
         let seconds = input.durationSeconds ?? Limits.defaultRoleSessionSeconds
