@@ -57,7 +57,7 @@ var targets: [Target] = [
     .target(
         name: "Execution",
         dependencies: ["Platform", "Wire", "Contracts", "Sandbox", nioCore, nioPosix, logging],
-        swiftSettings: settings),
+        exclude: ["README.md"], swiftSettings: settings),
     // 3
     .target(
         name: "Invocation",

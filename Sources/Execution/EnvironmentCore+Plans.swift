@@ -26,12 +26,16 @@ extension EnvironmentCore {
     func cellSpec(_ image: RuntimeImage) -> CellSpec {
         // Without an own network namespace only the kernel knows which ports are free.
         let ownNetwork = parts.settings.isolation == .namespaces && parts.settings.egress == .isolated
+        // The kernel charges what is written to the cell's /tmp as memory, but on AWS that is a disk: the control group
+        // has room for both, and `MemoryMeter` sees to the function's own part.
+        let ownTmp = parts.settings.isolation == .namespaces
         return CellSpec(
             name: function.name, hostname: "localhost",
             binds: image.binds(code: function.codeDirectory, layers: function.layersDirectory),
             tmpBytes: function.ephemeralStorageMB << 20,
             limits: CellSpec.Limits(
-                memoryBytes: function.memoryMB << 20, cpuMillis: max(cpuShare, Self.fullCPU),
+                memoryBytes: (function.memoryMB + (ownTmp ? function.ephemeralStorageMB : 0)) << 20,
+                cpuMillis: max(cpuShare, Self.fullCPU),
                 processes: Limits.processes, openFiles: Limits.openFiles),
             listeners: [
                 CellSpec.Listener(port: ownNetwork ? Limits.runtimeAPIPort : 0),

@@ -1,5 +1,6 @@
 import Contracts
 import Dispatch
+import Glibc
 import Logging
 import NIOCore
 import Platform
@@ -44,7 +45,7 @@ final class EnvironmentCore {
     private var logTimerDue: UInt64?
     private var pendingExit: (process: UInt32, end: ProcessEnd)?
     private var seenMemoryKills: UInt64 = 0
-    private var memoryReading: (megabytes: Int, at: UInt64)?
+    private var memory: MemoryMeter
 
     init(
         environment: ExecutionEnvironment, owner: any EnvironmentOwner, parts: EnvironmentFactory.Parts,
@@ -62,6 +63,7 @@ final class EnvironmentCore {
             scope: function.scope, group: function.logging.group, stream: environment.logStream, sink: parts.logs,
             time: parts.time)
         platformLog = PlatformLog(function)
+        memory = MemoryMeter(limitMB: function.memoryMB)
         var settings = EnvironmentMachine.Settings(timeoutSeconds: function.timeoutSeconds)
         settings.initLimit = .seconds(UInt64(max(parts.settings.initLimitSeconds, 1)))
         settings.freezeDelay =
@@ -211,6 +213,7 @@ final class EnvironmentCore {
     private func logBeat() {
         logTimerDue = nil
         let count = logs.drain()
+        if machine.activity != .none { readMemory(every: Limits.memoryBeatNanoseconds, onlyGrowth: true) }
         switch machine.activity {
         case .busy: armLogTimer(after: count > 0 ? Limits.busyLogBeat : Limits.quietLogBeat)
         case .idle: armLogTimer(after: count > 0 ? Limits.busyLogBeat : Limits.idleLogBeat)
@@ -281,18 +284,30 @@ final class EnvironmentCore {
     }
 
     private func memoryUsed() -> Int {
-        let now = now
-        if let reading = memoryReading, now &- reading.at < Limits.memoryReadingNanoseconds { return reading.megabytes }
-        let bytes = cell?.memoryPeakBytes() ?? 0
-        let megabytes = min(
-            Int(clamping: bytes.addingReportingOverflow((1 << 20) - 1).partialValue >> 20), function.memoryMB)
-        memoryReading = (megabytes, now)
-        // A kill that this invocation has survived is not the reason when a later one exits.
-        seenMemoryKills = max(cell?.outOfMemoryKills() ?? 0, seenMemoryKills)
-        return megabytes
+        if readMemory(every: Limits.memoryReadingNanoseconds, onlyGrowth: false) {
+            // A kill that this invocation has survived is not the reason when a later one exits.
+            seenMemoryKills = max(cell?.outOfMemoryKills() ?? 0, seenMemoryKills)
+        }
+        return memory.usedMB
+    }
+
+    /// Reads what the cell uses when the last reading is `interval` old, and ends processes that have too much.
+    /// `onlyGrowth` spares the dearer part when the cheap one shows nothing new.
+    @discardableResult
+    private func readMemory(every interval: UInt64, onlyGrowth: Bool) -> Bool {
+        guard let cell, memory.isDue(every: interval, now: now) else { return false }
+        let peak = cell.memoryPeakBytes()
+        let usage = onlyGrowth && !memory.needsUsage(peak: peak) ? nil : cell.memoryUsage()
+        if memory.observe(peak: peak, usage: usage, now: now) {
+            let process = machine.process
+            later { $0.settle($0.machine.memoryExceeded(process: process, now: $0.now)) }
+        }
+        return true
     }
 
     private func reportInit(_ report: EnvironmentMachine.InitReport) {
+        // What init has printed comes before the START line that may follow at once.
+        _ = logs.drain(limit: Limits.finalDrainBytes, flushes: true)
         logs.append(platformLog.initReport(report, now: parts.time.now()))
         guard report.phase == .initial else { return }
         // Init has a whole CPU, as on AWS; from now on it is the share that goes with the memory.
@@ -424,8 +439,12 @@ final class EnvironmentCore {
                 id: process, arguments: (image.interpreter ?? []) + [program], environment: variables.list(),
                 workingDirectory: paths.task)
             do {
-                let pipes = try cell.start(spec)
-                logs.attach(stdout: pipes.stdout, stderr: pipes.stderr, framed: image.writesLogFrames)
+                // One pipe for both streams keeps their order. It is read from before the process can say anything: a
+                // fast one asks for its event before this thread is on the CPU again.
+                let output = try Cell.outputPipe()
+                defer { close(output.write) }
+                logs.attach(output.read, framed: image.writesLogFrames)
+                try cell.start(spec, stdout: output.write, stderr: output.write)
             } catch {
                 loop.execute { bound.value.startFailed(process, image, program, error) }
             }

@@ -230,6 +230,23 @@ struct EnvironmentMachine: Sendable {
         return runtimeEnded(.exited(end), now: now)
     }
 
+    /// The processes hold more memory than the function may have; the kernel does not know of that limit, because its own
+    /// includes `/tmp`.
+    mutating func memoryExceeded(process: UInt32, now: UInt64) -> [Action] {
+        guard process == self.process else { return [] }
+        let failure = FunctionFailure.exited(.outOfMemory)
+        switch state {
+        case .running(let running) where running.stage == .responded:
+            // Seen only after the answer: the next caller is told, or nobody would ever be.
+            if let following = running.following {
+                return [finish(following, failure, duration: 0)] + reset(waiting: nil, owed: nil, now: now)
+            }
+            return reset(waiting: nil, owed: failure, now: now)
+        case .initializing, .running, .idle: return runtimeEnded(failure, now: now)
+        default: return []
+        }
+    }
+
     private mutating func runtimeEnded(_ failure: FunctionFailure, now: UInt64) -> [Action] {
         switch state {
         case .initializing(let phase):

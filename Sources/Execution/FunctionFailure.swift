@@ -67,7 +67,7 @@ struct FunctionFailure: Sendable, Hashable {
 enum ProcessEnd: Sendable, Hashable {
     case exited(Int32)
     case signaled(Int32)
-    /// The kernel killed something in the cell for want of memory.
+    /// The kernel killed something in the cell for want of memory, or the processes had more than the function may.
     case outOfMemory
 }
 

@@ -38,8 +38,11 @@ enum Limits {
     static let idleLogBeat: UInt64 = 1000
     /// What LogType=Tail answers with, in bytes (Invoke API reference).
     static let logTailBytes = 4096
-    /// The memory high-water mark is read again after this time, in nanoseconds.
+    /// At the end of an invocation the memory in use is read again when the last reading is this old, in nanoseconds.
     static let memoryReadingNanoseconds: UInt64 = 10_000_000
+    /// While processes run it is read by the log's beat, when the last reading is this old, in nanoseconds: a little less
+    /// than `quietLogBeat`, so that each quiet beat does it.
+    static let memoryBeatNanoseconds: UInt64 = 45_000_000
 
     /// Processes and open files of an environment (Lambda quotas).
     static let processes = 1024

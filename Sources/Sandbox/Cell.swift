@@ -47,31 +47,25 @@ public final class Cell: Sendable {
 
     // MARK: Processes
 
-    /// Starts a process and waits until it runs its own program. Answers the read ends of its stdout and stderr, which do
-    /// not block and belong to the caller.
+    /// A pipe for what a process writes: the read end does not block, neither end is inherited. Both belong to the caller.
+    public static func outputPipe() throws(SandboxError) -> (read: CInt, write: CInt) {
+        var ends: [CInt] = [-1, -1]
+        let failed = martlet_pipe(&ends)
+        guard failed == 0 else { throw SandboxError(stage: "pipe", errno: -failed, message: "for stdout and stderr") }
+        return (ends[0], ends[1])
+    }
+
+    /// Starts a process and waits until it runs its own program.
     ///
+    /// - Parameters:
+    ///   - stdout: becomes the process's; stays the caller's, who closes it.
+    ///   - stderr: likewise; the same descriptor twice keeps what the process writes in its order.
     /// - Throws: `SandboxError`; its stage is `execve` or `chdir` when the program or directory was at fault.
-    public func start(_ process: ProcessSpec) throws(SandboxError) -> (stdout: CInt, stderr: CInt) {
+    public func start(_ process: ProcessSpec, stdout: CInt, stderr: CInt) throws(SandboxError) {
         guard DispatchQueue.getSpecific(key: CellReader.queueKey) == nil else {
             throw SandboxError(stage: "start", message: "called from a cell's event handler, which answers it")
         }
-        let command = try ControlCommand.start(process)
-        var output: [CInt] = [-1, -1]
-        var errors: [CInt] = [-1, -1]
-        var failed = martlet_pipe(&output)
-        if failed == 0 {
-            failed = martlet_pipe(&errors)
-            if failed != 0 { closeAll(output) }
-        }
-        guard failed == 0 else { throw SandboxError(stage: "pipe", errno: -failed, message: "for stdout and stderr") }
-        defer { closeAll([output[1], errors[1]]) }
-        do throws(SandboxError) {
-            try request(command, descriptors: [output[1], errors[1]], process: process.id)
-        } catch {
-            closeAll([output[0], errors[0]])
-            throw error
-        }
-        return (output[0], errors[0])
+        try request(ControlCommand.start(process), descriptors: [stdout, stderr], process: process.id)
     }
 
     private func request(_ command: [UInt8], descriptors: [CInt], process: UInt32) throws(SandboxError) {
@@ -114,9 +108,12 @@ public final class Cell: Sendable {
 
     public func thaw() { resources.group?.setFrozen(false) }
 
-    /// The most memory that the cell has used at once, page cache included; since the last reset on version 1. Nil when
-    /// nothing counts it.
+    /// The most memory that the cell has used at once, page cache and `/tmp` included; since the last reset on version 1.
+    /// Nil when nothing counts it. Costs microseconds.
     public func memoryPeakBytes() -> UInt64? { resources.group?.memoryPeakBytes() }
+
+    /// What the cell uses now. Nil when nothing counts it. Costs more than the peak: the kernel adds up its CPUs' counts.
+    public func memoryUsage() -> MemoryUsage? { resources.group?.memoryUsage() }
 
     /// Begins `memoryPeakBytes` anew, where the kernel can (version 1).
     public func resetMemoryPeak() { resources.group?.resetMemoryPeak() }

@@ -120,6 +120,19 @@ public struct ProcessSpec: Sendable {
     }
 }
 
+/// What a cell's memory is made of.
+public struct MemoryUsage: Sendable, Equatable {
+    /// The processes' own memory: heaps, stacks, changed pages of files.
+    public var anonymousBytes: UInt64
+    /// Page cache, with what is in `/tmp` and in shared memory.
+    public var fileBytes: UInt64
+
+    public init(anonymousBytes: UInt64, fileBytes: UInt64) {
+        self.anonymousBytes = anonymousBytes
+        self.fileBytes = fileBytes
+    }
+}
+
 /// How a process ended.
 public enum ProcessExit: Sendable, Equatable {
     case exited(Int32)

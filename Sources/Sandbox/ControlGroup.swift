@@ -74,21 +74,40 @@ struct ControlGroup: Sendable {
         writeSmallFile(directory + "/memory.max_usage_in_bytes", "0")
     }
 
+    func memoryUsage() -> MemoryUsage? {
+        guard let directory = directories[.memory] else { return nil }
+        // The same counts by two names: a cell's group has no groups below it, so version 1 needs no "total_".
+        let (anonymous, file) = version == .v1 ? ("rss", "cache") : ("anon", "file")
+        let numbers = keyedNumbers(directory + "/memory.stat", keys: [anonymous, file])
+        guard let anonymousBytes = numbers[0], let fileBytes = numbers[1] else { return nil }
+        return MemoryUsage(anonymousBytes: anonymousBytes, fileBytes: fileBytes)
+    }
+
     func outOfMemoryKills() -> UInt64? {
         guard let directory = directories[.memory] else { return nil }
-        return keyedNumber(directory + (version == .v1 ? "/memory.oom_control" : "/memory.events"), key: "oom_kill")
+        let file = version == .v1 ? "/memory.oom_control" : "/memory.events"
+        return keyedNumbers(directory + file, keys: ["oom_kill"])[0]
     }
 
     private func number(_ path: String) -> UInt64? {
         readSmallFile(path)?.split(separator: "\n").first.flatMap { UInt64($0) }
     }
 
-    private func keyedNumber(_ path: String, key: String) -> UInt64? {
-        for line in (readSmallFile(path) ?? "").split(separator: "\n") {
-            let words = line.split(separator: " ")
-            if words.count == 2, words[0] == key { return UInt64(words[1]) }
+    /// Of a file of lines "key number", the numbers of these keys.
+    private func keyedNumbers(_ path: String, keys: [String]) -> [UInt64?] {
+        var numbers = [UInt64?](repeating: nil, count: keys.count)
+        var missing = keys.count
+        var rest = (readSmallFile(path) ?? "")[...]
+        while missing > 0, !rest.isEmpty {
+            let line = rest.prefix { $0 != "\n" }
+            rest = rest[line.endIndex...].dropFirst()
+            guard let blank = line.firstIndex(of: " "), let place = keys.firstIndex(where: { $0 == line[..<blank] }),
+                numbers[place] == nil
+            else { continue }
+            numbers[place] = UInt64(line[line.index(after: blank)...])
+            missing -= 1
         }
-        return nil
+        return numbers
     }
 
     /// Kills whatever is left and removes the directories. The launcher has done so already, except when it was killed.

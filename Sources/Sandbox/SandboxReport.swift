@@ -106,8 +106,9 @@ public struct SandboxReport: Sendable {
             let ready = DispatchTime.now().uptimeNanoseconds
             closeAll(cell.listeners.map(\.descriptor))
             defer { cell.destroy() }
-            let output = try cell.start(ProcessSpec(id: 1, arguments: ["/bin/true"]))
-            closeAll([output.stdout, output.stderr])
+            let output = try Cell.outputPipe()
+            defer { closeAll([output.read, output.write]) }
+            try cell.start(ProcessSpec(id: 1, arguments: ["/bin/true"]), stdout: output.write, stderr: output.write)
             _ = done.wait(timeout: .now() + .milliseconds(Limits.startMilliseconds))
             guard exit.withLock({ $0 }) == .exited(0) else {
                 return Mechanism(name: name, isAvailable: false, detail: "/bin/true did not end well in a cell")

@@ -194,6 +194,97 @@ struct CellTests {
         }
     }
 
+    /// On AWS `/tmp` is a disk: a small function fills all of it.
+    @Test func tmpIsNotMemoryOfTheFunction() async throws {
+        let code = try code(
+            """
+            def handle(id, fields, body):
+                if body == b"write":
+                    with open("/tmp/fill", "wb") as file:
+                        for _ in range(300): file.write(b"x" * (1 << 20))
+                return b"%d" % os.path.getsize("/tmp/fill")
+            serve(handle)
+            """)
+        let bench = Bench()
+        try await bench.with(makeFunction(code: code.path, timeout: 60, memory: 128)) { environment in
+            for (round, body) in ["write", "look"].enumerated() {
+                let done = try await environment.invoke(body, tail: true)
+                #expect(done.text == "\(300 << 20)")
+                let used = done.tail.split(separator: "Max Memory Used: ").last?.split(separator: " ").first
+                #expect((1...100).contains(used.flatMap { Int($0) } ?? 0), "\(done.tail)")
+                await eventually("it is idle") { bench.owner.idleCount == round + 1 }
+            }
+        }
+    }
+
+    /// More than its memory but less than memory and `/tmp`: the kernel does not see it, the beat does.
+    @Test(arguments: ["time.sleep(20)", "pass"])
+    func moreThanItsMemoryIsSeen(afterwards: String) async throws {
+        let code = try code(
+            """
+            held = []
+            def handle(id, fields, body):
+                if body == b"eat":
+                    print("eating")
+                    held.append(b"x" * (300 << 20))
+                    \(afterwards)
+                return b"alive"
+            serve(handle)
+            """)
+        let bench = Bench(settings: EnvironmentSettings(freezes: false))
+        let killed =
+            #"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r1 Error: Runtime exited with error: signal: killed"}"#
+        try await bench.with(makeFunction(code: code.path, timeout: 15, memory: 256)) { environment in
+            let eaten = try await environment.invoke("eat", id: "r1", tail: true)
+            if eaten.functionError == nil {
+                // It was faster than the beat: the next one is told.
+                #expect(afterwards == "pass")
+                #expect(eaten.text == "alive")
+                #expect(eaten.tail.contains("Memory Size: 256 MB\tMax Memory Used: 256 MB\t"))
+                await eventually("it is idle") { bench.owner.idleCount == 1 }
+                let next = try await environment.invoke(id: "r1", tail: true)
+                #expect(next.text == killed)
+            } else {
+                #expect(eaten.text == killed)
+                #expect(eaten.tail.contains("eating\nEND"))
+                #expect(eaten.tail.contains("Max Memory Used: 256 MB\t"), "\(eaten.tail)")
+                #expect(eaten.tail.hasSuffix("\tStatus: error\tError Type: Runtime.OutOfMemory\n"), "\(eaten.tail)")
+            }
+            #expect(try await afterIdle(bench, environment) == "alive")
+        }
+    }
+
+    /// Both streams are one, and what is said while the function is loaded comes before its first START.
+    @Test(arguments: [false, true])
+    func outputIsInOrder(tail: Bool) async throws {
+        let code = try code(
+            """
+            print("loading"); print("warning", file=sys.stderr)
+            sys.stdout.write("unfinished"); sys.stdout.flush()
+            def handle(id, fields, body):
+                for i in range(3):
+                    print("out", i, flush=True); print("err", i, file=sys.stderr, flush=True)
+                return body
+            serve(handle)
+            """)
+        let bench = Bench()
+        try await bench.with(makeFunction(code: code.path)) { environment in
+            let done = try await environment.invoke("x", id: "one", tail: tail)
+            if tail {
+                #expect(
+                    done.tail.hasPrefix(
+                        "START RequestId: one Version: $LATEST\nout 0\nerr 0\nout 1\nerr 1\nout 2\nerr 2\nEND"),
+                    "\(done.tail)")
+            }
+        }
+        let log = bench.sink.messages.map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
+        #expect(
+            log.map { String($0.drop { $0 == "\n" }) }.map { $0.hasSuffix("\n") ? String($0.dropLast()) : $0 } == [
+                "INIT_START Runtime", "loading", "warning", "unfinished", "START RequestId:", "out 0", "err 0", "out 1",
+                "err 1", "out 2", "err 2", "END RequestId:", "REPORT RequestId:",
+            ])
+    }
+
     private func afterIdle(_ bench: Bench, _ environment: ExecutionEnvironment) async throws -> String {
         await eventually("it is idle again") { bench.owner.idleCount >= 1 }
         return try await environment.invoke().text

@@ -2,6 +2,7 @@ import Contracts
 import Glibc
 import NIOCore
 import Platform
+import Sandbox
 import Testing
 
 @testable import Execution
@@ -78,30 +79,32 @@ struct LogTests {
         let sink = RecordingSink()
         let collector = LogCollector(
             scope: AccountRegion(account: "0", region: "r"), group: "g", stream: "s", sink: sink, time: ManualTime())
-        var output: [CInt] = [0, 0]
-        var errors: [CInt] = [0, 0]
-        #expect(pipe(&output) == 0)
-        #expect(pipe(&errors) == 0)
-        for descriptor in [output[0], errors[0]] { #expect(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0) }
-        collector.attach(stdout: output[0], stderr: errors[0], framed: true)
-        func write(_ text: String, to descriptor: CInt) { _ = Glibc.write(descriptor, text, text.utf8.count) }
-        write("before\npart", to: output[1])
+        let output = try Cell.outputPipe()
+        collector.attach(output.read, framed: true)
+        func write(_ text: String) { _ = Glibc.write(output.write, text, text.utf8.count) }
+        write("before\npart")
         #expect(collector.drain() == 11)
         #expect(sink.messages == ["before\n"])
         collector.beginTail(true)
         collector.append(["START\n"])
-        write("ial", to: output[1])
-        write("oops\n", to: errors[1])
+        write("ial\noops")
         let tail = collector.finish(["END\n"])
-        #expect(sink.messages == ["before\n", "START\n", "oops\n", "partial\n", "END\n"])
-        #expect(tail.map { String(decoding: $0, as: UTF8.self) } == "START\noops\npartial\nEND\n")
+        #expect(sink.messages == ["before\n", "START\n", "partial\n", "oops\n", "END\n"])
+        #expect(tail.map { String(decoding: $0, as: UTF8.self) } == "START\npartial\noops\nEND\n")
         collector.beginTail(true)
         for _ in 0..<100 { collector.append([String(repeating: "x", count: 999) + "\n"]) }
         #expect(collector.finish(["END\n"])?.count == 4096)
         #expect(collector.finish([]) == nil)
-        close(output[1])
-        close(errors[1])
+        // Before START: unfinished lines too.
+        write("half")
+        #expect(collector.drain() == 4)
+        #expect(sink.messages.last == "END\n")
+        #expect(collector.drain(limit: 100, flushes: true) == 0)
+        #expect(sink.messages.last == "half\n")
+        write("last words")
+        close(output.write)
         collector.detach()
+        #expect(sink.messages.last == "last words\n")
         #expect(collector.drain() == 0)
     }
 

@@ -236,6 +236,50 @@ struct MachineTests {
         #expect(d.takeLog() == ["start 2 invoke"])
     }
 
+    @Test func tooMuchMemory() {
+        func tooMuch(_ d: Driver) { d.take(d.machine.memoryExceeded(process: d.machine.process, now: d.now)) }
+        let running = Driver.ready()
+        running.invoke("a")
+        running.take(running.machine.memoryExceeded(process: 0, now: running.now))
+        #expect(running.takeLog() == ["deliver a to 1"], "of an earlier process")
+        tooMuch(running)
+        tooMuch(running)
+        running.exit(.signaled(9))
+        #expect(running.takeLog() == ["finish a", "kill"])
+        #expect(running.answers.last?.status == .error("Runtime.OutOfMemory"))
+        #expect(text(running.answers.last).contains("RequestId: a Error: Runtime exited with error: signal: killed"))
+
+        // Seen after the answer: the next caller is told.
+        for alreadyThere in [true, false] {
+            let d = Driver.ready()
+            d.invoke("a")
+            d.respond("a")
+            if alreadyThere { d.invoke("b") }
+            tooMuch(d)
+            if !alreadyThere { d.invoke("b") }
+            #expect(Set(d.takeLog()) == ["deliver a to 1", "finish a", "kill", "finish b"])
+            #expect(d.answers.last?.status == .error("Runtime.OutOfMemory"))
+            d.take(d.machine.allKilled(now: d.now))
+            d.invoke("c")
+            #expect(d.takeLog() == ["idle", "start 2 invoke"])
+        }
+
+        let idle = Driver.ready()
+        tooMuch(idle)
+        idle.invoke("a")
+        #expect(idle.takeLog() == ["kill", "finish a"])
+
+        let starting = Driver()
+        starting.take(starting.machine.start())
+        starting.take(starting.machine.cellReady(now: starting.now))
+        starting.invoke("a")
+        tooMuch(starting)
+        #expect(
+            starting.takeLog() == [
+                "launch", "start 1 init", "init init error(\"Runtime.OutOfMemory\")", "finish a", "kill",
+            ])
+    }
+
     @Test func exitBetweenInvocationsToldWhileResetting() {
         let d = Driver.ready()
         d.exit(.exited(0))
@@ -448,6 +492,7 @@ struct MachineTests {
                 case 2..<20: d.take(d.machine.cellReady(now: d.now))
                 case 20: d.take(d.machine.runtimeInitError(payload: ByteBuffer(), type: "t", now: d.now).1)
                 case 21: d.take(d.machine.cellDestroyed())
+                case 22, 23: d.take(d.machine.memoryExceeded(process: d.machine.process, now: d.now))
                 default: break
                 }
             }

@@ -80,6 +80,39 @@ struct CellTests {
         #expect(ran.errors == "err\n")
     }
 
+    @Test func onePipeKeepsTheOrderOfBothStreams() throws {
+        let cell = try TestCell()
+        let output = try Cell.outputPipe()
+        try cell.cell.start(
+            ProcessSpec(
+                id: 1000, arguments: ["/bin/sh", "-c", "for i in 1 2 3; do echo out $i; echo err $i >&2; done"]),
+            stdout: output.write, stderr: output.write)
+        close(output.write)
+        #expect(try readToEnd(output.read) == "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n")
+    }
+
+    /// What is written to `/tmp` is told apart from the processes' own memory.
+    @Test(.enabled(if: Host.keeps(.memory), "no memory controller")) func memoryIsToldApartFromTmp() throws {
+        let cell = try TestCell {
+            $0.tmpBytes = 64 << 20
+            $0.limits.memoryBytes = 256 << 20
+        }
+        let holder = try cell.start([
+            "/usr/bin/python3", "-I", "-S", "-c",
+            "open('/tmp/fill', 'wb').write(bytes(48 << 20)); x = b'x' * (96 << 20); "
+                + "print('up', flush=True); import time; time.sleep(1000)",
+        ])
+        #expect(try readLine(holder.stdout) == "up")
+        let usage = try #require(cell.cell.memoryUsage())
+        #expect((96 << 20)...(112 << 20) ~= usage.anonymousBytes, "\(usage)")
+        #expect((48 << 20)...(80 << 20) ~= usage.fileBytes, "\(usage)")
+        try cell.killAllAndAwait()
+        let left = try #require(cell.cell.memoryUsage())
+        #expect(left.anonymousBytes < 8 << 20 && left.fileBytes >= 48 << 20, "\(left)")
+        close(holder.stdout)
+        close(holder.stderr)
+    }
+
     @Test func noDescriptorOfTheServerGetsIn() throws {
         let cell = try TestCell()
         #expect(

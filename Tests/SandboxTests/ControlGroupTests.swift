@@ -69,6 +69,24 @@ import Testing
         try directory.write("memory.peak", "4096\n")
         #expect(group.outOfMemoryKills() == 2)
         #expect(group.memoryPeakBytes() == 4096)
+        #expect(group.memoryUsage() == nil, "there is no memory.stat")
+        try directory.write("memory.stat", "anon 12288\nfile 8192\nkernel 4096\nfile_mapped 1\nanon_thp 2\n")
+        #expect(group.memoryUsage() == MemoryUsage(anonymousBytes: 12288, fileBytes: 8192))
+        for text in [
+            "", "anon\nfile 1\n", "anon x\nfile 1\n", "anon 99999999999999999999\nfile 1\n", "anon 1\n", "\n \n",
+        ] {
+            try directory.write("memory.stat", text)
+            #expect(group.memoryUsage() == nil, "\(text)")
+        }
+    }
+
+    @Test func version1TellsMemoryApart() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write(
+            "memory.stat", "cache 8192\nrss 12288\nrss_huge 0\nshmem 4096\ntotal_cache 1\ntotal_rss 2\n")
+        let group = ControlGroup(version: .v1, directories: [.memory: directory.path])
+        #expect(group.memoryUsage() == MemoryUsage(anonymousBytes: 12288, fileBytes: 8192))
+        #expect(ControlGroup(version: .v1, directories: [:]).memoryUsage() == nil)
     }
 
     @Test func aGroupThatCannotBeLimitedIsRemoved() throws {

@@ -63,12 +63,10 @@ final class TestCell: Sendable {
     func run(
         _ arguments: [String], environment: [(name: String, value: String)] = [], directory: String = "/"
     ) throws -> (exit: ProcessExit, output: String, errors: String) {
-        let id = log.nextID()
-        let pipes = try cell.start(
-            ProcessSpec(id: id, arguments: arguments, environment: environment, workingDirectory: directory))
-        let output = try readToEnd(pipes.stdout)
-        let errors = try readToEnd(pipes.stderr)
-        return (try awaitExit(id), output, errors)
+        let started = try start(arguments, environment: environment, directory: directory)
+        let output = try readToEnd(started.stdout)
+        let errors = try readToEnd(started.stderr)
+        return (try awaitExit(started.id), output, errors)
     }
 
     /// Runs Python source; fails the test when it ends badly.
@@ -78,10 +76,21 @@ final class TestCell: Sendable {
         return ran.output.trimmed
     }
 
-    func start(_ arguments: [String]) throws -> (id: UInt32, stdout: CInt, stderr: CInt) {
+    func start(
+        _ arguments: [String], environment: [(name: String, value: String)] = [], directory: String = "/"
+    ) throws -> (id: UInt32, stdout: CInt, stderr: CInt) {
         let id = log.nextID()
-        let pipes = try cell.start(ProcessSpec(id: id, arguments: arguments))
-        return (id, pipes.stdout, pipes.stderr)
+        let (output, errors) = (try Cell.outputPipe(), try Cell.outputPipe())
+        defer { for descriptor in [output.write, errors.write] { close(descriptor) } }
+        do {
+            try cell.start(
+                ProcessSpec(id: id, arguments: arguments, environment: environment, workingDirectory: directory),
+                stdout: output.write, stderr: errors.write)
+        } catch {
+            for descriptor in [output.read, errors.read] { close(descriptor) }
+            throw error
+        }
+        return (id, output.read, errors.read)
     }
 
     func awaitExit(_ id: UInt32) throws -> ProcessExit {

@@ -4,16 +4,16 @@ import Platform
 import Synchronization
 
 /// The log of one environment: what its processes write and what the platform says, in order, on the way to the sink.
-/// Pipes are read when an invocation ends and by a slow beat in between (`EnvironmentCore`), not when they become
-/// readable: a function that prints and answers costs two reads and wakes no thread, and one that floods is held back
-/// by its full pipe.
+/// stdout and stderr are one pipe, which keeps their order. It is read when init or an invocation ends and by a slow beat
+/// in between (`EnvironmentCore`), not when it becomes readable: a function that prints and answers costs one read and
+/// wakes no thread, and one that floods is held back by its full pipe.
 final class LogCollector: Sendable {
     private struct Pipe {
         var descriptor: CInt
         var splitter: LogSplitter
     }
     private struct State {
-        var pipes: [Pipe] = []
+        var pipe: Pipe?
         /// The last part of this invocation's text; nil when nobody wants it.
         var tail: [UInt8]?
     }
@@ -33,12 +33,10 @@ final class LogCollector: Sendable {
         self.time = time
     }
 
-    /// Takes over the read ends of a process's pipes.
-    func attach(stdout: CInt, stderr: CInt, framed: Bool) {
-        state.withLock { state in
-            state.pipes.append(Pipe(descriptor: stdout, splitter: LogSplitter(readsFrames: framed)))
-            state.pipes.append(Pipe(descriptor: stderr, splitter: LogSplitter(readsFrames: false)))
-        }
+    /// Takes over the read end of a process's pipe, in place of an earlier one.
+    func attach(_ descriptor: CInt, framed: Bool) {
+        detach()
+        state.withLock { $0.pipe = Pipe(descriptor: descriptor, splitter: LogSplitter(readsFrames: framed)) }
     }
 
     /// Begins to keep the tail of an invocation, or to keep none.
@@ -59,9 +57,7 @@ final class LogCollector: Sendable {
         state.withLock { state in
             var events: [LogEvent] = []
             let now = time.now()
-            for index in state.pipes.indices.reversed() {
-                read(at: index, limit: Limits.finalDrainBytes, flushes: true, now: now, &events, &state)
-            }
+            read(limit: Limits.finalDrainBytes, flushes: true, now: now, &events, &state)
             events += lines.map { LogEvent(timestamp: now, message: $0) }
             deliver(events, &state)
             defer { state.tail = nil }
@@ -69,65 +65,59 @@ final class LogCollector: Sendable {
         }
     }
 
-    /// The processes are dead: reads what is left and closes the pipes.
+    /// The processes are dead: reads what is left and closes the pipe.
     func detach() {
         state.withLock { state in
             var events: [LogEvent] = []
-            let now = time.now()
-            for index in state.pipes.indices.reversed() {
-                read(at: index, limit: Limits.finalDrainBytes, flushes: true, now: now, &events, &state)
-            }
-            for pipe in state.pipes { close(pipe.descriptor) }
-            state.pipes.removeAll()
+            read(limit: Limits.finalDrainBytes, flushes: true, now: time.now(), &events, &state)
+            if let pipe = state.pipe { close(pipe.descriptor) }
+            state.pipe = nil
             deliver(events, &state)
         }
     }
 
-    /// Takes what is there; answers how many bytes it was.
-    func drain() -> Int {
+    /// Takes what is there, at most about `limit` bytes, and with `flushes` unfinished lines too; answers how many bytes it
+    /// was.
+    func drain(limit: Int = Limits.pipeReadBytes, flushes: Bool = false) -> Int {
         state.withLock { state in
-            guard !state.pipes.isEmpty else { return 0 }
             var events: [LogEvent] = []
-            var total = 0
-            let now = time.now()
-            for index in state.pipes.indices.reversed() {
-                total += read(at: index, limit: Limits.pipeReadBytes, flushes: false, now: now, &events, &state)
-            }
+            let total = read(limit: limit, flushes: flushes, now: time.now(), &events, &state)
             deliver(events, &state)
             return total
         }
     }
 
-    /// Reads one pipe until it is empty or the limit is reached; a pipe at its end is closed and removed. Answers how
-    /// much.
+    /// Reads the pipe until it is empty or the limit is reached; at its end it is closed. Answers how much.
     @discardableResult
     private func read(
-        at index: Int, limit: Int, flushes: Bool, now: Instant, _ events: inout [LogEvent], _ state: inout State
+        limit: Int, flushes: Bool, now: Instant, _ events: inout [LogEvent], _ state: inout State
     ) -> Int {
-        var taken: [LogEvent] = []
+        guard var pipe = state.pipe else { return 0 }
+        state.pipe = nil  // so that its splitter is not copied
         func emit(_ bytes: [UInt8]) {
-            taken.append(LogEvent(timestamp: now, message: String(decoding: bytes, as: UTF8.self)))
+            events.append(LogEvent(timestamp: now, message: String(decoding: bytes, as: UTF8.self)))
         }
-        let descriptor = state.pipes[index].descriptor
         var total = 0
         let ended = withUnsafeTemporaryAllocation(byteCount: Limits.pipeReadBytes, alignment: 16) { buffer in
             while total < limit {
-                let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                let count = Glibc.read(pipe.descriptor, buffer.baseAddress, buffer.count)
                 if count == 0 { return true }
                 if count < 0 {
                     if errno == EINTR { continue }
                     return errno != EAGAIN
                 }
                 total += count
-                let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-                state.pipes[index].splitter.feed(bytes, emit: emit)
+                pipe.splitter.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count]), emit: emit)
                 if count < buffer.count { return false }
             }
             return false
         }
-        if flushes || ended { state.pipes[index].splitter.flush(emit: emit) }
-        if ended { close(state.pipes.remove(at: index).descriptor) }
-        events += taken
+        if flushes || ended { pipe.splitter.flush(emit: emit) }
+        if ended {
+            close(pipe.descriptor)
+        } else {
+            state.pipe = pipe
+        }
         return total
     }
 
