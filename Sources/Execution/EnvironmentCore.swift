@@ -367,19 +367,25 @@ final class EnvironmentCore {
             self.cell = cell
             let server = RuntimeAPIServer(loop: loop, delegate: self)
             self.server = server
-            adoptEndpoint(cell.listeners[1].descriptor)
-            let bound = bound
-            server.adopt(cell.listeners[0].descriptor).whenComplete { result in
-                let core = bound.value
-                switch result {
-                case .success: core.settle(core.machine.cellReady(now: core.now))
-                case .failure(let error): core.giveUp(cell, error)
-                }
+            adoptEndpoint(of: cell)
+        }
+    }
+
+    /// The Runtime API comes last: when its listener is served, the cell is ready.
+    private func adoptRuntimeAPI(of cell: any EnvironmentCell) {
+        let bound = bound
+        server?.adopt(cell.listeners[0].descriptor).whenComplete { result in
+            let core = bound.value
+            switch result {
+            case .success: core.settle(core.machine.cellReady(now: core.now))
+            case .failure(let error): core.giveUp(cell, error)
             }
         }
     }
 
     private func giveUp(_ cell: any EnvironmentCell, _ error: any Error) {
+        endpoint?.close()
+        endpoint = nil
         let bound = bound
         queue.async { [loop] in
             cell.destroy()
@@ -387,7 +393,8 @@ final class EnvironmentCore {
         }
     }
 
-    private func adoptEndpoint(_ descriptor: CInt) {
+    /// The AWS endpoint inside the cell. A cell without one is given up: a function would hang on its first call.
+    private func adoptEndpoint(of cell: any EnvironmentCell) {
         let (endpoint, loop, bound) = (parts.endpoint, loop, bound)
         let identity = CellIdentity(
             scope: function.scope,
@@ -395,22 +402,18 @@ final class EnvironmentCore {
                 roleARN: function.roleARN, sessionName: function.name, account: function.scope.account))
         Task {
             do {
-                let adopted = try await endpoint.adopt(listener: descriptor, for: identity)
-                loop.execute { bound.value.endpointAdopted(adopted) }
-            } catch {
+                let adopted = try await endpoint.adopt(listener: cell.listeners[1].descriptor, for: identity)
                 loop.execute {
-                    bound.value.settle(
-                        bound.value.machine.cellGone(Failure(.unavailable, "no AWS endpoint in the cell", cause: error))
-                    )
+                    bound.value.endpoint = adopted
+                    bound.value.adoptRuntimeAPI(of: cell)
+                }
+            } catch {
+                let failure = Failure(.unavailable, "no AWS endpoint in the cell", cause: error)
+                loop.execute {
+                    close(cell.listeners[0].descriptor)
+                    bound.value.giveUp(cell, failure)
                 }
             }
-        }
-    }
-
-    private func endpointAdopted(_ adopted: any ClosableEndpoint) {
-        switch machine.state {
-        case .destroying, .ended: adopted.close()
-        default: endpoint = adopted
         }
     }
 
