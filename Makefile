@@ -42,7 +42,7 @@ lint: ## check the format of the Swift sources, and that the generated ones are 
 unit: ## Swift tests, debug build
 	@Tools/step "debug build" swift build --build-tests
 	@Tools/setup python protocols
-	@MARTLET_SIGV4_VECTORS=$(CURDIR)/.cache/sigv4-vectors Tools/step "Swift tests" --show 5 swift test
+	@MARTLET_SIGV4_VECTORS=$(CURDIR)/.cache/sigv4-vectors Tools/step "Swift tests" --show 5 swift test --no-parallel
 
 conformance: ## boto3, AWS CLI and the runtimes against the release build; TESTS=Conformance/file.py, ARGS="-k name"
 	.venv/bin/python -m pytest $(or $(TESTS),Conformance) $(ARGS)

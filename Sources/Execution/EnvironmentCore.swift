@@ -466,10 +466,8 @@ final class EnvironmentCore {
         settle(machine.cellGone(Failure(.sandbox, "the runtime could not be started: \(error)", cause: error)))
     }
 
+    /// The processes first: one that lost its connections before its life would still write about it into the log.
     private func destroyCell() {
-        server?.close()
-        endpoint?.close()
-        endpoint = nil
         timer?.cancel()
         timer = nil
         logTimer?.cancel()
@@ -478,7 +476,13 @@ final class EnvironmentCore {
         queue.async {
             cell?.destroy()
             logs.detach()
-            loop.execute { bound.value.settle(bound.value.machine.cellDestroyed()) }
+            loop.execute {
+                let core = bound.value
+                core.server?.close()
+                core.endpoint?.close()
+                core.endpoint = nil
+                core.settle(core.machine.cellDestroyed())
+            }
         }
     }
 

@@ -163,7 +163,8 @@ private struct OneKey: CredentialIssuer {
                 SignedRequestTests.version2(), SignedRequestTests.version2(key: "222233334444", expires: "0"),
                 "/photos/k?Signature=x",
             ] {
-                #expect(try client.ask("GET", path).text == "hello")
+                let text = try client.ask("GET", path).text
+                #expect(text == "hello")
             }
         }
     }
