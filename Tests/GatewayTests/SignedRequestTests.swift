@@ -60,6 +60,14 @@ private struct OneKey: CredentialIssuer {
         + "aws4_request&X-Amz-Date=20261123T060000Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Signature="
         + "af891edd47f79ad2ab9abb2a31570e8dfd3115a371a4f355249c314995baaad3"
 
+    /// Presigned with signature version 2 for ten minutes.
+    private static func version2(
+        _ path: String = "/photos/k", key: String = "AKIDEXAMPLE", expires: String = "1795414200",
+        signature: String = "n8QTQhcX3RoZOyT%2BDCOrx2ww58E%3D"
+    ) -> String {
+        "\(path)?AWSAccessKeyId=\(key)&Signature=\(signature)&Expires=\(expires)"
+    }
+
     private static func withAuthentication<T: Sendable>(
         time: ManualTime = ManualTime(), _ body: @escaping @Sendable (RawClient) throws -> T
     ) async throws -> T {
@@ -109,6 +117,53 @@ private struct OneKey: CredentialIssuer {
             let put = try client.ask("PUT", "/photos/k", headers: SignedRequestTests.put, body: "hello")
             #expect(put.text.contains("<Code>RequestTimeTooSkewed</Code>"))
             #expect(try client.ask("GET", SignedRequestTests.presigned).text.contains("Request has expired"))
+        }
+    }
+
+    @Test func version2URLs() async throws {
+        try await SignedRequestTests.withAuthentication { client in
+            #expect(try client.ask("GET", SignedRequestTests.version2()).text == "hello")
+            let byHost = try client.ask("GET", SignedRequestTests.version2("/k"), host: "photos.localhost:4566")
+            #expect(byHost.text == "hello")
+            let put = SignedRequestTests.version2(signature: "2OjuS1kTAxNxaT2nLmnGwmFg3S0%3D")
+            #expect(try client.ask("PUT", put, body: "hello").header("etag") == "photos|k|5")
+            let refusals: [(path: String, code: String, text: String)] = [
+                (put, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature"),
+                (SignedRequestTests.version2("/photos/l"), "SignatureDoesNotMatch", "/photos/l"),
+                (
+                    SignedRequestTests.version2(key: "AKIDNOBODY"), "InvalidAccessKeyId",
+                    "The AWS Access Key Id you provided does not exist in our records."
+                ),
+                (SignedRequestTests.version2(expires: "1795413599"), "AccessDenied", "Request has expired"),
+                (
+                    SignedRequestTests.version2(expires: "soon"), "AccessDenied",
+                    "Invalid date (should be seconds since epoch): soon"
+                ),
+                (
+                    "/photos/k?Signature=x&Expires=1795414200", "AccessDenied",
+                    "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
+                ),
+            ]
+            for refusal in refusals {
+                let answer = try client.ask("GET", refusal.path)
+                #expect(answer.status == 403)
+                #expect(answer.text.contains("<Code>\(refusal.code)</Code>"), "\(answer.text)")
+                #expect(answer.text.contains(refusal.text), "\(answer.text)")
+            }
+            // Only S3 takes them; elsewhere a signature is any parameter.
+            let lambda = try client.ask("GET", SignedRequestTests.version2("/2015-03-31/functions/f"))
+            #expect(lambda.status == 400 && lambda.text.contains("Please use AWS4-HMAC-SHA256."))
+            let own = try client.ask("GET", "/2015-03-31/functions/f?Signature=x")
+            #expect(own.header("x-amzn-errortype") == "MissingAuthenticationTokenException")
+            let header = try client.ask("GET", "/photos/k", headers: ["Authorization: AWS AKIDEXAMPLE:x"])
+            #expect(header.status == 400 && header.text.contains("Please use AWS4-HMAC-SHA256."))
+        }
+        try await TinyServices.with { client in
+            let account = SignedRequestTests.version2(key: "222233334444", expires: "0")
+            let known = try client.ask("GET", SignedRequestTests.version2())
+            #expect(known.text == "hello")
+            #expect(try client.ask("GET", account).text == "hello")
+            #expect(try client.ask("GET", "/photos/k?Signature=x").text == "hello")
         }
     }
 

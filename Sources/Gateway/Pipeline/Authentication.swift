@@ -26,11 +26,20 @@ struct Authenticator: Sendable {
         }
     }
 
+    /// Reads a query of signature version 2, which S3 alone takes, so that the service has to be known.
+    func version2Signature(of head: RequestHead, isS3: Bool) throws(AWSError) -> SignedRequest? {
+        guard mode == .sigv4 else { return isS3 ? try? SigV2Query.parse(head) : nil }
+        if isS3 { return try SigV2Query.parse(head) }
+        if SigV2Query.isPresent(head) { throw SigV2Query.unsupported }
+        return nil
+    }
+
     /// The account, Region and principal of a request. Throws for credentials that are not known, when that matters.
     func identify(
         _ signed: SignedRequest?, region hostRegion: String?, style: ErrorStyle, now: Instant
     ) throws(AWSError) -> Identity {
-        let region = signed.map(\.scope.region) ?? hostRegion ?? AccountRegion.defaultRegion
+        let signedRegion = signed?.isVersion2 == true ? nil : signed?.scope.region
+        let region = signedRegion ?? hostRegion ?? AccountRegion.defaultRegion
         guard let signed else {
             if mode == .sigv4 { throw style.missingAuthentication }
             let account = AccountRegion.defaultAccount

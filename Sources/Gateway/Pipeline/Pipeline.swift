@@ -81,6 +81,7 @@ struct Pipeline: HTTPResponder {
     private func run(_ entered: Call, body: ByteBuffer? = nil) {
         var call = entered
         do throws(AWSError) {
+            try readVersion2(&call)
             try authenticate(&call)
             try match(&call, body: body)
             try checkSignature(&call)
@@ -89,6 +90,14 @@ struct Pipeline: HTTPResponder {
         }
         if let body { return decode(call, body) }
         readBody(call)
+    }
+
+    /// `AWSAccessKeyId`, `Expires` and `Signature` in the query.
+    private func readVersion2(_ call: inout Call) throws(AWSError) {
+        guard call.signed == nil, !call.originalHead.query.isEmpty else { return }
+        call.signed = try authenticator.version2Signature(
+            of: call.originalHead, isS3: call.entry?.isS3 == true)
+        if call.signed != nil { call.head.headers += PresignedHeaders.hoisted(from: call.head) }
     }
 
     private func authenticate(_ call: inout Call) throws(AWSError) {
@@ -120,6 +129,12 @@ struct Pipeline: HTTPResponder {
     /// Checks the signature where the head suffices: S3 and streamed bodies, whose hash is declared.
     private func checkSignature(_ call: inout Call) throws(AWSError) {
         guard let signed = call.signed, let secret = call.identity?.secret else { return }
+        if signed.isVersion2 {
+            // The resource that it signs has the bucket in it, wherever the request has it.
+            var head = call.originalHead
+            head.path = call.head.path
+            return try SigV2Query.verify(head, signed: signed, secret: secret, now: call.exchange.receivedAt)
+        }
         guard call.style == .s3 || call.match?.operation.streamsInput == true else { return }
         call.key = try SigV4.verify(
             call.originalHead, signed: signed, secret: secret, payloadHash: nil, now: call.exchange.receivedAt,
@@ -128,7 +143,9 @@ struct Pipeline: HTTPResponder {
 
     /// The other services sign what the body hashes to, whether they say so in a header or not.
     private func checkSignature(_ call: Call, of body: ByteBuffer) throws(AWSError) {
-        guard let signed = call.signed, let secret = call.identity?.secret, call.key == nil else { return }
+        guard let signed = call.signed, let secret = call.identity?.secret, call.key == nil, !signed.isVersion2 else {
+            return
+        }
         let declared = call.originalHead.header("x-amz-content-sha256")
         var hash: String?
         if declared == nil || declared?.utf8.count == 64 {

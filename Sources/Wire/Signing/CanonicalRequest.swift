@@ -17,6 +17,11 @@ struct QueryString {
         }
     }
 
+    /// The first parameter of exactly this name.
+    func value(_ name: String) -> String? {
+        pairs.first { $0.name.elementsEqual(name.utf8) }.map { String(decoding: $0.value, as: UTF8.self) }
+    }
+
     /// The first parameter of this name (in lower case), compared without regard to case.
     func first(_ name: String) -> String? {
         pairs.first { String(decoding: $0.name, as: UTF8.self).lowercased() == name }

@@ -30,6 +30,10 @@ public struct SignedRequest: Sendable {
     public var signedAt: Instant?
     /// Presigned lifetime in seconds.
     public var expiresSeconds: Int?
+    /// Presigned with signature version 2: to be checked by `SigV2Query`, and without date and Region in the scope.
+    public var isVersion2 = false
+    /// When a URL of version 2 ends.
+    public var expiresAt: Instant?
 }
 
 /// What the body must be, from `x-amz-content-sha256`.

@@ -2,7 +2,7 @@ import Platform
 
 extension SigV4 {
     /// Reads the authorization of a request without checking it; nil when there is none of AWS's kind (a Bearer or Basic
-    /// header is the application's own). Throws `AWSError` when it is malformed (`IncompleteSignatureException`,
+    /// header is the application's own, and `SigV2Query` reads S3's older queries). Throws `AWSError` when it is malformed (`IncompleteSignatureException`,
     /// `AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`, …).
     public static func parse(_ head: RequestHead) throws(AWSError) -> SignedRequest? {
         let header = head.header("authorization")
@@ -11,7 +11,9 @@ extension SigV4 {
             query.first($0) != nil
         }
         if let header, header.hasPrefix("AWS4-") {
-            if isQuerySigned, SigningErrors(header: header, head: head).style == .s3 {
+            if isQuerySigned || query.value("Signature") != nil,
+                SigningErrors(header: header, head: head).style == .s3
+            {
                 throw SigningErrors.s3(
                     "InvalidArgument", 400,
                     """
@@ -22,12 +24,7 @@ extension SigV4 {
             return try parse(header: header, head)
         }
         if isQuerySigned { return try parse(query: query, head) }
-        let isVersion2 = header?.hasPrefix("AWS ") == true || query.first("awsaccesskeyid") != nil
-        if isVersion2 {
-            throw SigningErrors.s3(
-                "InvalidRequest", 400,
-                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
-        }
+        if header?.hasPrefix("AWS ") == true { throw SigV2Query.unsupported }
         return nil
     }
 

@@ -232,13 +232,16 @@ struct SigningErrors {
             : skewed(signedAt, now: now)
     }
 
+    static let s3MismatchText =
+        "The request signature we calculated does not match the signature you provided. Check your key and signing "
+        + "method."
+
     func mismatch(_ signed: SignedRequest, canonical: [UInt8], stringToSign: String) -> AWSError {
         let canonicalText = String(decoding: canonical, as: UTF8.self)
         if style == .s3 {
             return Self.s3(
                 "SignatureDoesNotMatch", 403,
-                "The request signature we calculated does not match the signature you provided. Check your key and "
-                    + "signing method.",
+                Self.s3MismatchText,
                 [
                     "AWSAccessKeyId": .string(signed.scope.accessKeyID), "StringToSign": .string(stringToSign),
                     "SignatureProvided": .string(signed.signature),
@@ -264,7 +267,7 @@ struct SigningErrors {
                 "The value of x-amz-content-sha256 '\(claimed)' does not match the body, which hashes to '\(actual)'.")
     }
 
-    private static func spacedHex(_ bytes: [UInt8]) -> String {
+    static func spacedHex(_ bytes: [UInt8]) -> String {
         let hex = hexEncoded(bytes).utf8
         var text: [UInt8] = []
         for (index, digit) in hex.enumerated() {
