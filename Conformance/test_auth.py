@@ -375,6 +375,79 @@ def test_presigned_as_boto3_does_by_default(signed, bucket):
     assert fetch(s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=-60))[0] == 403
 
 
+def test_presigned_by_version_2(signed, strict, bucket):
+    """What boto3 puts into such URLs, and S3's refusals."""
+    s3 = signed("s3", signature_version="s3")
+
+    def url(operation, client=s3, **parameters):
+        return client.generate_presigned_url(operation, Params={"Bucket": bucket, **parameters}, ExpiresIn=60)
+
+    put = url("put_object", Key="v2", Metadata={"Of": "url"}, ContentType="text/plain", StorageClass="STANDARD_IA")
+    assert fetch(put, b"by url", "PUT")[0] == 403, "urllib sends another Content-Type"
+    request = urllib.request.Request(put, data=b"by url", method="PUT", headers={"Content-Type": "text/plain"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    head = signed("s3").head_object(Bucket=bucket, Key="v2")
+    assert (head["Metadata"], head["StorageClass"], head["ContentType"]) == ({"of": "url"}, "STANDARD_IA", "text/plain")
+
+    get = url("get_object", Key="v2", ResponseContentType="text/html; charset=utf-8", ResponseCacheControl="no-cache")
+    with urllib.request.urlopen(get, timeout=10) as answer:
+        assert (answer.headers["content-type"], answer.read()) == ("text/html; charset=utf-8", b"by url")
+    assert b"<Key>v2</Key>" in fetch(url("list_objects_v2", Prefix="v"))[1]
+    by_host = signed("s3", signature_version="s3", s3={"addressing_style": "virtual"})
+    host = urllib.parse.urlsplit(strict.url)
+    for text in (url("get_object", by_host, Key="v2"), url("list_objects_v2", by_host)):
+        split = urllib.parse.urlsplit(text)
+        # The address has no virtual hosts, so boto3 signs for the path.
+        assert split.netloc == host.netloc
+        virtual = urllib.request.Request(
+            f"{strict.url}{split.path.removeprefix('/' + bucket) or '/'}?{split.query}",
+            headers={"Host": f"{bucket}.localhost:{host.port}"},
+        )
+        with urllib.request.urlopen(virtual, timeout=10) as answer:
+            assert answer.status == 200
+
+    session = signed("sts").get_session_token()["Credentials"]
+    temporary = signed(
+        "s3",
+        signature_version="s3",
+        key=session["AccessKeyId"],
+        secret=session["SecretAccessKey"],
+        token=session["SessionToken"],
+    )
+    by_session = url("get_object", temporary, Key="v2")
+    assert "x-amz-security-token=" in by_session
+    assert fetch(by_session) == (200, b"by url")
+    assert fetch(re.sub("&x-amz-security-token=[^&]*", "", by_session))[0] == 403
+
+    plain = url("get_object", Key="v2")
+    refusals = [
+        (plain, "DELETE", "SignatureDoesNotMatch", "The request signature we calculated does not match"),
+        (plain + "&versionId=x", "GET", "SignatureDoesNotMatch", "?versionId=x</StringToSign>"),
+        (plain.replace("KeyId=", "KeyId=X"), "GET", "InvalidAccessKeyId", "does not exist in our records."),
+        (re.sub("Expires=.*", "Expires=1", plain), "GET", "AccessDenied", "Request has expired"),
+        (
+            re.sub("Expires=.*", "Expires=soon", plain),
+            "GET",
+            "AccessDenied",
+            "Invalid date (should be seconds since epoch): soon",
+        ),
+        *(
+            (
+                re.sub(f"{name}=[^&]*&?", "", plain),
+                "GET",
+                "AccessDenied",
+                "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+            )
+            for name in ("AWSAccessKeyId", "Signature", "Expires")
+        ),
+    ]
+    for text, method, code, message in refusals:
+        status, body = fetch(text, method=method)
+        assert status == 403 and f"<Code>{code}</Code>" in body.decode() and message in body.decode(), body
+    signed("s3").delete_object(Bucket=bucket, Key="v2")
+
+
 def test_presigned(signed, bucket):
     s3 = signed("s3", signature_version="s3v4")
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "an object/ä+b"}, ExpiresIn=60)

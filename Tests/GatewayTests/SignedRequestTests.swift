@@ -159,13 +159,11 @@ private struct OneKey: CredentialIssuer {
             #expect(header.status == 400 && header.text.contains("Please use AWS4-HMAC-SHA256."))
         }
         try await TinyServices.with { client in
-            for path in [
-                SignedRequestTests.version2(), SignedRequestTests.version2(key: "222233334444", expires: "0"),
-                "/photos/k?Signature=x",
-            ] {
-                let text = try client.ask("GET", path).text
-                #expect(text == "hello")
-            }
+            let account = SignedRequestTests.version2(key: "222233334444", expires: "0")
+            let known = try client.ask("GET", SignedRequestTests.version2())
+            #expect(known.text == "hello")
+            #expect(try client.ask("GET", account).text == "hello")
+            #expect(try client.ask("GET", "/photos/k?Signature=x").text == "hello")
         }
     }
 
