@@ -5,6 +5,7 @@ import re
 import urllib.parse
 import urllib.request
 
+import boto3
 import pytest
 
 from .conftest import TRUST_LAMBDA
@@ -340,6 +341,16 @@ def test_policies_of_other_accounts_are_theirs(client, unique):
     mine.delete_policy(PolicyArn=arn)
 
 
-def test_roles_of_other_accounts_are_not_assumed(client):
-    with pytest.raises(client("sts").exceptions.ClientError, match="AccessDenied"):
-        client("sts").assume_role(RoleArn="arn:aws:iam::222233334444:role/r", RoleSessionName="session")
+def test_role_sessions_assume_no_role_of_another_account(server, client):
+    keys = client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/r", RoleSessionName="one")["Credentials"]
+    session = boto3.client(
+        "sts",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    session.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/other", RoleSessionName="two")
+    with pytest.raises(session.exceptions.ClientError, match="AccessDenied"):
+        session.assume_role(RoleArn="arn:aws:iam::222233334444:role/r", RoleSessionName="three")

@@ -21,20 +21,33 @@ struct Serve: AsyncParsableCommand {
         let settings = try await flags.resolve()
         var logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .notice
-        let server: Server
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(
+                        service: Serving(settings: settings, logger: logger),
+                        successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
-            server = try await Server.start(settings, logger: logger)
+            try await group.run()
         } catch let failure as Failure {
             Terminal.fail(failure.message)
             throw ExitCode(failure.code == .configuration ? 64 : 1)
         }
+    }
+}
+
+/// Starts the server once signals are listened to, so that one that comes early ends it in order too.
+private struct Serving: Service {
+    let settings: Settings
+    let logger: Logger
+
+    func run() async throws {
+        let server = try await Server.start(settings, logger: logger)
         Banner.show(settings, server)
         StartupPages.giveBack()
-        let group = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        try await server.run()
     }
 }
 
