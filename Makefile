@@ -48,7 +48,7 @@ conformance: ## boto3, AWS CLI and the runtimes against the release build; TESTS
 	.venv/bin/python -m pytest $(or $(TESTS),Conformance) $(ARGS)
 
 bench: build ## measure, with the goals beside the results
-	@Tools/setup system runtimes
+	@Tools/setup system runtimes bench
 	.venv/bin/python Benchmarks/bench.py $(ARGS)
 
 format: ## format the Swift sources in place
