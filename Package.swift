@@ -2,7 +2,7 @@
 import PackageDescription
 
 // The house (see ARCHITECTURE.md). An arrow of imports only ever points down this file.
-// Adding a service: a folder in Sources/Services, a row in `services`, a line in Sources/martlet/Composition.swift.
+// Adding a service: a folder in Sources/Services, a row in `services`, a line in Sources/martlet/Server.swift.
 
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),

@@ -66,11 +66,6 @@ public protocol LogSink: Sendable {
     func flush() async
 }
 
-/// Counts and durations; implemented later by CloudWatch, by a counter until then.
-public protocol MetricSink: Sendable {
-    func count(_ name: String, scope: AccountRegion, function: String, _ value: Int64)
-}
-
 /// Temporary credentials of a role's session.
 public struct SessionCredentials: Sendable {
     public var accessKeyID: String

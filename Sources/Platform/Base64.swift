@@ -1,12 +1,6 @@
 /// Base64 of RFC 4648, with padding.
 public enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    /// Value of each byte, 255 for those outside the alphabet.
-    private static let values: [UInt8] = {
-        var values = [UInt8](repeating: 255, count: 256)
-        for (index, byte) in alphabet.enumerated() { values[Int(byte)] = UInt8(index) }
-        return values
-    }()
 
     public static func encode(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { out in
@@ -39,24 +33,58 @@ public enum Base64 {
     public static func decode(_ text: String) -> [UInt8]? { decode(Array(text.utf8)[...]) }
 
     public static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-        var end = text.endIndex
-        while end > text.startIndex, text[end - 1] == UInt8(ascii: "="), text.endIndex - end < 2 { end -= 1 }
-        let digits = text[text.startIndex..<end]
-        guard digits.count % 4 != 1, text.endIndex - end == 0 || text.count % 4 == 0 else { return nil }
-        var out: [UInt8] = []
-        out.reserveCapacity(digits.count / 4 * 3 + 2)
-        var word: UInt32 = 0
-        var bits = 0
-        for byte in digits {
-            let value = values[Int(byte)]
-            guard value != 255 else { return nil }
-            word = word << 6 | UInt32(value)
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                out.append(UInt8(truncatingIfNeeded: word >> UInt32(bits)))
+        text.withUnsafeBufferPointer { decode($0) }
+    }
+
+    /// The bytes of base64 text in place (a function's package of 50 MB comes this way), or nil when it is malformed.
+    package static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+        var end = text.count
+        if end % 4 == 0 {
+            for _ in 0..<2 where end > 0 && text[end - 1] == UInt8(ascii: "=") { end -= 1 }
+        }
+        guard end % 4 != 1 else { return nil }
+        var isValid = true
+        let count = end / 4 * 3 + (end % 4 == 0 ? 0 : end % 4 - 1)
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { output, written in
+            values.withUnsafeBufferPointer { values in
+                var bad: UInt8 = 0
+                var index = 0
+                while index + 4 <= end {
+                    let a = values[Int(text[index])]
+                    let b = values[Int(text[index + 1])]
+                    let c = values[Int(text[index + 2])]
+                    let d = values[Int(text[index + 3])]
+                    bad |= a | b | c | d
+                    output[written] = a << 2 | b >> 4
+                    output[written + 1] = b << 4 | c >> 2
+                    output[written + 2] = c << 6 | d
+                    written += 3
+                    index += 4
+                }
+                if index < end {
+                    let a = values[Int(text[index])]
+                    let b = values[Int(text[index + 1])]
+                    bad |= a | b
+                    output[written] = a << 2 | b >> 4
+                    written += 1
+                    if index + 2 < end {
+                        let c = values[Int(text[index + 2])]
+                        bad |= c
+                        output[written] = b << 4 | c >> 2
+                        written += 1
+                    }
+                }
+                isValid = bad & 0x80 == 0
             }
         }
-        return out
+        return isValid ? bytes : nil
     }
+
+    /// The value of each character; 0x80 for those outside the alphabet.
+    private static let values: [UInt8] = {
+        var values = [UInt8](repeating: 0x80, count: 256)
+        let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        for (value, character) in alphabet.utf8.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
 }

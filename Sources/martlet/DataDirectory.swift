@@ -6,7 +6,8 @@ import Platform
 struct DataDirectory {
     private let root: String
 
-    /// Creates it, for this user alone. Throws `Failure(.configuration)` when that cannot be done.
+    /// Creates it. Only this user can list it; others may pass through, because the users of cells reach code below it.
+    /// Throws `Failure(.configuration)` when that cannot be done.
     init(_ root: String) throws {
         self.root = root
         do {

@@ -96,7 +96,9 @@ final class Server: Service {
             services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             download: { token in
-                guard let hold = lambda.codeDownload(token: token), let size = DataDirectory.size(of: hold.path) else {
+                guard let hold = lambda.codeDownload(token: token) else { return nil }
+                guard let size = DataDirectory.size(of: hold.path) else {
+                    hold.release()
                     return nil
                 }
                 return FileDownload(part: FilePart(path: hold.path, offset: 0, length: size), release: hold.release)
