@@ -20,13 +20,14 @@ let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 
 // MARK: Services: one row each; all have the same dependencies, so that none can grow a private one.
 
-let services = ["Lambda", "S3", "CloudWatchLogs", "IAM", "STS"]
+let services = ["Lambda", "S3", "SQS", "SNS", "CloudWatchLogs", "IAM", "STS"]
 let serviceDependencies: [Target.Dependency] = [
-    "Platform", "Wire", "Storage", "Contracts", "CArchive", nioCore, crypto, logging,
+    "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive", nioCore, crypto, logging,
 ]
 
 // MARK: Rooms, lowest first
@@ -51,6 +52,8 @@ var targets: [Target] = [
     .target(
         name: "Storage", dependencies: ["Platform", grdb, nioCore, crypto, logging], exclude: ["README.md"],
         swiftSettings: settings),
+    .target(
+        name: "EventPatterns", dependencies: ["Platform"], exclude: ["README.md"], swiftSettings: settings),
     .target(name: "Sandbox", dependencies: ["Platform", "CSandbox", logging], swiftSettings: settings),
     // 2
     .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),
@@ -58,7 +61,15 @@ var targets: [Target] = [
         name: "Execution",
         dependencies: ["Platform", "Wire", "Contracts", "Sandbox", nioCore, nioPosix, logging],
         exclude: ["README.md"], swiftSettings: settings),
+    .target(name: "Policies", dependencies: ["Platform", "Contracts"], swiftSettings: settings),
     // 3
+    .target(
+        name: "EventSources",
+        dependencies: ["Platform", "Wire", "Storage", "Contracts", "EventPatterns", nioCore, logging, metrics],
+        exclude: ["README.md"], swiftSettings: settings),
+    .target(
+        name: "Outbound", dependencies: ["Platform", "Contracts", nioCore, nioPosix, asyncHTTPClient, logging],
+        swiftSettings: settings),
     .target(
         name: "Invocation",
         dependencies: ["Platform", "Wire", "Storage", "Contracts", "Execution", nioCore, logging, metrics],
@@ -73,8 +84,8 @@ var targets: [Target] = [
     .executableTarget(
         name: "martlet",
         dependencies: [
-            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway",
-            nioCore, nioPosix, nioHTTP1, logging, metrics,
+            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "EventSources",
+            "Outbound", "Gateway", nioCore, nioPosix, nioHTTP1, logging, metrics,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -93,12 +104,18 @@ targets += services.map {
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
     "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
+    "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
+    "Outbound": [nioPosix, nioHTTP1],
 ]
-let rooms = ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services
+let rooms =
+    [
+        "Platform", "Wire", "Storage", "EventPatterns", "Contracts", "Policies", "Sandbox", "Execution", "Invocation",
+        "EventSources", "Outbound", "Gateway",
+    ] + services
 targets += rooms.map { room in
     var dependencies: [Target.Dependency] = [.byName(name: room), "Platform", nioCore, logging]
-    if !["Platform", "Sandbox"].contains(room) { dependencies += ["Wire", "Storage"] }
-    if !["Platform", "Wire", "Storage", "Sandbox"].contains(room) { dependencies += ["Contracts"] }
+    if !["Platform", "Sandbox", "EventPatterns"].contains(room) { dependencies += ["Wire", "Storage"] }
+    if !["Platform", "Wire", "Storage", "Sandbox", "EventPatterns"].contains(room) { dependencies += ["Contracts"] }
     var seen = Set<String>()
     dependencies = (dependencies + (testExtras[room] ?? [])).filter { seen.insert("\($0)").inserted }
     return .testTarget(name: "\(room)Tests", dependencies: dependencies, swiftSettings: settings)
@@ -119,6 +136,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],

@@ -1,52 +1,4 @@
 public import Platform
-public import Storage
-
-/// One push of an event to a target that is named by ARN; a row of the Outbox until the target has taken it over.
-public struct Delivery: Sendable, Hashable {
-    /// Keeps its value over repeats, so that a target can recognise one.
-    public var id: String
-    public var target: String
-    public var principal: Principal
-    public var payload: [UInt8]
-    public var createdAt: Instant
-
-    public init(id: String, target: String, principal: Principal, payload: [UInt8], createdAt: Instant) {
-        self.id = id
-        self.target = target
-        self.principal = principal
-        self.payload = payload
-        self.createdAt = createdAt
-    }
-}
-
-/// Why a target does not take a delivery.
-public enum DeliveryRefusal: Error, Sendable, Hashable {
-    /// It never will as things stand (gone, or no permission); AWS's error code and text.
-    case permanent(code: String, message: String)
-    /// It may later (throttled, starting).
-    case temporary(code: String, message: String)
-}
-
-/// A service whose resources can be pushed to: Lambda functions, and later queues, topics, buses.
-public protocol DeliveryTarget: Sendable {
-    /// The service part of the target ARNs that it takes, e.g. `lambda`.
-    var arnService: String { get }
-
-    /// Takes the delivery over inside the transaction that also removes it from the Outbox, so that it is handed over
-    /// exactly once. Checks that the principal may. Throws `DeliveryRefusal`.
-    func accept(_ delivery: Delivery, in transaction: any WriteTransaction, now: Instant) throws
-
-    /// Whether the target exists and the principal may push to it, for a configuration that names it.
-    /// Throws `DeliveryRefusal.permanent`.
-    func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws
-}
-
-/// Appends to the Outbox inside the caller's transaction; implemented by the engine's dispatcher, which wakes after commit.
-public protocol DeliveryOutbox: Sendable {
-    func send(_ delivery: Delivery, in transaction: any WriteTransaction) throws
-    /// Validates a target through its `DeliveryTarget`. Throws `DeliveryRefusal.permanent`, also for unknown ARNs.
-    func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws
-}
 
 /// One line (event) of a log.
 public struct LogEvent: Sendable, Hashable {
@@ -98,6 +50,14 @@ public protocol ObjectReader: Sendable {
     /// The whole object, at most `limit` bytes. Throws `AWSError` with S3's codes (NoSuchBucket, NoSuchKey, AccessDenied).
     func read(bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int)
         async throws -> [UInt8]
+}
+
+/// Writes objects for other services (records of failed invocations).
+public protocol ObjectWriter: Sendable {
+    /// Puts one object, durably. Throws `AWSError` with S3's codes (NoSuchBucket, AccessDenied).
+    func write(
+        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
+    ) async throws
 }
 
 /// The AWS endpoint inside a cell: a listener made in the cell's network namespace, served by the front door. Requests

@@ -10,16 +10,25 @@ import Testing
             "Wire": ["Platform"],
             "Storage": ["Platform"],
             "Sandbox": ["Platform", "CSandbox"],
+            "EventPatterns": ["Platform"],
             "Contracts": ["Platform", "Wire", "Storage"],
+            "Policies": ["Platform", "Contracts"],
             "Execution": ["Platform", "Wire", "Storage", "Contracts", "Sandbox"],
             "Invocation": ["Platform", "Wire", "Storage", "Contracts", "Execution"],
+            "EventSources": ["Platform", "Wire", "Storage", "Contracts", "EventPatterns"],
+            "Outbound": ["Platform", "Contracts"],
             "Gateway": ["Platform", "Wire", "Contracts"],
         ]
         for service in services {
-            rooms["Services/\(service)"] = ["Platform", "Wire", "Storage", "Contracts", "CArchive"]
+            rooms["Services/\(service)"] = [
+                "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive",
+            ]
         }
         rooms["martlet"] = Set(
-            ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "Gateway"] + services)
+            [
+                "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "EventSources",
+                "Outbound", "Gateway",
+            ] + services)
         return rooms
     }()
 
@@ -27,7 +36,8 @@ import Testing
     static let libraries: [String: Set<String>] = [
         "NIOHTTP1": ["Gateway", "Execution", "martlet"],
         "NIOSSL": ["Gateway", "martlet"],
-        "NIOPosix": ["Gateway", "Execution", "martlet"],
+        "NIOPosix": ["Gateway", "Execution", "Outbound", "martlet"],
+        "AsyncHTTPClient": ["Outbound"],
         "GRDB": ["Storage"],
         "ArgumentParser": ["martlet"],
         "Configuration": ["martlet"],

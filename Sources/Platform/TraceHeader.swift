@@ -1,9 +1,7 @@
-import Platform
-
 /// `X-Amzn-Trace-Id` (reference 2.1).
-enum TraceHeader {
+public enum TraceHeader {
     /// The caller's header if it names a root, else a new trace that is not sampled.
-    static func honoured(_ header: String?, now: Instant) -> String {
+    public static func honoured(_ header: String?, now: Instant) -> String {
         if let header, header.utf8.count <= 1_024, header.split(separator: ";").contains(where: isRoot),
             header.utf8.allSatisfy({ (32...126).contains($0) })
         {
@@ -13,7 +11,7 @@ enum TraceHeader {
     }
 
     /// `Root=1-SECONDS-24HEX;Parent=16HEX;Sampled=0`.
-    static func generate(now: Instant) -> String {
+    public static func generate(now: Instant) -> String {
         // Three draws, not one for each digit: each is a system call, and this is the hot path.
         var generator = SystemRandomNumberGenerator()
         let (high, low, parent): (UInt64, UInt64, UInt64) = (generator.next(), generator.next(), generator.next())
