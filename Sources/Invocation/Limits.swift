@@ -10,6 +10,15 @@ public enum Limits {
     public static let scalingWindow: Duration = .seconds(10)
     /// An environment that has not been used for this long is shut down (AWS: "minutes", not promised).
     public static let idleEnvironmentLifetime: Duration = .seconds(300)
+    /// An environment of this age takes no further invocation. Its credentials are good for 12 hours
+    /// (`Execution/Limits.credentialSeconds`), and it may be idle for a while and then run for 15 minutes.
+    public static let environmentLifetime: Duration = .seconds(11 * 3_600)
+    /// At least so many environments (else half of the machine's) may be on their way out while others are started. Ours.
+    public static let leavingEnvironments = 4
+    /// Of how many idle environments, the ones used last, the one nearest to the caller is looked for. Ours.
+    public static let nearnessDepth = 16
+    /// Environments that one invocation is given to, when one is lost before the event has reached the function. Ours.
+    public static let deliveryAttempts = 3
     /// How often idle environments are looked at.
     public static let idleSweepInterval: Duration = .seconds(30)
     /// Retries after a function error wait this long, the first and the second time (AWS, asynchronous invocation).
