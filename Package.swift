@@ -1,8 +1,24 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 // The house (see ARCHITECTURE.md). An arrow of imports only ever points down this file.
 // Adding a service: a folder in Sources/Services, a row in `services`, a line in Sources/martlet/Server.swift.
+
+// A release starts sooner: nothing of it is for others to link to, and the hundred thousand places that hold an address
+// of its own code are packed into a few kilobytes (which the C library must know, as glibc does from 2.36 on).
+var releaseLinking = ["-use-ld=lld", "-Xlinker", "--no-export-dynamic"]
+#if canImport(Glibc)
+    var glibcName = [CChar](repeating: 0, count: 64)
+    confstr(numericCast(_CS_GNU_LIBC_VERSION), &glibcName, glibcName.count - 1)
+    let glibc = String(cString: glibcName).drop { $0 != " " }.dropFirst().split(separator: ".").compactMap { Int($0) }
+    if glibc.count >= 2, (glibc[0], glibc[1]) >= (2, 36) {
+        releaseLinking += ["-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"]
+    }
+#endif
 
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
@@ -90,7 +106,7 @@ var targets: [Target] = [
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         ] + services.map { .byName(name: $0) },
-        swiftSettings: settings),
+        swiftSettings: settings, linkerSettings: [.unsafeFlags(releaseLinking, .when(configuration: .release))]),
 ]
 
 targets += services.map {

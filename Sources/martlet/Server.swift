@@ -79,17 +79,20 @@ final class Server: Service {
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
 
-        // Services
+        // Services, and what this machine can run: much of a start is spent here, so on two processors.
+        async let runnable = Machine(settings, logger: logger)
         let outbox = OutboxDispatcher(
             database: database, time: time, timeScale: settings.timeScale, logger: logger)
+        async let objects = S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
         let sts = try STSService(
             serverKey: directory.serverKey(),
             root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let iam = try IAMService(database: database)
-        let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
+
+        let s3 = try await objects
 
         // Front door
         let gateway = Gateway(
@@ -106,7 +109,7 @@ final class Server: Service {
             })
 
         // Engine
-        let machine = try Machine(settings, logger: logger)
+        let machine = try await runnable
         let factory = EnvironmentFactory(
             launcher: machine.launcher, runtimes: machine.runtimes, endpoint: gateway, credentials: sts, logs: logs,
             time: time, group: NIOSingletons.posixEventLoopGroup,
