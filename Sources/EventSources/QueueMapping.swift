@@ -171,7 +171,7 @@ final class QueueMapping: Sendable {
             if let refusal = brought.refusal { throw refusal }
             if isShort { brought.nextVisible = now + .milliseconds(Limits.memoryPauseMilliseconds) }
             if request.wanted > 0 { report(nil) }
-            let answer = await sort(brought, mapping, function)
+            let answer = sort(brought, mapping, function)
             advance { $0.received(answer, now: $1) }
         } catch let error as AWSError {
             report(Problem.sourceRefused(error))
@@ -231,13 +231,12 @@ final class QueueMapping: Sendable {
     /// Filters, and makes records.
     private func sort(
         _ brought: Brought, _ mapping: EventSourceMapping, _ function: FunctionVersion
-    ) async -> QueuePoller.Answer {
+    ) -> QueuePoller.Answer {
         var answer = QueuePoller.Answer(
             nextVisible: brought.nextVisible, visibleAgain: brought.visibleAgain,
             reservedConcurrency: function.reservedConcurrency)
         if brought.receipts.isEmpty { return answer }
         let filters = state.withLock { $0.filters }
-        var bytes = 0
         for receipt in brought.receipts {
             var records: [QueueRecord] = []
             for message in receipt {
@@ -247,13 +246,27 @@ final class QueueMapping: Sendable {
                     answer.filtered.append(message.receiptHandle)
                     continue
                 }
-                let record = QueueRecord(message, source: source, region: region)
-                bytes += record.json.count
+                var record = QueueRecord(message, source: source, region: region)
+                if let header = message.attributes.first(where: { $0.name == "AWSTraceHeader" })?.value {
+                    let (next, invocation) = TraceHeader.passing(function.functionARN, header)
+                    if invocation > TraceHeader.recursionLimit, !function.allowsRecursion {
+                        answer.circular.append(message.receiptHandle)
+                        continue
+                    }
+                    record.traceHeader = next
+                    record.lineage = invocation
+                }
                 records.append(record)
             }
             if !records.isEmpty { answer.receipts.append(records) }
         }
         room.counters.filtered.add(answer.filtered.count)
+        if !answer.circular.isEmpty {
+            room.counters.circular.add(answer.circular.count)
+            room.logger.warning(
+                "messages that run in a circle through a function are stopped",
+                metadata: ["mapping": "\(mapping.id)", "messages": "\(answer.circular.count)"])
+        }
         return answer
     }
 
@@ -273,9 +286,13 @@ final class QueueMapping: Sendable {
         let size = payload.count
         room.memory.take(size)
         room.counters.invocations.add(1)
+        // Of a batch of many causes, the one nearest to a circle counts.
+        let header =
+            batch.records.max { $0.lineage < $1.lineage }?.traceHeader
+            ?? TraceHeader.passing(function.functionARN, TraceHeader.generate(now: room.time.now())).header
         let invocation = Invocation(
             requestID: Identifier.uuid(), payload: ByteBuffer(bytes: payload),
-            invokedFunctionARN: mapping.functionARN, traceID: TraceHeader.generate(now: room.time.now()))
+            invokedFunctionARN: mapping.functionARN, traceID: header)
         room.invoker.invoke(function, invocation) { [self] result in
             room.memory.give(size)
             let outcome = outcome(of: result, batch, mapping)

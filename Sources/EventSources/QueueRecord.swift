@@ -6,8 +6,10 @@ struct QueueRecord: BatchRecord, Equatable {
     var messageID: String
     var receiptHandle: String
     var json: [UInt8]
-    /// The message's own trace header, with its lineage.
+    /// The trace header for an invocation with this message: its own, with this invocation in its lineage.
     var traceHeader: String?
+    /// Which invocation of the function in the message's chain that would be, from 1; 0 when it names no chain.
+    var lineage = 0
 }
 
 extension QueueRecord {
@@ -19,7 +21,6 @@ extension QueueRecord {
     init(_ message: QueueMessage, source: String, region: String) {
         messageID = message.messageID
         receiptHandle = message.receiptHandle
-        traceHeader = message.attributes.first { $0.name == "AWSTraceHeader" }?.value
         json = QueueRecord.encode(message, source: source, region: region)
     }
 

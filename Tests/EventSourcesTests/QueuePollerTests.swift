@@ -50,18 +50,26 @@ import Testing
         #expect(request(poller.received(answer([]), now: now))?.wanted == 50)
     }
 
-    @Test func deletesWithTheNextReceive() throws {
+    @Test func deletesWithTheNextReceive() {
         var poller = poller(maximum: 2)
         #expect(request(poller.timer(now: now))?.wanted == 20)
+        let ids = (0..<13).map(String.init)
         let started = batches(
-            poller.received(answer([records(["a", "b"]), records(["c"])], next: now), now: now))
-        // All in one batch of three: receives of a standard queue are put together.
-        #expect(started.map(\.records.count) == [3])
+            poller.received(answer([records(Array(ids[..<2])), records(Array(ids[2...]))], next: now), now: now))
+        // Receives of a standard queue are put together.
+        #expect(started.map(\.records.count) == [10, 3])
         let done = started[0].records.map(\.receiptHandle)
-        _ = poller.received(answer([], next: now), now: now)
         let actions = poller.completed(started[0].number, .success(done: done), now: now)
-        #expect(request(actions)?.deletions == ["h-a", "h-b", "h-c"])
-        #expect(request(actions)?.wanted == 20)
+        #expect(request(actions)?.deletions == done)
+        #expect(request(actions)?.wanted == 10)
+    }
+
+    /// A limit of the queue: there is more, but nothing is handed out.
+    @Test func moreButNothingHandedOut() {
+        var poller = poller()
+        _ = poller.timer(now: now)
+        #expect(poller.received(answer([], next: now), now: now).isEmpty)
+        #expect(poller.nextTimer(now: now) == now + .milliseconds(100))
     }
 
     @Test func waitsForWhatBecomesVisible() {

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Synchronization
 import Testing
 
 @testable import EventSources

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Synchronization
 import Testing
 import Wire
 
@@ -89,69 +90,80 @@ import Wire
         #expect(try await house.call("GetEventSourceMapping", ["UUID": .string(id)]).output["State"] == "Disabling")
     }
 
-    @Test(arguments: [
-        (["EventSourceArn": .null] as Value, "Unrecognized event source."),
-        (["EventSourceArn": "arn:aws:sns:us-east-1:000000000000:t"], "Unrecognized event source."),
-        (["FunctionName": "other"], "Function does not exist"),
-        (
+    struct Refusal: Sendable {
+        var input: Value
+        var message: String
+        init(_ input: Value, _ message: String) {
+            self.input = input
+            self.message = message
+        }
+    }
+
+    static let refusals: [Refusal] = [
+        Refusal(["EventSourceArn": .null], "Unrecognized event source."),
+        Refusal(["EventSourceArn": "arn:aws:sns:us-east-1:000000000000:t"], "Unrecognized event source."),
+        Refusal(["FunctionName": "other"], "Function does not exist"),
+        Refusal(
             ["BatchSize": 11],
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
         ),
-        (
+        Refusal(
             ["EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q.fifo", "MaximumBatchingWindowInSeconds": 1],
             "Batching window is not supported for FIFO queues"
         ),
-        (
+        Refusal(
             ["StartingPosition": "LATEST"],
             "Unsupported 'startingPosition' parameter for given event source mapping type."
         ),
-        (
+        Refusal(
             ["DestinationConfig": ["OnFailure": ["Destination": "arn:aws:sqs:us-east-1:000000000000:x"]]],
             "Unsupported DestinationConfig parameter for given event source mapping type."
         ),
-        (["FilterCriteria": ["Filters": [["Pattern": "not json"]]]], "Invalid filter pattern definition."),
-        (
+        Refusal(["FilterCriteria": ["Filters": [["Pattern": "not json"]]]], "Invalid filter pattern definition."),
+        Refusal(
             ["EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:gone"],
             "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. "
                 + "SQS Error Message: The specified queue does not exist."
         ),
-        (
+        Refusal(
             ["EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:denied"],
             "The provided execution role does not have permissions to call ReceiveMessage on SQS"
         ),
-        (
+        Refusal(
             ["FunctionName": "slow"],
             "Queue visibility timeout: 30 seconds is less than Function timeout: 60 seconds"
         ),
-        (
+        Refusal(
             ["EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s"],
             "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
                 + "Member must not be null."
         ),
-        (
+        Refusal(
             [
                 "EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/s",
                 "StartingPosition": "AT_TIMESTAMP",
             ],
             "Unsupported starting position for arn type: arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/s"
         ),
-        (
+        Refusal(
             ["EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s", "StartingPosition": "LATEST"],
             "Martlet does not poll event sources of type Amazon Kinesis yet; Amazon SQS queues are supported."
         ),
-        (
+        Refusal(
             [
                 "EventSourceArn": .null,
                 "SelfManagedEventSource": ["Endpoints": ["KAFKA_BOOTSTRAP_SERVERS": ["kafka:1000"]]],
             ],
             "Required 'sourceAccessConfigurations' parameter is missing."
         ),
-    ]) func refused(_ more: Value, _ message: String) async throws {
+    ]
+
+    @Test(arguments: refusals) func refused(_ refusal: Refusal) async throws {
         let house = try await house()
         try await house.create("slow", ["Timeout": 60])
-        let error = await house.error("CreateEventSourceMapping", request(more))
+        let error = await house.error("CreateEventSourceMapping", request(refusal.input))
         #expect(error?.code == "InvalidParameterValueException")
-        #expect(error?.message == message)
+        #expect(error?.message == refusal.message)
         #expect(house.runner.changes.withLock { $0.isEmpty })
     }
 
