@@ -109,6 +109,16 @@ def test_the_trace_header_is_a_system_attribute(sqs, queue):
     assert message["Attributes"] == {"AWSTraceHeader": header, "SenderId": ACCOUNT}
 
 
+def test_the_trace_of_a_request_is_kept(server, queue):
+    header = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0;Lineage=1:0a1b2c3d:2"
+    sqs = server.client("sqs", user_agent_extra="traced")
+    sqs.meta.events.register(
+        "before-send.sqs", lambda request, **_: request.headers.__setitem__("X-Amzn-Trace-Id", header))
+    assert "MD5OfMessageSystemAttributes" not in sqs.send_message(QueueUrl=queue, MessageBody="x")
+    (message,) = receive(sqs, queue, AttributeNames=["AWSTraceHeader"])
+    assert message["Attributes"] == {"AWSTraceHeader": header}
+
+
 def test_messages_of_a_mebibyte(sqs, queue):
     body = "0123456789abcdef" * 65_536
     sqs.send_message(QueueUrl=queue, MessageBody=body)

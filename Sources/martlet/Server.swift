@@ -36,7 +36,8 @@ final class Server: Service {
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sqs: SQSService, machine: Machine,
+        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sqs: SQSService,
+        machine: Machine,
         logger: Logger
     ) {
         self.addresses = addresses

@@ -11,6 +11,8 @@ enum Limits {
     /// Characters of group ids, deduplication ids and attempt ids [R].
     static let identifierCharacters = 128
     static let batchEntries = 10
+    /// Of a trace header that comes with a request, as Lambda takes it.
+    static let traceHeaderBytes = 1_024
     /// Letters of a batch entry's id [R].
     static let entryIDCharacters = 80
     /// Bytes of a request: a message of 1 MiB with every byte escaped in JSON (`\u0000`) or in a form, and some room.

@@ -183,10 +183,12 @@ enum MessageText {
         for (name, value) in attributes {
             guard name == "AWSTraceHeader" else {
                 throw .invalid(
-                    "Message system attribute name '\(name.prefix(256))' is invalid. The allowed name is AWSTraceHeader.")
+                    "Message system attribute name '\(name.prefix(256))' is invalid. The allowed name is AWSTraceHeader."
+                )
             }
             guard value.dataType == "String", let text = value.stringValue, !text.isEmpty, isValid(text) else {
-                throw .invalid("Message system attribute 'AWSTraceHeader' must contain a non-empty value of type 'String'.")
+                throw .invalid(
+                    "Message system attribute 'AWSTraceHeader' must contain a non-empty value of type 'String'.")
             }
             return text
         }

@@ -149,7 +149,8 @@ struct PermissionPolicy {
 enum QueueTags {
     static func add(_ pairs: [(key: String, value: String)], to tags: inout Fields) throws(AWSError) {
         for (key, value) in pairs {
-            guard !key.isEmpty, key.utf8.count <= Limits.tagKeyCharacters * 4, key.count <= Limits.tagKeyCharacters else {
+            guard !key.isEmpty, key.utf8.count <= Limits.tagKeyCharacters * 4, key.count <= Limits.tagKeyCharacters
+            else {
                 throw .invalid("Tag key must be between 1 and \(Limits.tagKeyCharacters) characters in length.")
             }
             guard value.count <= Limits.tagValueCharacters else {

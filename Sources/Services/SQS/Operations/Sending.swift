@@ -10,7 +10,7 @@ struct Sending: Sendable {
         let input = Model.SendMessageRequest(request.input)
         let draft: MessageDraft
         do throws(AWSError) {
-            draft = try MessageDraft(input, sender: request.context.sender)
+            draft = try MessageDraft(input, sender: request.context.sender).tracing(request.context)
         } catch {
             return completion(.failure(error))
         }
@@ -31,7 +31,7 @@ struct Sending: Sendable {
         let input = Model.SendMessageBatchRequest(request.input)
         let drafts: [(id: String, draft: Result<MessageDraft, AWSError>)]
         do throws(AWSError) {
-            drafts = try self.drafts(input.entries ?? [], sender: request.context.sender)
+            drafts = try self.drafts(input.entries ?? [], request.context)
         } catch {
             return completion(.failure(error))
         }
@@ -70,7 +70,7 @@ struct Sending: Sendable {
     }
 
     private func drafts(
-        _ entries: [Model.SendMessageBatchRequestEntry], sender: String
+        _ entries: [Model.SendMessageBatchRequestEntry], _ context: OperationContext
     ) throws(AWSError) -> [(id: String, draft: Result<MessageDraft, AWSError>)] {
         try Batch.check(ids: entries.map(\.id), "SendMessageBatchRequestEntry")
         var drafts: [(id: String, draft: Result<MessageDraft, AWSError>)] = []
@@ -78,7 +78,7 @@ struct Sending: Sendable {
         for entry in entries {
             let draft: Result<MessageDraft, AWSError>
             do throws(AWSError) {
-                let made = try MessageDraft(entry, sender: sender)
+                let made = try MessageDraft(entry, sender: context.sender).tracing(context)
                 bytes += made.size
                 draft = .success(made)
             } catch {
@@ -89,6 +89,19 @@ struct Sending: Sendable {
         }
         guard bytes <= Limits.messageBytes else { throw .batchTooLong(bytes) }
         return drafts
+    }
+}
+
+extension MessageDraft {
+    /// With the trace that the request is part of, unless the message names one: the header counts as `AWSTraceHeader` [D].
+    /// Loops of functions and queues are found by it.
+    func tracing(_ context: OperationContext) -> MessageDraft {
+        guard envelope.traceHeader == nil, let header = context.header("x-amzn-trace-id"),
+            header.utf8.count <= Limits.traceHeaderBytes, !header.isEmpty, MessageText.isValid(header)
+        else { return self }
+        var draft = self
+        draft.envelope.traceHeader = header
+        return draft
     }
 }
 

@@ -66,7 +66,9 @@ final class Housekeeping: Sendable {
             return true
         }
         guard go else { return }
-        database.write { try Self.collect(in: $0) } completion: { [weak self] result in
+        database.write {
+            try Self.collect(in: $0)
+        } completion: { [weak self] result in
             self?.collected(result)
         }
     }
