@@ -85,7 +85,7 @@ var targets: [Target] = [
         name: "martlet",
         dependencies: [
             "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "EventSources",
-            "Outbound", "Gateway", nioCore, nioPosix, nioHTTP1, logging, metrics,
+            "Outbound", "Gateway", nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
