@@ -82,6 +82,27 @@ class Server:
     # The process
 
     def start(self):
+        self._spawn()
+        end = time.monotonic() + START_S
+        while not self.is_healthy():
+            code = self.process.poll()
+            if code is not None or time.monotonic() > end:
+                state = f"ended with {code}" if code is not None else f"is not healthy after {START_S} s"
+                command = " ".join(self.process.args)
+                self._end(signal.SIGKILL)
+                raise AssertionError(f"{command} {state}:\n{self.log_tail()}")
+            time.sleep(0.005)
+        return self
+
+    def start_and_kill9(self, after_s):
+        """Starts a process and kills it so soon that it may not be ready: in the middle of its recovery."""
+        self._spawn()
+        time.sleep(after_s)
+        code = self.process.poll()
+        assert code is None, f"the server ended with {code}:\n{self.log_tail()}"
+        self.kill9()
+
+    def _spawn(self):
         assert BINARY.exists(), f"no server at {BINARY}: make build, or set MARTLET_BINARY"
         assert self.process is None, "the server is running"
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -95,15 +116,6 @@ class Server:
                 start_new_session=True,  # an interrupt of the tests must not reach the server
                 env={**os.environ, "MARTLET_RUNTIMES": str(RUNTIMES), **self.environment},
             )
-        end = time.monotonic() + START_S
-        while not self.is_healthy():
-            code = self.process.poll()
-            if code is not None or time.monotonic() > end:
-                state = f"ended with {code}" if code is not None else f"is not healthy after {START_S} s"
-                self._end(signal.SIGKILL)
-                raise AssertionError(f"{' '.join(command)} {state}:\n{self.log_tail()}")
-            time.sleep(0.005)
-        return self
 
     def is_healthy(self):
         try:
