@@ -121,6 +121,18 @@ targets += rooms.map { room in
     return .testTarget(name: "\(room)Tests", dependencies: dependencies, swiftSettings: settings)
 }
 targets.append(.testTarget(name: "HouseTests", swiftSettings: settings))
+// What needs namespaces and control groups; run again as an ordinary user when root runs it.
+targets.append(
+    .testTarget(
+        name: "PrivilegedTests", dependencies: ["Platform", "Sandbox", "CSandbox", logging], path: "Tests/Privileged",
+        swiftSettings: settings))
+// Seeded mutations for every decoder, of whatever room.
+targets.append(
+    .testTarget(
+        name: "FuzzTests",
+        dependencies: ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", nioCore]
+            + services.map { .byName(name: $0) },
+        swiftSettings: settings))
 
 let package = Package(
     name: "martlet",
