@@ -68,8 +68,9 @@ def zip_bytes(files):
 class Server:
     """One server process over its data directory. `restart` and `kill9` keep directory and port."""
 
-    def __init__(self, data_dir, arguments=(), environment=None, port=None):
+    def __init__(self, data_dir, arguments=(), environment=None, port=None, prefix=()):
         self.data_dir = Path(data_dir)
+        self.prefix = list(prefix)  # a command that runs the server's, as another user for instance
         self.arguments = list(arguments)
         self.environment = dict(environment or {})
         self.port = port or free_port()
@@ -106,7 +107,8 @@ class Server:
         assert BINARY.exists(), f"no server at {BINARY}: make build, or set MARTLET_BINARY"
         assert self.process is None, "the server is running"
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        command = [str(BINARY), "serve", "--port", str(self.port), "--data-dir", str(self.data_dir), *self.arguments]
+        command = [*self.prefix, str(BINARY), "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command += self.arguments
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command,
