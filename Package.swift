@@ -104,6 +104,7 @@ targets += services.map {
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
     "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
+    "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
 ]

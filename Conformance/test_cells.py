@@ -104,6 +104,13 @@ def test_no_file_of_the_server_or_of_others(cell_server, attack, victim):
     assert not set(opened) - {"/root", "/home", "/run", "/var/log", "/boot", "/proc/1/root", "/proc/1/cwd"}
 
 
+def test_control_groups_are_named_from_inside(attack):
+    """The host's path would tell the server's process id and whose function it is."""
+    done = attack("result = open('/proc/self/cgroup').read()")
+    paths = {line.split(":", 2)[2] for line in done.json.splitlines()}
+    assert paths == {"/"}, done.json
+
+
 def test_nothing_can_be_written_but_tmp(attack):
     writable = attack("""
         result = []
