@@ -156,7 +156,7 @@ def test_batching_window_collects(fast_function, make_queue, make_mapping):
     for index in range(15):
         queue.send(str(index))
     wait_for(queue.is_empty)
-    wait_for(lambda: [line for line in function.log_messages() if line.startswith("BATCH")] == ["BATCH 15"])
+    wait_for(lambda: [line.strip() for line in function.log_messages() if line.startswith("BATCH")] == ["BATCH 15"])
 
 
 def test_function_error_comes_again_and_ends_in_the_dead_letter_queue(fast_function, make_queue, make_mapping):
@@ -258,8 +258,7 @@ def test_fifo_order(fast_function, make_queue, make_mapping):
     for group in ("g0", "g1", "g2"):
         mine = [r for r in records(function) if r["attributes"]["MessageGroupId"] == group]
         assert {"SequenceNumber", "MessageDeduplicationId"} <= set(mine[0]["attributes"])
-        ordered = sorted(mine, key=lambda r: int(r["attributes"]["ApproximateFirstReceiveTimestamp"]))
-        assert sorted(r["body"] for r in ordered) == [r["body"] for r in mine] or len(mine) == 10
+        assert [r["body"] for r in mine] == sorted(r["body"] for r in mine)
 
 
 def test_disabled_and_enabled(client, fast_function, make_queue, make_mapping):
@@ -368,7 +367,7 @@ def test_queue_deleted_and_function_deleted(client, fast_function, make_queue, m
     lambda_.delete_function(FunctionName=function.name)
     again.send("3")
     got = wait_for(lambda: lambda_.get_event_source_mapping(UUID=mapping["UUID"]).get("LastProcessingResult"))
-    assert got.startswith("PROBLEM: Function call failed")
+    assert got == "PROBLEM: Function call failed"
     # Its messages stay in the queue.
     assert sum(again.counts()) == 1
 
@@ -478,7 +477,8 @@ def test_cli(aws, fast_function, make_queue):
     wait_for(lambda: aws("lambda", "get-event-source-mapping", "--uuid", uuid).json["State"] == "Enabled")
     listed = aws("lambda", "list-event-source-mappings", "--event-source-arn", queue.arn).json
     assert [m["UUID"] for m in listed["EventSourceMappings"]] == [uuid]
-    arn = made["EventSourceMappingArn"]
+    # Older clients' models do not have EventSourceMappingArn.
+    arn = f"arn:aws:lambda:us-east-1:000000000000:event-source-mapping:{uuid}"
     aws("lambda", "tag-resource", "--resource", arn, "--tags", "team=blue")
     assert aws("lambda", "list-tags", "--resource", arn).json == {"Tags": {"team": "blue"}}
     assert aws("lambda", "delete-event-source-mapping", "--uuid", uuid).json["State"] == "Deleting"

@@ -150,7 +150,7 @@ final class QueueMapping: Sendable {
             function = try await room.directory.resolve(
                 scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
         } catch {
-            report(Problem.functionUnavailable(error))
+            report(Problem.functionUnavailable, cause: error)
             // Without the function there is no role to delete as, either.
             advance { $0.failed(.notNow, request: request, now: $1) }
             return
@@ -174,7 +174,7 @@ final class QueueMapping: Sendable {
             let answer = sort(brought, mapping, function)
             advance { $0.received(answer, now: $1) }
         } catch let error as AWSError {
-            report(Problem.sourceRefused(error))
+            report(Problem.sourceRefused(error), cause: error)
             let trouble: QueuePoller.Trouble = Problem.isGone(error) ? .sourceGone : .notNow
             advance { $0.failed(trouble, request: request, now: $1) }
         } catch {
@@ -278,7 +278,7 @@ final class QueueMapping: Sendable {
             function = try await room.directory.resolve(
                 scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
         } catch {
-            report(Problem.functionUnavailable(error))
+            report(Problem.functionUnavailable, cause: error)
             advance { $0.completed(batch.number, .notRun, now: $1) }
             return
         }
@@ -329,7 +329,7 @@ final class QueueMapping: Sendable {
 
     // MARK: Problems
 
-    private func report(_ problem: String?) {
+    private func report(_ problem: String?, cause: (any Error)? = nil) {
         let mapping = state.withLock { state -> EventSourceMapping? in
             guard state.problem != problem else { return nil }
             state.problem = problem
@@ -338,7 +338,11 @@ final class QueueMapping: Sendable {
         guard let mapping else { return }
         if let problem {
             room.logger.warning(
-                "an event source mapping is held up", metadata: ["mapping": "\(mapping.id)", "reason": "\(problem)"])
+                "an event source mapping is held up",
+                metadata: [
+                    "mapping": "\(mapping.id)", "function": "\(mapping.functionARN)", "source": "\(source)",
+                    "reason": "\(problem)", "cause": "\(cause.map { "\($0)" } ?? "")",
+                ])
         }
         Task { [room] in
             do {
@@ -354,10 +358,8 @@ final class QueueMapping: Sendable {
 
 /// What is shown of a mapping that cannot work, in AWS's manner.
 enum Problem {
-    static func functionUnavailable(_ error: any Error) -> String {
-        guard let error = error as? AWSError else { return "PROBLEM: Function call failed" }
-        return "PROBLEM: Function call failed: \(error.message)"
-    }
+    /// The function is gone, not ready, or its package cannot be unpacked (reference 5.1).
+    static let functionUnavailable = "PROBLEM: Function call failed"
 
     static func sourceRefused(_ error: AWSError) -> String {
         if isGone(error) { return "PROBLEM: \(error.message)" }

@@ -200,7 +200,7 @@ import Wire
         house.send(1)
         house.room.mappingChanged(makeMapping())
         try await house.until("shown") {
-            house.mappings.problems.withLock { $0 == ["PROBLEM: Function call failed: Function not found: fn"] }
+            house.mappings.problems.withLock { $0 == ["PROBLEM: Function call failed"] }
         }
         functions.state.withLock { $0.missing = false }
         try await house.until("timer") { house.time.nextDue() != nil }
