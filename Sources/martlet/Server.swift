@@ -115,12 +115,13 @@ final class Server: Service {
             logger: logger)
         let queue = AsynchronousQueue(
             database: database, time: time, timeScale: settings.timeScale,
-            processors: ProcessInfo.processInfo.activeProcessorCount, logger: logger)
+            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
-        lambda.connect(invoker: engine, objects: s3)
+        lambda.connect(invoker: engine, objects: s3, outbox: outbox)
         outbox.register(lambda)
-        gateway.metrics.addLines { engine.metricLines + logs.metricLines }
+        outbox.register(objects: s3)
+        gateway.metrics.addLines { engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
