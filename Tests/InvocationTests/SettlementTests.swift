@@ -24,7 +24,8 @@ import Wire
         Attempt(
             .success(
                 InvocationResult(
-                    payload: ByteBuffer(string: payload), functionError: error, executedVersion: "$LATEST", logTail: nil)),
+                    payload: ByteBuffer(string: payload), functionError: error, executedVersion: "$LATEST", logTail: nil
+                )),
             traceHeader: "Root=1;Lineage=1:x:0")
     }
 
@@ -90,9 +91,10 @@ import Wire
         let letters = settings(letters: Self.queue)
         let throttled = settlement(letters, Attempt(.zeroReservedConcurrency, error: .throttled(.reserved)))
             .discarded(.zeroReservedConcurrency)
-        #expect(throttled.first?.attributes.message.map(\.content) == [
-            .string("id"), .string("429"), .string("Rate Exceeded."),
-        ])
+        #expect(
+            throttled.first?.attributes.message.map(\.content) == [
+                .string("id"), .string("429"), .string("Rate Exceeded."),
+            ])
         let loop = settlement(letters, Attempt(.recursion, error: .recursiveInvocation)).discarded(.recursion)
         #expect(loop.first?.attributes.message.dropFirst().first?.content == .string("400"))
         let old = settlement(letters, Attempt(.expired)).discarded(.eventAgeExceeded)

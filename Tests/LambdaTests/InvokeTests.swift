@@ -56,6 +56,10 @@ import Wire
         let asynchronous = try await house.call("InvokeAsync", ["FunctionName": "fn"], payload: "{}")
         #expect(asynchronous.output["Status"] == 202)
         #expect(house.invoker.state.withLock { $0.enqueued.count } == 2)
+        let large = "\"" + String(repeating: "x", count: Limits.invokeAsyncPayloadBytes) + "\""
+        #expect(
+            await house.error("InvokeAsync", ["FunctionName": "fn"], payload: large)
+                == .requestTooLarge(Limits.invokeAsyncPayloadBytes, operation: "InvokeAsync"))
         #expect(
             await house.error("Invoke", ["FunctionName": "no", "InvocationType": "Event"])
                 == .functionNotFound(house.arn("no")))

@@ -35,7 +35,8 @@ extension AsynchronousQueue {
                 let (header, invocation) = TraceHeader.passing(function.functionARN, event.traceID ?? "")
                 if invocation > TraceHeader.recursionLimit, !function.allowsRecursion {
                     return decide(
-                        Attempt(.recursion, error: .recursiveInvocation, traceHeader: header), item, name, row, settings)
+                        Attempt(.recursion, error: .recursiveInvocation, traceHeader: header), item, name, row, settings
+                    )
                 }
                 let final = settings
                 invoker.invoke(
@@ -66,12 +67,11 @@ extension AsynchronousQueue {
         case .retry: conclude(item, name, row: row, decision, [])
         case .discard(let reason):
             let deliveries = settlement.discarded(reason)
-            logger.warning(
-                "asynchronous event discarded",
-                metadata: [
-                    "queue": "\(name)", "reason": "\(reason.rawValue)", "requestId": "\(row.event.requestID)",
-                    "goesTo": "\(deliveries.map(\.target).joined(separator: ", "))",
-                ])
+            var metadata: Logger.Metadata = [
+                "queue": "\(name)", "reason": "\(reason.rawValue)", "requestId": "\(row.event.requestID)",
+            ]
+            if !deliveries.isEmpty { metadata["goesTo"] = "\(deliveries.map(\.target).joined(separator: ", "))" }
+            logger.warning("asynchronous event discarded", metadata: metadata)
             conclude(item, name, row: row, decision, deliveries)
         }
     }

@@ -214,7 +214,7 @@ extension LambdaService {
             bodyLimits: [
                 "CreateFunction": Limits.codeRequestBytes, "UpdateFunctionCode": Limits.codeRequestBytes,
                 "PublishLayerVersion": Limits.codeRequestBytes, "Invoke": Limits.synchronousPayloadBytes,
-                "InvokeAsync": Limits.eventPayloadBytes,
+                "InvokeAsync": Limits.invokeAsyncPayloadBytes,
             ],
             tooLarge: { operation, limit in
                 .requestTooLarge(limit, operation: operation == "Invoke" ? "InvokeFunction" : operation)

@@ -19,7 +19,8 @@ extension LambdaService {
         case .missing: throw invalid
         case .denied:
             throw AWSError.invalidParameter(
-                "The function's execution role does not have permissions to call \(Self.call(arn.service)) on \(target)")
+                "The function's execution role does not have permissions to call \(Self.call(arn.service)) on \(target)"
+            )
         }
     }
 

@@ -158,11 +158,14 @@ extension LambdaService {
         var payload = request.payload
         if let stream = request.stream {
             while var piece = try await stream.next() {
-                if payload.readableBytes + piece.readableBytes > Limits.eventPayloadBytes {
-                    throw AWSError.requestTooLarge(Limits.eventPayloadBytes, operation: "InvokeAsync")
+                if payload.readableBytes + piece.readableBytes > Limits.invokeAsyncPayloadBytes {
+                    throw AWSError.requestTooLarge(Limits.invokeAsyncPayloadBytes, operation: "InvokeAsync")
                 }
                 payload.writeBuffer(&piece)
             }
+        }
+        if payload.readableBytes > Limits.invokeAsyncPayloadBytes {
+            throw AWSError.requestTooLarge(Limits.invokeAsyncPayloadBytes, operation: "InvokeAsync")
         }
         var input = Model.InvocationRequest()
         input.functionName = request.input["FunctionName"]?.string

@@ -21,7 +21,7 @@ struct EventCause: Sendable {
     init(_ context: OperationContext) {
         self.init(
             requestID: context.requestID, sourceIP: context.sourceIP, principal: context.principal,
-            traceHeader: context.header("x-amzn-trace-id"))
+            traceHeader: context.header("x-amzn-trace-id").flatMap { $0.utf8.count <= 1_024 ? $0 : nil })
     }
 }
 
