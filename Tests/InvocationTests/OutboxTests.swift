@@ -283,7 +283,7 @@ struct OutboxFixture {
     func until(_ condition: () async throws -> Bool) async throws {
         for _ in 0..<10_000 {
             if try await condition() { return }
-            await Task.yield()
+            try await fixture.database.write { _ in }
         }
         Issue.record("never")
     }
