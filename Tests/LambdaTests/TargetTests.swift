@@ -20,6 +20,14 @@ final class FakeOutbox: DeliveryOutbox {
     }
 }
 
+struct NoObjects: ObjectReader {
+    func stage(
+        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+    ) async throws -> (blob: BlobID, size: Int64) {
+        throw AWSError("NoSuchBucket", status: 404, "The specified bucket does not exist")
+    }
+}
+
 /// Decides everything alike.
 final class FakeAuthorizer: Authorizer {
     let decision = Mutex(PolicyDecision.allowed)
@@ -40,7 +48,7 @@ final class FakeAuthorizer: Authorizer {
     init() async throws {
         house = try await Harness()
         house.service.connect(
-            invoker: house.invoker, objects: FakeObjects(zip: Harness.zip), outbox: outbox, authorizer: authorizer)
+            invoker: house.invoker, objects: NoObjects(), outbox: outbox, authorizer: authorizer)
         outbox.refusals.withLock {
             $0[gone] = .permanent(code: "AWS.SimpleQueueService.NonExistentQueue", message: "")
             $0[denied] = .permanent(code: "AccessDeniedException", message: "")
