@@ -129,17 +129,20 @@ final class Server: Service {
             logger: logger)
         let queue = AsynchronousQueue(
             database: database, time: time, timeScale: settings.timeScale,
-            processors: ProcessInfo.processInfo.activeProcessorCount, logger: logger)
+            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
-        lambda.connect(invoker: engine, objects: s3)
+        lambda.connect(invoker: engine, objects: s3, outbox: outbox)
         outbox.register(lambda)
         outbox.register(sqs)
+        outbox.register(objects: s3)
         let eventSources = EventSources(
             database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
             machineConcurrency: machine.environmentCapacity, logger: logger)
         lambda.connectEventSources(runner: eventSources, queues: sqs)
-        gateway.metrics.addLines { engine.metricLines + logs.metricLines + eventSources.metricLines }
+        gateway.metrics.addLines {
+            engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
+        }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()

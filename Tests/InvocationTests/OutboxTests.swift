@@ -257,6 +257,23 @@ struct OutboxFixture {
         }
     }
 
+    @Test func countsOnADamagedDiskCanStillBeAddedTo() throws {
+        for count in ["9223372036854775807", "-9223372036854775808", "-1"] {
+            let head = "{\"id\":\"i\",\"target\":\"t\",\"created\":7,\"tries\":\(count)}\n"
+            let row = try #require(DeliveryRow(encoded: Array(head.utf8)))
+            #expect((0...1_000_000).contains(row.tries))
+            let event = """
+                {"id":"i","account":"1","region":"r","function":"f","qualifier":"q","accepted":7,"arn":"a",\
+                "functionErrors":\(count),"systemErrors":\(count)}\n
+                """
+            let progress = try #require(EventRow(encoded: Array(event.utf8))?.progress)
+            let decision = AsynchronousRetry().decide(
+                .functionError, progress: progress, acceptedAt: Instant(nanoseconds: 7),
+                settings: AsynchronousSettings(), now: Instant(nanoseconds: 8))
+            #expect(decision != .done)
+        }
+    }
+
     @Test func rowsOfTheFirstVersionAreStillRead() throws {
         let old = #"{"id":"i","target":"t","created":7,"service":"s3.amazonaws.com","sourceArn":"a","account":"1"}"#
         let row = try #require(DeliveryRow(encoded: Array((old + "\n{}").utf8)))
@@ -283,7 +300,7 @@ struct OutboxFixture {
     func until(_ condition: () async throws -> Bool) async throws {
         for _ in 0..<10_000 {
             if try await condition() { return }
-            await Task.yield()
+            try await fixture.database.write { _ in }
         }
         Issue.record("never")
     }

@@ -56,7 +56,8 @@ struct DeliveryRow {
                 target: target, principal: Principal(row: letter), ruleARN: letter["rule"]?.string)
         }
         delivery.purpose = head["purpose"]?.string.flatMap { Delivery.Purpose(rawValue: $0) } ?? .event
-        tries = Int(clamping: max(head["tries"]?.int ?? 0, 0))
+        // A count that can be added to, whatever is on the disk.
+        tries = Int(min(max(head["tries"]?.int ?? 0, 0), 1_000_000))
     }
 
     // MARK: Attributes
