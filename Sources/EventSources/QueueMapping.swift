@@ -169,6 +169,10 @@ final class QueueMapping: Sendable {
                     as: principal, room.queues, now: now, in: transaction)
             }
             if let refusal = brought.refusal { throw refusal }
+            // There is more, but none of it was handed out: a limit of the queue, or many that moved elsewhere.
+            if request.wanted > 0, brought.receipts.isEmpty, let next = brought.nextVisible, next <= now {
+                brought.nextVisible = now + .milliseconds(Limits.troubleFirstMilliseconds)
+            }
             if isShort { brought.nextVisible = now + .milliseconds(Limits.memoryPauseMilliseconds) }
             if request.wanted > 0 { report(nil) }
             let answer = sort(brought, mapping, function)

@@ -47,8 +47,6 @@ struct QueuePoller {
         /// When what was received becomes visible to others again.
         var visibleAgain: Instant
         var reservedConcurrency: Int?
-
-        var isEmpty: Bool { receipts.isEmpty && filtered.isEmpty && circular.isEmpty }
     }
 
     /// Why a transaction brought nothing.
@@ -150,10 +148,6 @@ struct QueuePoller {
             if let next = answer.nextVisible { receivable = min(receivable ?? next, next) }
             if answer.nextVisible.map({ $0 > now }) ?? true, ready.isEmpty, lanes.isEmpty, answer.receipts.isEmpty {
                 concurrency.quiet()
-            }
-            // There is more, but none of it was handed out: a limit of the queue, or many that moved elsewhere.
-            if answer.isEmpty, let due = receivable, due <= now {
-                receivable = now + .milliseconds(Limits.troubleFirstMilliseconds)
             }
             take(answer, now: now)
         }

@@ -238,4 +238,18 @@ import Wire
         #expect(house.time.nextDue() == nil)
         #expect(house.queue.state.withLock { $0.receiveCalls } == 1)
     }
+
+    /// A limit of the queue: there is more, but nothing is handed out. Asked again after a pause, not in a circle.
+    @Test func moreButNothingHandedOut() async throws {
+        let house = try House(FakeQueue(), Functions { _ in Functions.answer() })
+        house.queue.state.withLock { $0.isFull = true }
+        house.send(1)
+        house.room.mappingChanged(makeMapping())
+        try await house.until("timer") { house.time.nextDue() != nil }
+        #expect(house.time.nextDue() == house.time.now() + .milliseconds(100))
+        #expect(house.queue.state.withLock { $0.receiveCalls } == 1)
+        house.queue.state.withLock { $0.isFull = false }
+        house.time.advance(by: .milliseconds(100))
+        try await house.until("empty") { house.queue.count == 0 }
+    }
 }
