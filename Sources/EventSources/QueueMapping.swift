@@ -76,6 +76,9 @@ final class QueueMapping: Sendable {
         if isStopped { ended() } else { advance { $0.stop(now: $1) } }
     }
 
+    /// After `stop`: what runs is not waited for any longer, and goes back to the queue.
+    func abandon() { advance { $0.abandon(now: $1) } }
+
     private func ended() {
         let (stopped, timer) = state.withLock { state in
             defer {

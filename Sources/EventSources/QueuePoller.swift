@@ -136,6 +136,16 @@ struct QueuePoller {
         return plan(now)
     }
 
+    /// Stopping, and what runs is not waited for any longer: it goes back, too.
+    mutating func abandon(now: Instant) -> [Action] {
+        guard phase != .running else { return [] }
+        for lane in lanes.values {
+            pending.releases += (lane.batch.records + lane.following.flatMap { $0 }).map(\.receiptHandle)
+        }
+        lanes = [:]
+        return plan(now)
+    }
+
     mutating func received(_ answer: Answer, now: Instant) -> [Action] {
         isTransacting = false
         if isReceiving {
