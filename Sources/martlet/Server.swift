@@ -39,9 +39,7 @@ final class Server: Service {
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sqs: SQSService,
-        machine: Machine,
-        logger: Logger
+        sqs: SQSService, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -190,10 +188,10 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
+            async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
-            // What takes longer goes back to its queue when the environments end.
-            await withDeadline(.seconds(3)) { [eventSources] in await eventSources.stop() }
+            await sources
             await engine.shutdown()
             await logs.stop()
         }
