@@ -103,7 +103,8 @@ targets += services.map {
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded, "Policies"],
+    "IAM": ["Policies"],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
 ]

@@ -85,7 +85,7 @@ final class Server: Service {
         let sts = try STSService(
             serverKey: directory.serverKey(),
             root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
-        let iam = try IAMService(database: database)
+        let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
         let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
