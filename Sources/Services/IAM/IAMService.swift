@@ -100,14 +100,16 @@ enum PolicyDocument {
         guard let value = try? JSON.parse(Array(text.utf8)), value.fields != nil else {
             throw AWSError("MalformedPolicyDocument", "This policy contains invalid Json")
         }
+        let hasUnknownOperators: Bool
         do throws(PolicyError) {
-            if try Policies.PolicyDocument(value, kind: kind).hasUnknownOperators {
-                throw PolicyError(.invalid, "Condition", "Invalid condition operator")
-            }
+            hasUnknownOperators = try Policies.PolicyDocument(value, kind: kind).hasUnknownOperators
         } catch {
             throw AWSError("MalformedPolicyDocument", message(of: error))
         }
+        if hasUnknownOperators { throw AWSError("MalformedPolicyDocument", "Syntax errors in policy.") }
     }
+
+    static func checkTrust(_ text: String) throws(AWSError) { try check(text, kind: .trust) }
 
     /// AWS's texts, as far as they are known; else its general one.
     private static func message(of error: PolicyError) -> String {

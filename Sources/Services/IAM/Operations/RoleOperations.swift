@@ -234,7 +234,7 @@ struct RoleOperations: Sendable {
     }
 
     private static func checkTrustPolicy(_ document: String) throws {
-        try PolicyDocument.check(document, kind: .trust)
+        try PolicyDocument.checkTrust(document)
         guard PolicyDocument.size(document) <= Limits.trustPolicyCharacters else {
             throw IAMError.limit("Cannot exceed quota for ACLSizePerRole: \(Limits.trustPolicyCharacters)")
         }

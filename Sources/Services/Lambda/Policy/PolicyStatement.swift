@@ -1,3 +1,4 @@
+import Contracts
 import Platform
 import Policies
 import Wire
