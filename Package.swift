@@ -93,6 +93,11 @@ var targets: [Target] = [
         swiftSettings: settings),
 ]
 
+targets.append(
+    .executableTarget(
+        name: "pattern-bench", dependencies: ["Platform", "EventPatterns"], path: "Benchmarks/EventPatterns",
+        swiftSettings: settings))
+
 targets += services.map {
     .target(
         name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
