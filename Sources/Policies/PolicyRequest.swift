@@ -14,7 +14,7 @@ public struct PolicyRequest: Sendable {
     let context: [String: [String]]
 
     /// `context` has condition keys (without regard to case) that the request brings with it, e.g. `aws:SourceIp`. Those that
-    /// follow from the principal (aws:SourceArn, aws:SourceAccount, aws:PrincipalArn, aws:PrincipalAccount,
+    /// follow from the principal (aws:SourceArn, aws:SourceAccount, aws:SourceOwner, aws:PrincipalArn, aws:PrincipalAccount,
     /// aws:PrincipalType, aws:PrincipalIsAWSService, aws:PrincipalServiceName) are filled in, and win.
     public init(
         principal: Principal, action: String, resource: String, context: [String: [String]] = [:],
@@ -32,7 +32,11 @@ public struct PolicyRequest: Sendable {
 
     private static func keys(of principal: Principal) -> [(String, String)] {
         var keys: [(String, String)] = []
-        if let account = principal.account { keys.append(("aws:principalaccount", account)) }
+        if let account = principal.account {
+            keys.append(("aws:principalaccount", account))
+            // The older name, which default policies of topics still use.
+            keys.append(("aws:sourceowner", account))
+        }
         var isService = "false"
         switch principal {
         case .account:
@@ -46,7 +50,7 @@ public struct PolicyRequest: Sendable {
             isService = "true"
             keys = [("aws:principalservicename", name)]
             if !source.isEmpty { keys.append(("aws:sourcearn", source)) }
-            if !account.isEmpty { keys.append(("aws:sourceaccount", account)) }
+            if !account.isEmpty { keys += [("aws:sourceaccount", account), ("aws:sourceowner", account)] }
         case .anonymous: keys.append(("aws:principaltype", "Anonymous"))
         }
         keys.append(("aws:principalisawsservice", isService))

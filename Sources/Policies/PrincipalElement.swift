@@ -54,16 +54,8 @@ public enum ServicePrincipal {
     /// `logs.us-east-1.amazonaws.com` and `logs.amazonaws.com` are one principal (reference 6, Overview).
     public static func canonical(_ name: String) -> String {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 || parts.count == 5, parts[2] == "amazonaws", isRegion(parts[1]) else { return name }
+        guard parts.count == 4 || parts.count == 5, parts[2] == "amazonaws", Region.isAWSName(parts[1]) else { return name }
         return ([parts[0]] + parts[2...]).joined(separator: ".")
-    }
-
-    /// Words of letters, with a number at the end: `us-gov-west-1`.
-    private static func isRegion(_ text: Substring) -> Bool {
-        let words = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard words.count >= 3, let last = words.last, !last.isEmpty else { return false }
-        return last.utf8.allSatisfy { (0x30...0x39).contains($0) }
-            && words.dropLast().allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (0x61...0x7a).contains($0) } }
     }
 }
 

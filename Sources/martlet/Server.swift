@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import EventSources
 import Execution
 import FoundationEssentials
 import Gateway
@@ -11,6 +12,7 @@ import NIOCore
 import NIOPosix
 import Platform
 import S3
+import SQS
 import STS
 import Sandbox
 import ServiceLifecycle
@@ -28,13 +30,17 @@ final class Server: Service {
     private let gateway: Gateway
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
+    private let eventSources: EventSources
     private let logs: CloudWatchLogsService
+    private let sqs: SQSService
     private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, machine: Machine,
+        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
+        sqs: SQSService,
+        machine: Machine,
         logger: Logger
     ) {
         self.addresses = addresses
@@ -44,7 +50,9 @@ final class Server: Service {
         self.gateway = gateway
         self.engine = engine
         self.outbox = outbox
+        self.eventSources = eventSources
         self.logs = logs
+        self.sqs = sqs
         self.machine = machine
         self.logger = logger
     }
@@ -74,7 +82,7 @@ final class Server: Service {
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations,
+                CloudWatchLogsService.migrations, IAMService.migrations, SQSService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -87,6 +95,8 @@ final class Server: Service {
             serverKey: directory.serverKey(),
             root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
+        let sqs = try SQSService(
+            database: database, time: time, serverKey: directory.serverKey(), authorizer: iam, logger: logger)
         let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
@@ -94,7 +104,9 @@ final class Server: Service {
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
-            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            services: [
+                lambda.definition, logs.definition, iam.definition, sts.definition, sqs.definition, s3.definition,
+            ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             download: { token in
                 guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -120,19 +132,26 @@ final class Server: Service {
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
-        gateway.metrics.addLines { engine.metricLines + logs.metricLines }
+        outbox.register(sqs)
+        let eventSources = EventSources(
+            database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
+            machineConcurrency: machine.environmentCapacity, logger: logger)
+        lambda.connectEventSources(runner: eventSources, queues: sqs)
+        gateway.metrics.addLines { engine.metricLines + logs.metricLines + eventSources.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
+        try await sqs.start()
         try await outbox.start()
+        try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, machine: machine, logger: logger)
+            outbox: outbox, eventSources: eventSources, logs: logs, sqs: sqs, machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -164,8 +183,12 @@ final class Server: Service {
         logger.notice("shutting down")
         // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
         await withDeadline(.seconds(8)) { [self] in
+            // Long polls are answered, so that nobody waits for them.
+            sqs.stop()
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
+            // What takes longer goes back to its queue when the environments end.
+            await withDeadline(.seconds(3)) { [eventSources] in await eventSources.stop() }
             await engine.shutdown()
             await logs.stop()
         }
