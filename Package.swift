@@ -109,6 +109,11 @@ var targets: [Target] = [
         swiftSettings: settings, linkerSettings: [.unsafeFlags(releaseLinking, .when(configuration: .release))]),
 ]
 
+targets.append(
+    .executableTarget(
+        name: "pattern-bench", dependencies: ["Platform", "EventPatterns"], path: "Benchmarks/EventPatterns",
+        swiftSettings: settings))
+
 targets += services.map {
     .target(
         name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
@@ -119,7 +124,8 @@ targets += services.map {
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded, "Policies"],
+    "IAM": ["Policies"],
     "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],

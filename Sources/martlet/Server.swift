@@ -91,11 +91,12 @@ final class Server: Service {
             database: database, time: time, timeScale: settings.timeScale, logger: logger)
         let key = try directory.serverKey()
         async let objects = S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
-        async let queues = SQSService(database: database, time: time, serverKey: key, logger: logger)
+        let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
+        async let queues = SQSService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
-        let iam = try IAMService(database: database)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
 
