@@ -14,6 +14,16 @@ public struct Delivery: Sendable, Hashable {
     public var retry: DeliveryRetry
     /// Where the payload goes when the target never takes it; nil: it is dropped, and logged.
     public var deadLetter: DeadLetter?
+    /// What it is for: decides how its loss is counted.
+    public var purpose = Purpose.event
+
+    public enum Purpose: String, Sendable, Hashable {
+        case event
+        /// The record of an invocation, for a function's destination.
+        case destination
+        /// An event that its consumer could not handle, for a dead-letter queue.
+        case deadLetter
+    }
 
     public init(
         id: String, target: String, principal: Principal, payload: [UInt8], createdAt: Instant,
@@ -42,6 +52,10 @@ public struct DeliveryAttributes: Sendable, Hashable {
     public var traceHeader: String?
     /// EventBridge: the payload is the `detail` of an event of this kind.
     public var event: EventKind?
+    /// S3: the key that the object gets.
+    public var objectKey: String?
+    /// S3, whose ARNs name no Region: that of the sender.
+    public var region: String?
 
     public struct EventKind: Sendable, Hashable {
         public var source: String

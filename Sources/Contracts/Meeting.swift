@@ -58,6 +58,9 @@ public protocol ObjectWriter: Sendable {
     func write(
         _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
     ) async throws
+
+    /// Whether the bucket exists and the principal may write to it, for a configuration that names it. Throws as `write`.
+    func validate(bucket: String, for principal: Principal, in transaction: any ReadTransaction) throws
 }
 
 /// The AWS endpoint inside a cell: a listener made in the cell's network namespace, served by the front door. Requests

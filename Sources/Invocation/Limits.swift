@@ -26,6 +26,11 @@ public enum Limits {
     public static let backlogGrowthInterval: Duration = .seconds(1)
     /// A claimed event belongs to this process for a function's longest timeout (900 s) and a minute more.
     public static let asynchronousLease: Duration = .seconds(960)
+    /// Deliveries that are handed over in their sender's transaction, for each transaction; the rest become rows. Ours: a
+    /// transaction holds up the writer.
+    public static let outboxHandOversAtOnce = 16
+    /// Dead letters, and the records of invocations, are tried for this long while their target is not ready. Ours.
+    public static let deadLetterAge: Duration = .seconds(86_400)
     /// Outbox rows handed over in one transaction.
     public static let outboxBatch = 64
     /// An outbox row that is not handed over by then is claimed again.

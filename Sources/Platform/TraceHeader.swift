@@ -12,8 +12,8 @@ public enum TraceHeader {
 
     /// `Root=1-SECONDS-24HEX;Parent=16HEX;Sampled=0`.
     public static func generate(now: Instant) -> String {
-        // Three draws, not one for each digit: each is a system call, and this is the hot path.
-        var generator = SystemRandomNumberGenerator()
+        // Three draws, not one for each digit, and out of a page of them: this is the hot path.
+        var generator = KernelRandom()
         let (high, low, parent): (UInt64, UInt64, UInt64) = (generator.next(), generator.next(), generator.next())
         let seconds = hex(UInt64(UInt32(truncatingIfNeeded: now.seconds)), 8)
         return "Root=1-\(seconds)-\(hex(high, 16))\(hex(low, 8));Parent=\(hex(parent, 16));Sampled=0"

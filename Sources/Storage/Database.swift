@@ -60,8 +60,16 @@ public protocol WriteTransaction: ReadTransaction {
     /// The row id of the last insert of this transaction.
     var lastInsertedRowID: Int64 { get }
 
-    /// Runs `body` once the commit is on disk; never when it rolls back. For wake-ups and cache updates: must not block.
+    /// Runs `body` once the commit is on disk; never when it rolls back (then it is let go of without having run). For
+    /// wake-ups and cache updates: must not block.
     func afterCommit(_ body: @escaping @Sendable () -> Void)
+
+    /// Runs `body` so that, when it throws, its changes and its `afterCommit`s are undone, and the rest of the transaction
+    /// goes on. May be nested. Throws what `body` throws, and `Failure` when the transaction as a whole is lost.
+    func savepoint<T>(_ body: () throws -> T) throws -> T
+
+    /// How many savepoints this transaction has begun: for callers that bound how much they do in one.
+    var savepointCount: Int { get }
 }
 
 /// The store. One transaction spans every service's tables, which is how a state change and the events it causes

@@ -34,4 +34,25 @@ extension DueQueue {
             [.text(name), .text(partition)]
         ) { Instant(nanoseconds: $0.int(0)) }
     }
+
+    /// When the last item of a partition becomes claimable; nil when it is empty.
+    public func lastClaimable(partition: String, in transaction: any ReadTransaction) throws -> Instant? {
+        try transaction.first(
+            "SELECT claimable FROM duequeue_items WHERE queue = ? AND part = ? ORDER BY claimable DESC LIMIT 1",
+            [.text(name), .text(partition)]
+        ) { Instant(nanoseconds: $0.int(0)) }
+    }
+
+    /// Lets no item of a partition that nobody holds be claimed before `due`: where the first must not be overtaken. Items
+    /// that fall together keep the order in which they came.
+    public func postpone(partition: String, until due: Instant, in transaction: any WriteTransaction) throws {
+        try transaction.execute(
+            """
+            UPDATE duequeue_items SET due = ?, claimable = ?
+            WHERE queue = ? AND part = ? AND claimable < ? AND is_held = 0
+            """,
+            [
+                .int(due.nanoseconds), .int(due.nanoseconds), .text(name), .text(partition), .int(due.nanoseconds),
+            ])
+    }
 }

@@ -62,18 +62,37 @@ public struct DueQueue: Sendable {
 
     @discardableResult
     public func enqueue(_ item: NewDueItem, now: Instant, in transaction: any WriteTransaction) throws -> Int64 {
+        let id = try insert(item, claimable: item.due, claims: 0, now: now, in: transaction)
+        announce(item.due, transaction)
+        return id
+    }
+
+    /// Puts an item in that the caller holds from the beginning, as if it had claimed it: saves the claim's commit where the
+    /// work begins at once. It may begin when the transaction has committed, not before.
+    public func enqueueHeld(
+        _ item: NewDueItem, now: Instant, lease: Duration, in transaction: any WriteTransaction
+    ) throws -> DueItem {
+        let id = try insert(item, claimable: now + lease, claims: 1, now: now, in: transaction)
+        return DueItem(
+            id: id, partition: item.partition, payload: item.payload, due: item.due, enqueuedAt: now, claims: 1,
+            token: 1)
+    }
+
+    private func insert(
+        _ item: NewDueItem, claimable: Instant, claims: Int64, now: Instant, in transaction: any WriteTransaction
+    ) throws -> Int64 {
         let isInline = item.payload.count <= StorageLimits.inlinePayloadBytes
         try transaction.execute(
             """
-            INSERT INTO duequeue_items (queue, part, due, claimable, enqueued, payload) VALUES (?, ?, ?, ?, ?, ?)
+            INSERT INTO duequeue_items (queue, part, due, claimable, enqueued, claims, is_held, payload)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
-                .text(name), .text(item.partition), .int(item.due.nanoseconds), .int(item.due.nanoseconds),
-                .int(now.nanoseconds), isInline ? .blob(item.payload) : .null,
+                .text(name), .text(item.partition), .int(item.due.nanoseconds), .int(claimable.nanoseconds),
+                .int(now.nanoseconds), .int(claims), .bool(claims > 0), isInline ? .blob(item.payload) : .null,
             ])
         let id = transaction.lastInsertedRowID
         if !isInline { try insertPayload(item.payload, id, transaction) }
-        announce(item.due, transaction)
         return id
     }
 

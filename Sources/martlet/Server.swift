@@ -80,7 +80,8 @@ final class Server: Service {
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
 
         // Services
-        let outbox = OutboxDispatcher(database: database, time: time, logger: logger)
+        let outbox = OutboxDispatcher(
+            database: database, time: time, timeScale: settings.timeScale, logger: logger)
         let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
         let sts = try STSService(
             serverKey: directory.serverKey(),

@@ -164,9 +164,12 @@ struct SplitMix: RandomNumberGenerator {
 
 /// The handler on an embedded channel: exact control over what one read brings.
 @Suite struct EmbeddedConnectionTests {
-    private static func channel(_ respond: @escaping @Sendable (HTTPExchange) -> Void) throws -> EmbeddedChannel {
+    private static func channel(
+        reads: ReadCounter = ReadCounter(), _ respond: @escaping @Sendable (HTTPExchange) -> Void
+    ) throws -> EmbeddedChannel {
         let limits = GatewayLimits()
         let channel = EmbeddedChannel()
+        try channel.pipeline.syncOperations.addHandler(reads)
         try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
         try channel.pipeline.syncOperations.addHandler(
             HTTPConnection(
@@ -183,6 +186,51 @@ struct SplitMix: RandomNumberGenerator {
             if case .byteBuffer(let bytes) = data { text += String(buffer: bytes) }
         }
         return text
+    }
+
+    /// What is asked for is answered by `writeInbound`; so a read is outstanding when there were more of them than writes.
+    final class ReadCounter: ChannelOutboundHandler {
+        typealias OutboundIn = Never
+        var count = 0
+        func read(context: ChannelHandlerContext) {
+            count += 1
+            context.read()
+        }
+    }
+
+    /// The socket is left registered while a request is being answered, for one read and no more.
+    @Test func oneReadIsAskedForAhead() throws {
+        let reads = ReadCounter()
+        let exchanges = Shared<[HTTPExchange]>([])
+        let channel = try EmbeddedConnectionTests.channel(reads: reads) { exchange in
+            exchanges.change { $0.append(exchange) }
+        }
+        let get = ByteBuffer(string: "GET / HTTP/1.1\r\n\r\n")
+        #expect(reads.count == 1)
+        try channel.writeInbound(get)
+        #expect(reads.count == 2, "one ahead while the first is answered")
+        exchanges.value[0].respond(.text("one"))
+        #expect(reads.count == 2, "it is outstanding still")
+        try channel.writeInbound(get)
+        #expect(reads.count == 3)
+        try channel.writeInbound(get)
+        #expect(reads.count == 3, "the next request waits: nothing more is read")
+        #expect(exchanges.value.count == 2)
+        exchanges.value[1].respond(.text("two"))
+        #expect(exchanges.value.count == 3)
+        #expect(reads.count == 4)
+        exchanges.value[2].respond(.text("three"))
+        try channel.writeInbound(ByteBuffer(string: "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"))
+        #expect(reads.count == 4, "a body that nobody has asked for stays in the kernel")
+        exchanges.value[3].collectBody(limit: 10) { _ in exchanges.value[3].respond(.text("four")) }
+        #expect(reads.count == 5)
+        try channel.writeInbound(ByteBuffer(string: "123456789"))
+        #expect(reads.count == 6)
+        try channel.writeInbound(ByteBuffer(string: "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"))
+        #expect(reads.count == 6, "the last request of its connection")
+        exchanges.value[4].respond(.text("five"))
+        #expect(try EmbeddedConnectionTests.output(channel).split(separator: "HTTP/1.1 200 OK").count == 5)
+        _ = try? channel.finish(acceptAlreadyClosed: true)
     }
 
     @Test func requestsMaySplitAnywhere() throws {

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import Testing
 import Wire
@@ -23,6 +24,21 @@ import Wire
             try await server.client { client in
                 _ = try client.get()
                 try client.send("GET / HT")
+                #expect(try client.readToEnd().isEmpty)
+            }
+        }
+    }
+
+    /// The head of the next request begins while the first is answered: it has the time of a head, not of an idle connection.
+    @Test func closesOnAHeadThatBeganEarlyAndDoesNotEnd() async throws {
+        try await TestServer.with(limits: SlowClientTests.limits { $0.headTimeout = .milliseconds(150) }) { exchange in
+            exchange.eventLoop.scheduleTask(in: .milliseconds(300)) { exchange.respond(.text("x")) }
+        } _: { server in
+            try await server.client { client in
+                try client.send("GET / HTTP/1.1\r\n\r\n")
+                usleep(100_000)
+                try client.send("GET / HT")
+                #expect(try client.answer().status == 200)
                 #expect(try client.readToEnd().isEmpty)
             }
         }

@@ -123,14 +123,51 @@ import Testing
         }
     }
 
-    @Test func everyServiceListsItsOperations() throws {
-        for service in Self.services {
-            let readme = try String(
-                contentsOf: Self.root.appending(path: "Sources/Services/\(service)/README.md"), encoding: .utf8)
-            let operations = Self.sources.filter { $0.room == "Services/\(service)" && !$0.isGenerated }
-            #expect(!operations.isEmpty)
-            #expect(readme.contains("## Operations"), "\(service)/README.md has no list of operations")
-        }
+    /// The names below `## Operations` of each service's README (CONTRIBUTING.md, "Add an operation") are its table.
+    @Test(arguments: services) func everyServiceListsItsOperations(_ service: String) throws {
+        let readme = try String(
+            contentsOf: Self.root.appending(path: "Sources/Services/\(service)/README.md"), encoding: .utf8)
+        let sources = Self.sources.filter { $0.room == "Services/\(service)" }
+        let written = sources.filter { !$0.isGenerated }.map(\.text).joined(separator: "\n")
+        let generated = sources.filter(\.isGenerated).map(\.text).joined(separator: "\n")
+        let listed = try #require(
+            Self.listedOperations(readme, model: Self.modelOperations(generated)),
+            "\(service)/README.md has no list of operations")
+        let table = Self.tableOfOperations(written, model: Self.modelOperations(generated))
+        let missing = table.subtracting(listed).sorted()
+        let invented = listed.subtracting(table).sorted()
+        #expect(missing.isEmpty, "\(service)/README.md does not list \(missing.joined(separator: ", "))")
+        #expect(invented.isEmpty, "\(service) has no \(invented.joined(separator: ", ")), which its README lists")
+    }
+
+    /// The operations that a generated schema names: lines `op Name …`.
+    static func modelOperations(_ schema: String) -> Set<String> {
+        Set(
+            schema.split(separator: "\n").filter { $0.hasPrefix("op ") }
+                .compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) })
+    }
+
+    /// Every word of the part `## Operations` that is an operation of the model; nil without such a part.
+    static func listedOperations(_ readme: String, model: Set<String>) -> Set<String>? {
+        guard let start = readme.range(of: "\n## Operations\n")?.upperBound else { return nil }
+        let end = readme.range(of: "\n## ", range: start..<readme.endIndex)?.lowerBound ?? readme.endIndex
+        return Set(readme[start..<end].split { !$0.isLetter && !$0.isNumber }.map(String.init)).intersection(model)
+    }
+
+    /// What a service registers: `"Name": handler` in a dictionary.
+    static func tableOfOperations(_ source: String, model: Set<String>) -> Set<String> {
+        let pieces = source.components(separatedBy: "\":")
+        return Set(pieces.dropLast().compactMap { $0.split(separator: "\"").last.map(String.init) }).intersection(model)
+    }
+
+    @Test func operationListsAreRead() {
+        let model = Self.modelOperations("service x\nop Put POST 200 / in=A\nop Get GET 200 /\nop Drop POST 200 /")
+        #expect(model == ["Put", "Get", "Drop"])
+        #expect(Self.listedOperations("# X\n\n## Operations\n\nPut, Get (never Fly).\n\n## Other\n\nDrop\n", model: model)
+            == ["Put", "Get"])
+        #expect(Self.listedOperations("# X\n", model: model) == nil)
+        #expect(Self.tableOfOperations("[\"Put\": .callback(put), \"Get\": handler(get)] \"Drop\"", model: model)
+            == ["Put", "Get"])
     }
 
     @Test func importLinesAreRead() {

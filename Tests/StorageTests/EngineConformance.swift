@@ -32,6 +32,36 @@ struct EngineConformance: Sendable, CustomTestStringConvertible {
         try await database.read { try $0.query("SELECT name FROM engine_rows ORDER BY id", []) { $0.text(0) } }
     }
 
+    static func aSavepointUndoesItsPartAlone(_ database: any Database) async throws {
+        let called = Mutex<[String]>([])
+        let note: @Sendable (String) -> (@Sendable () -> Void) = { name in { called.withLock { $0.append(name) } } }
+        let count = try await database.write { transaction in
+            try insert("before", in: transaction)
+            try transaction.savepoint {
+                try insert("kept", in: transaction)
+                transaction.afterCommit(note("kept"))
+                try? transaction.savepoint {
+                    try insert("inner", in: transaction)
+                    transaction.afterCommit(note("inner"))
+                    throw Refused(number: 1)
+                }
+            }
+            #expect(throws: Refused(number: 2)) {
+                try transaction.savepoint {
+                    try insert("undone", in: transaction)
+                    try transaction.savepoint { try insert("undone too", in: transaction) }
+                    transaction.afterCommit(note("undone"))
+                    throw Refused(number: 2)
+                }
+            }
+            try insert("after", in: transaction)
+            return transaction.savepointCount
+        }
+        #expect(count == 4)
+        #expect(try await names(database) == ["before", "kept", "after"])
+        #expect(called.withLock { $0 } == ["kept"])
+    }
+
     static let cases: [EngineConformance] = [
         EngineConformance(
             name: "an acknowledged write is seen by every later read", run: anAcknowledgedWriteIsSeenByEveryLaterRead),
@@ -47,6 +77,7 @@ struct EngineConformance: Sendable, CustomTestStringConvertible {
         EngineConformance(
             name: "afterCommit runs after the commit, before the answer, and not after a rollback",
             run: aftercommitRunsAfterTheCommitBeforeTheAnswerAndN),
+        EngineConformance(name: "a savepoint undoes its part alone", run: aSavepointUndoesItsPartAlone),
         EngineConformance(
             name: "a read sees one snapshot, whatever is committed meanwhile",
             run: aReadSeesOneSnapshotWhateverIsCommittedMeanwhile),

@@ -83,6 +83,13 @@ struct ConnectionMachine: Sendable {
         }
     }
 
+    /// Whether one read may stay asked for although its bytes are of no use yet: the current request is complete, so they
+    /// are the next one's. The socket then stays registered with the kernel, which saves two system calls a request.
+    var mayReadAhead: Bool {
+        guard case .exchange(let exchange) = state else { return false }
+        return exchange.input == .ended && exchange.keepAlive && !isDraining
+    }
+
     // MARK: Events
 
     mutating func requestArrived(hasBody: Bool, keepAlive: Bool, expectsContinue: Bool) {

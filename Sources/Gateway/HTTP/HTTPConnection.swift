@@ -3,7 +3,8 @@ import NIOHTTP1
 import Platform
 
 /// The last handler of a connection: takes NIO's request parts, hands one request at a time to the responder, writes the
-/// answers. Reads the socket only when the bytes are wanted (autoRead is off). All state belongs to the event loop.
+/// answers. Reads the socket only when the bytes are wanted, and once ahead of the next request (autoRead is off). All state
+/// belongs to the event loop.
 final class HTTPConnection: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = IOData
@@ -40,6 +41,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private(set) var isAdvancing = false
     /// A read has been asked for and not come back.
     private var isReading = false
+    /// The next request's head has begun to come while the current one was being answered.
+    private var hasHeadBegun = false
     /// Between the first part of a read and its end; answers made meanwhile are flushed together at the end.
     private(set) var isInRead = false
     var needsFlush = false
@@ -93,7 +96,9 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         isInRead = true
         switch unwrapInboundIn(data) {
-        case .head(let head): enqueue(.head(head), bytes: 256)
+        case .head(let head):
+            hasHeadBegun = false
+            enqueue(.head(head), bytes: 256)
         case .body(let bytes): enqueue(.body(bytes), bytes: bytes.readableBytes)
         case .end(let trailers):
             enqueue(.end((trailers ?? [:]).map { (name: lowercasedASCII($0.name), value: $0.value) }), bytes: 32)
@@ -111,7 +116,9 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
         // Bytes that made no part: a head has begun.
-        if !isInRead, watch.kind == .keepAlive { watchFor(.head) }
+        if !isInRead {
+            if watch.kind == .keepAlive { watchFor(.head) } else if machine.mayReadAhead { hasHeadBegun = true }
+        }
         isInRead = false
         flushIfNeeded()
         readIfWanted()
@@ -132,7 +139,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
-            if machine.isWaiting, watch.kind == .write { watchFor(.keepAlive) }
+            if machine.isWaiting, watch.kind == .write { watchForRequest() }
             sender?.becameWritable()
             advance()
             readIfWanted()
@@ -372,7 +379,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func readIfWanted() {
-        guard !isReading, queue.isEmpty, let context, machine.wantsInput else { return }
+        guard !isReading, queue.isEmpty, let context, machine.wantsInput || machine.mayReadAhead else { return }
         if machine.isWaiting, !context.channel.isWritable { return }
         if case .stream(let stream) = sink, !stream.wantsMore {
             if watch.kind == .body { watchFor(.none) }
@@ -390,7 +397,7 @@ final class HTTPConnection: ChannelInboundHandler {
         switch next {
         case .nothing: break
         case .awaitRequest:
-            watchFor(context.channel.isWritable ? .keepAlive : .write)
+            if context.channel.isWritable { watchForRequest() } else { watchFor(.write) }
             advance()
             readIfWanted()
         case .close:
@@ -439,6 +446,8 @@ final class HTTPConnection: ChannelInboundHandler {
         watch.begin(kind, limits: limits, now: .now(), unsentBytes: 0)
         armTimer()
     }
+
+    private func watchForRequest() { watchFor(hasHeadBegun ? .head : .keepAlive) }
 
     private func armTimer() {
         guard let context, watch.deadline < timerAt else { return }

@@ -9,6 +9,7 @@ final class SQLiteTransaction: WriteTransaction {
     /// Texts that are being stepped through, so that a query inside another one's `map` gets a statement of its own.
     private var running: Set<String> = []
     private(set) var afterCommits: [@Sendable () -> Void] = []
+    private(set) var savepointCount = 0
     /// The error after which SQLite gave the whole transaction up; nothing more may run in it.
     private(set) var lost: Failure?
 
@@ -45,6 +46,30 @@ final class SQLiteTransaction: WriteTransaction {
     var lastInsertedRowID: Int64 { session.map { sqlite3_last_insert_rowid($0.handle) } ?? 0 }
 
     func afterCommit(_ body: @escaping @Sendable () -> Void) { afterCommits.append(body) }
+
+    func savepoint<T>(_ body: () throws -> T) throws -> T {
+        if isReader { throw Failure(.bug, "A read transaction has no savepoints.") }
+        guard let session else { throw Failure(.bug, "A transaction was used after its closure returned: savepoint") }
+        if let lost { throw lost }
+        guard session.isInTransaction else { throw Self.lostWithoutCause }
+        savepointCount += 1
+        let callbacks = afterCommits.count
+        // Nested ones may share the name: SQLite takes the innermost.
+        try session.run("SAVEPOINT part")
+        let result = Result { try body() }
+        if let lost { throw lost }
+        guard session.isInTransaction else { throw Self.lostWithoutCause }
+        if case .failure = result { afterCommits.removeSubrange(callbacks...) }
+        do {
+            if case .failure = result { try session.run("ROLLBACK TO part") }
+            try session.run("RELEASE part")
+        } catch {
+            // What is to be kept and what is not can no longer be told apart.
+            lost = error as? Failure ?? Self.lostWithoutCause
+            throw error
+        }
+        return try result.get()
+    }
 
     private func step(
         _ sql: String, _ parameters: [SQLValue], limit: Int = .max, _ body: (SQLiteRow) throws -> Void

@@ -1,0 +1,315 @@
+import Contracts
+import Logging
+import Platform
+import Storage
+import Synchronization
+import Testing
+import Wire
+
+@testable import Invocation
+
+/// A target that takes what it is told to take, writing a row for each.
+final class FakeTarget: DeliveryTarget {
+    static let migrations = Migrations(
+        service: "fake", steps: ["CREATE TABLE fake_taken (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL)"])
+
+    struct State {
+        /// What the next deliveries to a target are answered with, first first.
+        var refusals: [String: [DeliveryRefusal]] = [:]
+        var tries: [String] = []
+        var taken: [Delivery] = []
+    }
+    let state = Mutex(State())
+    let arnService: String
+
+    init(_ service: String = "sqs") { arnService = service }
+
+    func accept(_ delivery: Delivery, in transaction: any WriteTransaction, now: Instant) throws {
+        // Written before it is refused: a refusal must undo it.
+        try transaction.execute("INSERT INTO fake_taken (name) VALUES (?)", [.text(delivery.id)])
+        let refusal: DeliveryRefusal? = state.withLock { state in
+            state.tries.append(delivery.id)
+            guard var left = state.refusals[delivery.target], !left.isEmpty else {
+                state.taken.append(delivery)
+                return nil
+            }
+            let refusal = left.removeFirst()
+            state.refusals[delivery.target] = left
+            return refusal
+        }
+        if let refusal { throw refusal }
+    }
+
+    func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {}
+
+    func refuse(_ target: String, _ refusals: [DeliveryRefusal]) {
+        state.withLock { $0.refusals[target] = refusals }
+    }
+
+    static func names(_ database: any Database) async throws -> [String] {
+        try await database.read { try $0.query("SELECT name FROM fake_taken ORDER BY id", []) { $0.text(0) } }
+    }
+}
+
+/// A bucket store that refuses what it is told to.
+final class FakeObjects: ObjectWriter {
+    let written = Mutex<[(bucket: String, key: String)]>([])
+    let errors = Mutex<[any Error]>([])
+
+    func write(
+        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
+    ) async throws {
+        if let error = errors.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { throw error }
+        written.withLock { $0.append((bucket, key)) }
+    }
+
+    func validate(bucket: String, for principal: Principal, in transaction: any ReadTransaction) throws {
+        if bucket != "bucket" { throw AWSError("NoSuchBucket", status: 404, "The specified bucket does not exist") }
+    }
+}
+
+struct OutboxFixture {
+    let database: SQLiteDatabase
+    let time = ManualTime()
+    let outbox: OutboxDispatcher
+    let target = FakeTarget()
+
+    init() throws {
+        database = try SQLiteDatabase.temporary(migrations: [DueQueue.migrations, FakeTarget.migrations])
+        outbox = OutboxDispatcher(database: database, time: time, logger: Logger(label: "test"))
+        outbox.register(target)
+    }
+
+    /// Every write that those before caused is done.
+    func settle() async throws {
+        for _ in 0..<8 { try await database.write { _ in } }
+    }
+
+    func advance(_ duration: Duration) async throws {
+        time.advance(by: duration)
+        try await settle()
+    }
+
+    func delivery(_ id: String, to target: String = OutboxFixture.queue, _ change: (inout Delivery) -> Void = { _ in })
+        -> Delivery
+    {
+        var delivery = Delivery(
+            id: id, target: target, principal: .account("000000000000"), payload: Array("{}".utf8),
+            createdAt: time.now())
+        change(&delivery)
+        return delivery
+    }
+
+    func send(_ delivery: Delivery) async throws {
+        try await database.write { [outbox] in try outbox.send(delivery, in: $0) }
+        try await settle()
+    }
+
+    func rows() async throws -> Int { try await database.read { try DueQueue(name: "outbox").count(in: $0) } }
+
+    static let queue = "arn:aws:sqs:us-east-1:000000000000:q"
+    static let letters = "arn:aws:sqs:us-east-1:000000000000:dlq"
+    static let busy = DeliveryRefusal.temporary(code: "Throttled", message: "later")
+    static let gone = DeliveryRefusal.permanent(code: "Gone", message: "it is gone")
+}
+
+@Suite struct OutboxTests {
+    let fixture: OutboxFixture
+    var target: FakeTarget { fixture.target }
+
+    init() async throws {
+        fixture = try OutboxFixture()
+        try await fixture.outbox.start()
+    }
+
+    var taken: [String] { target.state.withLock { $0.taken.map(\.id) } }
+
+    @Test func whatIsTakenAtOnceNeedsNoRow() async throws {
+        let rows = try await fixture.database.write { [fixture] transaction in
+            try fixture.outbox.send(fixture.delivery("a"), in: transaction)
+            return try DueQueue(name: "outbox").count(in: transaction)
+        }
+        #expect(rows == 0)
+        #expect(taken == ["a"])
+    }
+
+    @Test func aSenderThatRollsBackSentNothing() async throws {
+        struct Stop: Error {}
+        await #expect(throws: Stop.self) {
+            try await fixture.database.write { [fixture] transaction in
+                try fixture.outbox.send(fixture.delivery("a"), in: transaction)
+                throw Stop()
+            }
+        }
+        try await fixture.settle()
+        #expect(try await FakeTarget.names(fixture.database).isEmpty)
+        #expect(try await fixture.rows() == 0)
+    }
+
+    @Test func aRefusalUndoesWhatTheTargetHadWritten() async throws {
+        target.refuse(OutboxFixture.queue, [OutboxFixture.busy, OutboxFixture.busy])
+        try await fixture.send(fixture.delivery("a"))
+        #expect(try await FakeTarget.names(fixture.database).isEmpty)
+        #expect(try await fixture.rows() == 1)
+        try await fixture.advance(.seconds(1))
+        #expect(try await FakeTarget.names(fixture.database) == ["a"])
+        #expect(try await fixture.rows() == 0)
+    }
+
+    @Test func oneTransactionHandsOverOnlySoMany() async throws {
+        let count = Limits.outboxHandOversAtOnce + 5
+        let rows = try await fixture.database.write { [fixture] transaction in
+            for number in 0..<count { try fixture.outbox.send(fixture.delivery("\(number)"), in: transaction) }
+            return try DueQueue(name: "outbox").count(in: transaction)
+        }
+        #expect(rows == 5)
+        try await fixture.settle()
+        #expect(taken == (0..<count).map(String.init))
+    }
+
+    @Test func retriesEndAndTheDeadLetterComes() async throws {
+        // The hand-over at once, the first try and two retries are refused.
+        target.refuse(OutboxFixture.queue, Array(repeating: OutboxFixture.busy, count: 4))
+        try await fixture.send(
+            fixture.delivery("a") {
+                $0.retry = DeliveryRetry(maximumRetries: 2)
+                $0.deadLetter = DeadLetter(
+                    target: OutboxFixture.letters, principal: .anonymous, ruleARN: "arn:aws:events:x:1:rule/r")
+            })
+        try await fixture.advance(.seconds(1))
+        #expect(taken.isEmpty)
+        try await fixture.advance(.seconds(2))
+        let letter = try #require(target.state.withLock { $0.taken.first })
+        #expect(letter.target == OutboxFixture.letters)
+        #expect(letter.principal == .anonymous)
+        let attributes = letter.attributes.message.map { "\($0.name)=\($0.content)" }
+        #expect(
+            attributes == [
+                "RULE_ARN=string(\"arn:aws:events:x:1:rule/r\")", "TARGET_ARN=string(\"\(OutboxFixture.queue)\")",
+                "ERROR_CODE=string(\"Throttled\")", "ERROR_MESSAGE=string(\"later\")",
+                "EXHAUSTED_RETRY_CONDITION=string(\"MaximumRetryAttempts\")", "RETRY_ATTEMPTS=string(\"2\")",
+            ])
+        #expect(try await fixture.rows() == 0)
+        #expect(fixture.outbox.metricLines.contains("{outcome=\"dead_lettered\"} 1"))
+    }
+
+    @Test func aPermanentRefusalIsNotRetried() async throws {
+        target.refuse(OutboxFixture.queue, [OutboxFixture.gone, OutboxFixture.gone])
+        try await fixture.send(fixture.delivery("a") { $0.purpose = .destination })
+        #expect(try await fixture.rows() == 0)
+        #expect(target.state.withLock { $0.tries } == ["a", "a"])
+        #expect(fixture.outbox.metricLines.contains("martlet_destination_delivery_failures_total 1"))
+    }
+
+    @Test func theAgeIsHeldAgainstTheNextTry() async throws {
+        target.refuse(OutboxFixture.queue, Array(repeating: OutboxFixture.busy, count: 10))
+        try await fixture.send(
+            fixture.delivery("a") {
+                $0.retry = DeliveryRetry(maximumAge: .seconds(3))
+                $0.deadLetter = DeadLetter(target: OutboxFixture.letters, principal: .anonymous)
+            })
+        // Next at 1 s; the one after it would be at 3 s.
+        try await fixture.advance(.seconds(1))
+        #expect(taken == ["a"])
+        #expect(target.state.withLock { $0.taken.first?.attributes.message.isEmpty } == true)
+    }
+
+    @Test func aGroupIsNotOvertaken() async throws {
+        target.refuse(OutboxFixture.queue, Array(repeating: OutboxFixture.busy, count: 3))
+        for id in ["1", "2", "3"] {
+            try await fixture.send(fixture.delivery(id) { $0.attributes.messageGroupID = "g" })
+        }
+        #expect(taken.isEmpty)
+        try await fixture.send(fixture.delivery("other") { $0.attributes.messageGroupID = "h" })
+        for _ in 0..<10 { try await fixture.advance(.seconds(1)) }
+        #expect(taken.filter { $0 != "other" } == ["1", "2", "3"])
+        #expect(taken.first == "other")
+    }
+
+    @Test func rowsKeepEverything() throws {
+        let delivery = Delivery(
+            id: "id", target: OutboxFixture.queue,
+            principal: .roleSession(roleARN: "arn:aws:iam::1:role/r", sessionName: "f", account: "1"),
+            payload: Array("a\nb".utf8), createdAt: Instant(nanoseconds: 5),
+            attributes: DeliveryAttributes(
+                message: [
+                    MessageAttribute(name: "n", dataType: "Number", content: .string("1")),
+                    MessageAttribute(name: "b", dataType: "Binary", content: .binary([0, 255])),
+                ],
+                messageGroupID: "g", messageDeduplicationID: "d", subject: "s", traceHeader: "Root=1",
+                event: .init(source: "lambda", detailType: "t", resources: ["r"])),
+            retry: DeliveryRetry(maximumRetries: 3, maximumAge: .seconds(60)),
+            deadLetter: DeadLetter(
+                target: OutboxFixture.letters,
+                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule"))
+        var changed = delivery
+        changed.purpose = .destination
+        changed.attributes.objectKey = "k"
+        changed.attributes.region = "eu-west-1"
+        for delivery in [delivery, changed] {
+            let row = try #require(DeliveryRow(encoded: DeliveryRow(delivery, tries: 7).encoded()))
+            #expect(row.delivery == delivery)
+            #expect(row.tries == 7)
+        }
+        for hostile in ["", "\n", "{}\n", "[1]\nx", "{\"id\":1,\"target\":2,\"created\":\"x\"}\n"] {
+            #expect(DeliveryRow(encoded: Array(hostile.utf8)) == nil)
+        }
+    }
+
+    @Test func rowsOfTheFirstVersionAreStillRead() throws {
+        let old = #"{"id":"i","target":"t","created":7,"service":"s3.amazonaws.com","sourceArn":"a","account":"1"}"#
+        let row = try #require(DeliveryRow(encoded: Array((old + "\n{}").utf8)))
+        #expect(
+            row.delivery
+                == Delivery(
+                    id: "i", target: "t",
+                    principal: .service(name: "s3.amazonaws.com", sourceARN: "a", sourceAccount: "1"),
+                    payload: Array("{}".utf8), createdAt: Instant(nanoseconds: 7)))
+    }
+}
+
+@Suite struct ObjectDeliveryTests {
+    let fixture: OutboxFixture
+    let objects = FakeObjects()
+
+    init() async throws {
+        fixture = try OutboxFixture()
+        fixture.outbox.register(objects: objects)
+        try await fixture.outbox.start()
+    }
+
+    /// Tasks write objects: waits for what they do, not for a time.
+    func until(_ condition: () async throws -> Bool) async throws {
+        for _ in 0..<10_000 {
+            if try await condition() { return }
+            await Task.yield()
+        }
+        Issue.record("never")
+    }
+
+    @Test func anObjectIsWrittenOnceItsRowIsCommitted() async throws {
+        try await fixture.send(
+            fixture.delivery("a", to: "arn:aws:s3:::bucket") { $0.attributes.objectKey = "k" })
+        try await until { try await fixture.rows() == 0 }
+        #expect(objects.written.withLock { $0.map { "\($0.bucket)/\($0.key)" } } == ["bucket/k"])
+    }
+
+    @Test func aBucketThatIsGoneIsFinalAndABrokenStoreIsNot() async throws {
+        objects.errors.withLock { $0 = [Failure(.storage, "disk"), AWSError("NoSuchBucket", status: 404, "gone")] }
+        try await fixture.send(fixture.delivery("a", to: "arn:aws:s3:::bucket") { $0.purpose = .destination })
+        try await until { fixture.outbox.metricLines.contains("{outcome=\"retried\"} 1") }
+        #expect(try await fixture.rows() == 1)
+        try await fixture.advance(.seconds(1))
+        try await until { fixture.outbox.metricLines.contains("destination_delivery_failures_total 1") }
+        #expect(try await fixture.rows() == 0)
+        #expect(objects.written.withLock { $0.isEmpty })
+    }
+
+    @Test func bucketsAreValidated() async throws {
+        let outbox = fixture.outbox
+        try await fixture.database.read { try outbox.validate(target: "arn:aws:s3:::bucket", for: .anonymous, in: $0) }
+        await #expect(throws: DeliveryRefusal.self) {
+            try await fixture.database.read { try outbox.validate(target: "arn:aws:s3:::no", for: .anonymous, in: $0) }
+        }
+    }
+}
