@@ -9,8 +9,10 @@ import Lambda
 import Logging
 import NIOCore
 import NIOPosix
+import Outbound
 import Platform
 import S3
+import SNS
 import STS
 import Sandbox
 import ServiceLifecycle
@@ -29,13 +31,15 @@ final class Server: Service {
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
     private let logs: CloudWatchLogsService
+    private let sns: SNSService
+    private let outbound: OutboundClient
     private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, machine: Machine,
-        logger: Logger
+        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sns: SNSService,
+        outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -45,6 +49,8 @@ final class Server: Service {
         self.engine = engine
         self.outbox = outbox
         self.logs = logs
+        self.sns = sns
+        self.outbound = outbound
         self.machine = machine
         self.logger = logger
     }
@@ -74,7 +80,7 @@ final class Server: Service {
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations,
+                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -91,19 +97,32 @@ final class Server: Service {
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
 
+        let outbound = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let sns = try SNSService(
+            database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
+            timeScale: settings.timeScale, logger: logger)
+
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
-            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            services: [
+                lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition, sns.definition,
+            ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            download: { token in
-                guard let hold = lambda.codeDownload(token: token) else { return nil }
-                guard let size = DataDirectory.size(of: hold.path) else {
-                    hold.release()
-                    return nil
-                }
-                return FileDownload(part: FilePart(path: hold.path, offset: 0, length: size), release: hold.release)
-            })
+            downloads: [
+                DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
+                    guard let hold = lambda.codeDownload(token: token) else { return nil }
+                    guard let size = DataDirectory.size(of: hold.path) else {
+                        hold.release()
+                        return nil
+                    }
+                    let part = FilePart(path: hold.path, offset: 0, length: size)
+                    return .file(FileDownload(part: part, release: hold.release))
+                },
+                DownloadRoute(prefix: SNSService.certificatePath, contentType: "application/x-pem-file") { name in
+                    sns.certificate(named: name).map { .bytes($0) }
+                },
+            ])
 
         // Engine
         let machine = try Machine(settings, logger: logger)
@@ -120,19 +139,21 @@ final class Server: Service {
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
+        outbox.register(sns)
         gateway.metrics.addLines { engine.metricLines + logs.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await outbox.start()
+        try await sns.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, machine: machine, logger: logger)
+            outbox: outbox, logs: logs, sns: sns, outbound: outbound, machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -166,8 +187,10 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
+            sns.stop()
             await engine.shutdown()
             await logs.stop()
+            await outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
         await withDeadline(.seconds(2)) { [logs] in await logs.flush() }

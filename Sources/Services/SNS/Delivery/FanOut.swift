@@ -104,8 +104,9 @@ struct FanOut: Sendable {
                 partition: subscription.arn, now: createdAt, in: transaction)
         case .lambda:
             let event = envelope.event(server: subscription.server, subscription: subscription, signature: signature)
-            try outbox.send(
-                delivery(event, message, to: subscription, topic: topic, createdAt: createdAt), in: transaction)
+            var delivery = delivery(event, message, to: subscription, topic: topic, createdAt: createdAt)
+            if delivery.deadLetter != nil { delivery.deadLetter?.payload = wrapped() }
+            try outbox.send(delivery, in: transaction)
         case .sqs:
             let payload = subscription.isRaw ? Array(envelope.message.utf8) : wrapped()
             var delivery = delivery(payload, message, to: subscription, topic: topic, createdAt: createdAt)

@@ -277,7 +277,7 @@ extension HTTPItem {
 /// User and password in a URL (`https://user:password@host/path`) go into a header.
 enum BasicCredentials {
     static func split(_ url: String) -> (url: String, headers: [(name: String, value: String)]) {
-        guard let scheme = url.range(of: "://") else { return (url, []) }
+        guard let scheme = url.firstRange(of: "://") else { return (url, []) }
         let rest = url[scheme.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard let at = authority.lastIndex(of: "@") else { return (url, []) }
