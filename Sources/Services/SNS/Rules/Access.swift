@@ -19,19 +19,10 @@ struct Access: Sendable {
     func mayDo(
         _ principal: Principal, _ action: String, _ topic: Topic, in transaction: any ReadTransaction
     ) throws -> Bool {
-        let owner = topic.key.scope.account
-        let byTopic = Self.decision(of: topic, principal, action)
-        if byTopic == .explicitlyDenied { return false }
-        switch principal {
-        case .account(let account): return account == owner || byTopic == .allowed
-        case .roleSession(_, _, let account):
-            let own = try authorizer.decide(
-                principal, action: "sns:\(action)", resource: topic.key.arn, in: transaction)
-            if own == .explicitlyDenied { return false }
-            return account == owner
-                ? own == .allowed || byTopic == .allowed : own == .allowed && byTopic == .allowed
-        case .service, .anonymous: return byTopic == .allowed
-        }
+        let own = try authorizer.decide(principal, action: "sns:\(action)", resource: topic.key.arn, in: transaction)
+        return PolicyDecision.permits(
+            principal, identity: own, resource: Self.decision(of: topic, principal, action),
+            resourceAccount: topic.key.scope.account)
     }
 
     /// For what no topic's policy speaks of: the caller's own policies alone count.
