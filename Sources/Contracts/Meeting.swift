@@ -1,4 +1,5 @@
 public import Platform
+public import Storage
 
 /// One line (event) of a log.
 public struct LogEvent: Sendable, Hashable {
