@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// Woken by the commit that puts a message in and by the due time of the next one; never polls.
 final class HTTPDeliveries: Sendable {
-    private struct Partition {
+    fileprivate struct Partition {
         var running = 0
         var isClaiming = false
         /// Something came while it was claiming.
@@ -22,7 +22,7 @@ final class HTTPDeliveries: Sendable {
         var isIdle: Bool { running == 0 && !isClaiming && !isDirty && !isWaiting && timer == nil }
     }
 
-    private struct State {
+    fileprivate struct State {
         var partitions: [String: Partition] = [:]
         /// Partitions that wait, oldest first.
         var waiting: [String] = []
@@ -190,10 +190,10 @@ final class HTTPDeliveries: Sendable {
         outcome: HTTPOutcome = .noAnswer
     ) {
         let now = time.now()
-        var due: Instant?
-        if case .again(let wait) = decision {
-            due = now + .nanoseconds(Int64(Double(wait.clampedNanoseconds) / max(timeScale, 0.001)))
-        }
+        let due: Instant? =
+            if case .again(let wait) = decision {
+                now + .nanoseconds(Int64(Double(wait.clampedNanoseconds) / max(timeScale, 0.001)))
+            } else { nil }
         if decision == .giveUp, let item {
             logger.warning(
                 "notification not delivered",
@@ -202,7 +202,7 @@ final class HTTPDeliveries: Sendable {
                     "deadLetterQueue": "\(item.deadLetterTarget ?? "none")",
                 ])
         }
-        database.write { [due, outbox] transaction in
+        database.write { [outbox] transaction in
             if let due, let item {
                 _ = try Self.queue.reschedule(claimed, due: due, payload: item.encoded(), in: transaction)
             } else if try Self.queue.complete(claimed, in: transaction), decision == .giveUp,
