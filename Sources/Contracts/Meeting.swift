@@ -48,9 +48,12 @@ public protocol CredentialIssuer: Sendable {
 
 /// Reads objects for other services (Lambda's code from S3).
 public protocol ObjectReader: Sendable {
-    /// The whole object, at most `limit` bytes. Throws `AWSError` with S3's codes (NoSuchBucket, NoSuchKey, AccessDenied).
-    func read(bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int)
-        async throws -> [UInt8]
+    /// The bytes of an object of at most `limit` bytes as one finished blob of the store that all services share, never
+    /// in memory. The caller must `retain` or `abandon` it. Throws `AWSError` with S3's codes (NoSuchBucket, NoSuchKey,
+    /// AccessDenied, EntityTooLarge).
+    func stage(
+        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+    ) async throws -> (blob: BlobID, size: Int64)
 }
 
 /// Writes objects for other services (records of failed invocations).

@@ -123,13 +123,13 @@ public struct ControlGroups: Sendable {
     }
 
     private static func removeStale(in base: String, owner: Owner, logger: Logger) {
-        for name in directoryEntries(base) {
+        for name in Directory.names(in: base) {
             guard let other = Owner(groupName: name), other.pidNamespace == owner.pidNamespace, !other.isAlive else {
                 continue
             }
             logger.info("removing the control groups of a dead server", metadata: ["group": "\(base)/\(name)"])
             let parent = base + "/" + name
-            for cell in directoryEntries(parent) { ControlGroup.remove(parent + "/" + cell) }
+            for cell in Directory.names(in: parent) { ControlGroup.remove(parent + "/" + cell) }
             rmdir(parent)
         }
     }
@@ -178,15 +178,8 @@ public struct ControlGroups: Sendable {
     }
 
     private func removeChildren(of parent: String) {
-        guard let directory = opendir(parent) else { return }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            guard entry.pointee.d_type == DT_DIR else { continue }
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { rmdir(parent + "/" + name) }
-        }
+        // Control files cannot be removed like this, and need not be.
+        Directory.forEachName(in: parent) { rmdir(parent + "/" + $0) }
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Platform
 
 /// What a cell sees of the host by default: programs and libraries, and the few files in `/etc` without which those do
 /// not work. Nothing of anybody's data.
@@ -27,7 +28,7 @@ struct HostFiles: Sendable {
             "protocols", "mime.types",
         ]
         // Debian's JDKs keep their configuration here and do not start without it.
-        etc += directoryEntries(root + "/etc").filter { $0.hasPrefix("java-") || $0 == "java" }.sorted()
+        etc += Directory.names(in: root + "/etc").filter { $0.hasPrefix("java-") || $0 == "java" }.sorted()
         for name in etc where access(root + "/etc/" + name, R_OK) == 0 {
             binds.append(CellSpec.Bind(source: "/etc/" + name, target: "/etc/" + name, optional: true))
         }

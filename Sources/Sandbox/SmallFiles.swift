@@ -30,20 +30,6 @@ func writeSmallFile(_ path: String, _ text: String) -> Int32 {
     return count < 0 ? errno : 0
 }
 
-/// The names in a directory, without `.` and `..`; empty when it cannot be read.
-func directoryEntries(_ path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-            pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != ".", name != ".." { names.append(name) }
-    }
-    return names
-}
-
 /// What a symbolic link says; nil when there is none.
 func linkText(_ path: String) -> String? {
     var bytes = [UInt8](repeating: 0, count: 4096)

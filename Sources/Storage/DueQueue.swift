@@ -1,5 +1,4 @@
 public import Platform
-import Synchronization
 
 /// An item to be put into a `DueQueue`.
 public struct NewDueItem: Sendable {
@@ -32,13 +31,8 @@ public struct DueItem: Sendable {
 public struct DueQueue: Sendable {
     /// The queue's name; many queues share one table.
     public let name: String
-    /// Told after each commit that makes an item claimable earlier than before.
-    public let signal: DueQueueSignal?
 
-    public init(name: String, signal: DueQueueSignal? = nil) {
-        self.name = name
-        self.signal = signal
-    }
+    public init(name: String) { self.name = name }
 
     /// `claimable` is when an item can be claimed: its due time, or the end of its lease. Ids are never used again
     /// (AUTOINCREMENT), so that id and number of claims together fence late answers.
@@ -62,9 +56,7 @@ public struct DueQueue: Sendable {
 
     @discardableResult
     public func enqueue(_ item: NewDueItem, now: Instant, in transaction: any WriteTransaction) throws -> Int64 {
-        let id = try insert(item, claimable: item.due, claims: 0, now: now, in: transaction)
-        announce(item.due, transaction)
-        return id
+        try insert(item, claimable: item.due, claims: 0, now: now, in: transaction)
     }
 
     /// Puts an item in that the caller holds from the beginning, as if it had claimed it: saves the claim's commit where the
@@ -165,15 +157,7 @@ public struct DueQueue: Sendable {
                 [isInline ? .blob(payload) : .null, .int(item.id)])
             if !isInline { try insertPayload(payload, item.id, transaction) }
         }
-        announce(due, transaction)
         return true
-    }
-
-    /// Extends the lease of a held item; false as `complete`. For work that takes longer than was thought.
-    public func extend(_ item: DueItem, until end: Instant, in transaction: any WriteTransaction) throws -> Bool {
-        try transaction.execute(
-            "UPDATE duequeue_items SET claimable = ? WHERE id = ? AND queue = ? AND claims = ? AND is_held = 1",
-            [.int(end.nanoseconds), .int(item.id), .text(name), .int(item.token)]) > 0
     }
 
     /// When the next item becomes claimable (due, or its lease ends); nil when empty.
@@ -199,18 +183,6 @@ public struct DueQueue: Sendable {
         return Int(count ?? 0)
     }
 
-    /// Removes all items of a partition, held ones too: their holders' `complete` answers false.
-    public func removeAll(partition: String, in transaction: any WriteTransaction) throws {
-        try transaction.execute(
-            """
-            DELETE FROM duequeue_payloads
-            WHERE id IN (SELECT id FROM duequeue_items WHERE queue = ? AND part = ? AND payload IS NULL)
-            """,
-            [.text(name), .text(partition)])
-        try transaction.execute(
-            "DELETE FROM duequeue_items WHERE queue = ? AND part = ?", [.text(name), .text(partition)])
-    }
-
     private func insertPayload(_ payload: [UInt8], _ id: Int64, _ transaction: any WriteTransaction) throws {
         try transaction.execute(
             "INSERT INTO duequeue_payloads (id, payload) VALUES (?, ?)", [.int(id), .blob(payload)])
@@ -218,49 +190,5 @@ public struct DueQueue: Sendable {
 
     private func removePayload(_ id: Int64, _ transaction: any WriteTransaction) throws {
         try transaction.execute("DELETE FROM duequeue_payloads WHERE id = ?", [.int(id)])
-    }
-
-    private func announce(_ due: Instant, _ transaction: any WriteTransaction) {
-        guard let signal else { return }
-        transaction.afterCommit { [name] in signal.announce(queue: name, due: due) }
-    }
-}
-
-/// Tells consumers of due queues that an item was committed, so that nobody polls. Give the same object to every
-/// `DueQueue` of a name.
-public final class DueQueueSignal: Sendable {
-    public typealias Handler = @Sendable (_ due: Instant) -> Void
-
-    private struct Subscriber {
-        var number: UInt64
-        var handler: Handler
-    }
-    private struct State {
-        var next: UInt64 = 0
-        var subscribers: [String: [Subscriber]] = [:]
-    }
-    private let state = Mutex(State())
-
-    public init() {}
-
-    /// Calls the handler after each commit that put an item into the queue or gave one back, with its due time. It runs
-    /// on the store's writer thread: it must not block, only note the time and wake its consumer. Ends when the answer
-    /// is called.
-    public func subscribe(queue: String, _ handler: @escaping Handler) -> @Sendable () -> Void {
-        let number = state.withLock { state in
-            state.next += 1
-            state.subscribers[queue, default: []].append(Subscriber(number: state.next, handler: handler))
-            return state.next
-        }
-        return { [weak self] in
-            self?.state.withLock { state in
-                state.subscribers[queue]?.removeAll { $0.number == number }
-            }
-        }
-    }
-
-    func announce(queue: String, due: Instant) {
-        let subscribers = state.withLock { $0.subscribers[queue] ?? [] }
-        for subscriber in subscribers { subscriber.handler(due) }
     }
 }

@@ -86,26 +86,9 @@ enum Files {
         return (Int64(status.st_size), modified)
     }
 
-    /// The names in a directory, without `.` and `..`, handed over one by one: a large directory never sits in memory.
+    /// The names in a directory, handed over one by one. Throws `Failure` when it cannot be read, and what `body` throws.
     static func forEachName(in path: String, _ body: (String) throws -> Void) throws {
-        guard let directory = opendir(path) else { throw failure("list", path, errno) }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { try body(name) }
-        }
-    }
-
-    /// Removes a directory with everything in it, as far as it can; links are removed, not followed.
-    static func removeTree(_ path: String) {
-        try? forEachName(in: path) { name in
-            let entry = path + "/" + name
-            var status = stat()
-            guard lstat(entry, &status) == 0 else { return }
-            if status.st_mode & S_IFMT == S_IFDIR { removeTree(entry) } else { unlink(entry) }
-        }
-        rmdir(path)
+        let error = try Directory.forEachName(in: path, body)
+        if error != 0 { throw failure("list", path, error) }
     }
 }

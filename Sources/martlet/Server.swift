@@ -13,6 +13,7 @@ import Outbound
 import Platform
 import S3
 import SNS
+import SQS
 import STS
 import Sandbox
 import ServiceLifecycle
@@ -32,6 +33,7 @@ final class Server: Service {
     private let outbox: OutboxDispatcher
     private let logs: CloudWatchLogsService
     private let sns: SNSService
+    private let sqs: SQSService
     private let outbound: OutboundClient
     private let machine: Machine
     private let logger: Logger
@@ -39,7 +41,7 @@ final class Server: Service {
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
         engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sns: SNSService,
-        outbound: OutboundClient, machine: Machine, logger: Logger
+        sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -50,6 +52,7 @@ final class Server: Service {
         self.outbox = outbox
         self.logs = logs
         self.sns = sns
+        self.sqs = sqs
         self.outbound = outbound
         self.machine = machine
         self.logger = logger
@@ -80,7 +83,7 @@ final class Server: Service {
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations,
+                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -93,6 +96,8 @@ final class Server: Service {
             serverKey: directory.serverKey(),
             root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let iam = try IAMService(database: database)
+        let sqs = try SQSService(
+            database: database, time: time, serverKey: directory.serverKey(), logger: logger)
         let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
@@ -106,7 +111,8 @@ final class Server: Service {
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition, sns.definition,
+                lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
+                s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             downloads: [
@@ -140,11 +146,13 @@ final class Server: Service {
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
         outbox.register(sns)
+        outbox.register(sqs)
         gateway.metrics.addLines { engine.metricLines + logs.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
+        try await sqs.start()
         try await outbox.start()
         try await sns.start()
         logs.start()
@@ -153,7 +161,7 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, sns: sns, outbound: outbound, machine: machine, logger: logger)
+            outbox: outbox, logs: logs, sns: sns, sqs: sqs, outbound: outbound, machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -185,6 +193,8 @@ final class Server: Service {
         logger.notice("shutting down")
         // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
         await withDeadline(.seconds(8)) { [self] in
+            // Long polls are answered, so that nobody waits for them.
+            sqs.stop()
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
             sns.stop()

@@ -1,3 +1,4 @@
+import Platform
 import Testing
 import Wire
 
@@ -37,9 +38,9 @@ import Wire
     }
 
     @Test func regions() {
-        for good in ["us-east-1", "us-gov-west-1", "ap-southeast-12"] { #expect(HostName.isRegion(good)) }
+        for good in ["us-east-1", "us-gov-west-1", "ap-southeast-12"] { #expect(Region.isAWSName(good)) }
         for bad in ["", "us", "us-east", "localhost", "a-b-c", "us--1", "useast-1-1-1-1", "my-bucket-1"] {
-            #expect(!HostName.isRegion(bad))
+            #expect(!Region.isAWSName(bad))
         }
     }
 }

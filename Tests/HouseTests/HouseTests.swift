@@ -163,11 +163,13 @@ import Testing
     @Test func operationListsAreRead() {
         let model = Self.modelOperations("service x\nop Put POST 200 / in=A\nop Get GET 200 /\nop Drop POST 200 /")
         #expect(model == ["Put", "Get", "Drop"])
-        #expect(Self.listedOperations("# X\n\n## Operations\n\nPut, Get (never Fly).\n\n## Other\n\nDrop\n", model: model)
-            == ["Put", "Get"])
+        #expect(
+            Self.listedOperations("# X\n\n## Operations\n\nPut, Get (never Fly).\n\n## Other\n\nDrop\n", model: model)
+                == ["Put", "Get"])
         #expect(Self.listedOperations("# X\n", model: model) == nil)
-        #expect(Self.tableOfOperations("[\"Put\": .callback(put), \"Get\": handler(get)] \"Drop\"", model: model)
-            == ["Put", "Get"])
+        #expect(
+            Self.tableOfOperations("[\"Put\": .callback(put), \"Get\": handler(get)] \"Drop\"", model: model)
+                == ["Put", "Get"])
     }
 
     @Test func importLinesAreRead() {

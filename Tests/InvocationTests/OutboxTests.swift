@@ -241,7 +241,8 @@ struct OutboxFixture {
             retry: DeliveryRetry(maximumRetries: 3, maximumAge: .seconds(60)),
             deadLetter: DeadLetter(
                 target: OutboxFixture.letters,
-                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule"))
+                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule"
+            ))
         var changed = delivery
         changed.purpose = .destination
         changed.attributes.objectKey = "k"

@@ -48,15 +48,17 @@ final class FakeInvoker: FunctionInvoker {
 /// One bucket with one object.
 struct FakeObjects: ObjectReader {
     var zip: [UInt8]
+    var blobs: Blobs
 
-    func read(
-        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int
-    ) async throws -> [UInt8] {
+    func stage(
+        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+    ) async throws -> (blob: BlobID, size: Int64) {
         if bucket != "code" {
             throw AWSError("NoSuchBucket", status: 404, "The specified bucket does not exist")
         }
         if key != "fn.zip" { throw AWSError("NoSuchKey", status: 404, "The specified key does not exist.") }
-        return zip
+        let stored = try await blobs.store(zip)
+        return (stored.id, stored.size)
     }
 }
 
@@ -85,7 +87,7 @@ final class Harness: Sendable {
         service = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory + "/code", time: time,
             logger: Logger(label: "test"), draw: { draws.withLock { $0 } })
-        service.connect(invoker: invoker, objects: FakeObjects(zip: Harness.zip))
+        service.connect(invoker: invoker, objects: FakeObjects(zip: Harness.zip, blobs: blobs))
         try await service.start()
         operations = service.definition.operations
     }

@@ -83,8 +83,8 @@ import Wire
         #expect(TemporaryDirectory.read(directory + "/python/a.py") == "1")
         #expect(TemporaryDirectory.read(directory + "/python/b.py") == "2")
         // Lost from disk, made again from the blobs.
-        CodeStore.removeTree(directory)
-        CodeStore.removeTree(version.codeDirectory)
+        Directory.removeTree(directory)
+        Directory.removeTree(version.codeDirectory)
         try await house.settle()
         let again = try await house.service.resolve(scope: Harness.scope, function: "fn", qualifier: "$LATEST")
         #expect(TemporaryDirectory.read(again.codeDirectory + "/index.py") != nil)

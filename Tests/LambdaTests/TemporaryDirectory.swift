@@ -1,4 +1,5 @@
 import Glibc
+import Platform
 
 @testable import Lambda
 
@@ -12,7 +13,7 @@ final class TemporaryDirectory {
         path = String(cString: made)
     }
 
-    deinit { CodeStore.removeTree(path) }
+    deinit { Directory.removeTree(path) }
 
     struct POSIXError: Error { var code: CInt }
 

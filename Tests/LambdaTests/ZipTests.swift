@@ -118,6 +118,19 @@ import Wire
         #expect(throws: AWSError.badZip) { _ = try scan(bytes) }
     }
 
+    /// Few entries that need very many directories.
+    @Test func tooManyDirectories() throws {
+        let directory = try TemporaryDirectory()
+        func check(_ entries: Int) throws {
+            var zip = ZipWriter()
+            for number in 0..<entries { zip.add("\(number)/" + String(repeating: "d/", count: 120) + "f") }
+            var unpacker = ZipUnpacker(checkingWithBudget: 1 << 20)
+            try unpacker.unpack(try directory.write(zip.bytes(), to: "\(entries).zip"))
+        }
+        try check(Limits.zipDirectories / 121)
+        #expect(throws: AWSError.badZip) { try check(Limits.zipDirectories / 121 + 1) }
+    }
+
     @Test func notZips() throws {
         #expect(throws: AWSError.emptyZip) { _ = try scan([]) }
         #expect(throws: AWSError.emptyZip) { _ = try scan(ZipWriter().bytes()) }
@@ -144,7 +157,7 @@ import Wire
                 _ = try scan(damaged)
                 let directory = try unpack(damaged)
                 // Whatever it became, nothing is beside the directory.
-                #expect(Set(CodeStore.names(in: directory.path)).isSubset(of: ["0.zip", "out"]))
+                #expect(Set(Directory.names(in: directory.path)).isSubset(of: ["0.zip", "out"]))
             } catch is AWSError {}
         }
     }
@@ -166,7 +179,7 @@ import Wire
         #expect(store.directories() == ["x"], "pinned since the mark")
         try await store.sweep(["x"], mark: store.sweepMark())
         #expect(store.directories() == [])
-        #expect(CodeStore.names(in: root + "/tmp") == [])
+        #expect(Directory.names(in: root + "/tmp") == [])
     }
 
     @Test func storeKeepsNothingOfBadZips() async throws {
@@ -176,7 +189,7 @@ import Wire
         let store = try CodeStore(directory: root, logger: Logger(label: "test"))
         await #expect(throws: AWSError.badZip) { try await store.prepare(.init(name: "x", archives: [archive])) }
         #expect(store.directories() == [])
-        #expect(CodeStore.names(in: root + "/tmp") == [])
+        #expect(Directory.names(in: root + "/tmp") == [])
     }
 }
 

@@ -14,7 +14,8 @@ import Testing
             #expect(second.invocation == expected)
             header = second.header
         }
-        #expect(header.hasPrefix("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:"))
+        #expect(
+            header.hasPrefix("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:"))
         #expect(TraceHeader.honoured(header, now: Instant(nanoseconds: 0)) == header)
     }
 

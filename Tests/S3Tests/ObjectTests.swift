@@ -64,11 +64,25 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         #expect(
             await s3.error("PutObject", ["Bucket": "bucket", "Key": .string(long)], body: [])?.code == "KeyTooLongError"
         )
-        let whole = try await s3.service.read(
-            bucket: "bucket", key: "dir/k ü", version: nil,
-            scope: AccountRegion(account: "000000000000", region: "us-east-1"), principal: .account("000000000000"),
-            limit: 5)
-        #expect(whole == Array("hello".utf8))
+    }
+
+    /// Other services get an object as a blob: its own where it is one, so that nothing is copied, and still theirs when
+    /// the object goes away before they have stored their reference.
+    @Test func stagingForOtherServices() async throws {
+        let s3 = try Harness()
+        try await s3.makeBucket()
+        try await s3.put("code", "hello")
+        let (blob, size) = try await s3.stage("code", limit: 5)
+        #expect(size == 5)
+        #expect(try await s3.blobs.read(blob, offset: 0, length: 10) == Array("hello".utf8))
+        #expect(try s3.storedBlobs() == [blob.hex], "shared, not copied")
+        try await s3.call("DeleteObject", ["Bucket": "bucket", "Key": "code"])
+        try await s3.database.write { [blobs = s3.blobs] in try blobs.retain(blob, size: size, in: $0) }
+        #expect(try await s3.blobs.read(blob, offset: 0, length: 10) == Array("hello".utf8))
+
+        try await s3.put("code", "123456")
+        await #expect(throws: AWSError.self) { try await s3.stage("code", limit: 5) }
+        await #expect(throws: AWSError.self) { try await s3.stage("none", limit: 5) }
     }
 
     @Test func rangesAndConditions() async throws {
@@ -308,6 +322,9 @@ private let photoFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
         let again = try await s3.call("CompleteMultipartUpload", complete(id, [(1, a), (7, c)]))
         #expect(again["ETag"] == done["ETag"], "repeating a completion is a success")
         #expect(try await s3.get("k").bytes == one + last)
+        let staged = try await s3.stage("k", limit: 1 << 30)
+        #expect(staged.size == Int64(one.count + last.count))
+        #expect(try await s3.blobs.read(staged.blob, offset: 0, length: 1 << 24) == one + last)
         #expect(try await s3.get("k", ["Range": .string("bytes=\(big - 1)-\(big + 1)")]).bytes == [1, 2, 3])
         let part = try await s3.get("k", ["PartNumber": 2])
         #expect(part.bytes == last && part.status == 206 && part["PartsCount"] == 2)

@@ -167,9 +167,9 @@ import Wire
     }
 
     @Test func pageTokens() throws {
-        #expect(try PageToken.decode(PageToken.encode(Array("a/ü".utf8))) == Array("a/ü".utf8))
-        for bad in ["", "!", "YWJj", PageToken.encode(Array(repeating: 65, count: 2000))] {
-            #expect(throws: AWSError.self) { try PageToken.decode(bad) }
+        #expect(try ContinuationToken.decode(ContinuationToken.encode(Array("a/ü".utf8))) == Array("a/ü".utf8))
+        for bad in ["", "!", "YWJj", ContinuationToken.encode(Array(repeating: 65, count: 2000))] {
+            #expect(throws: AWSError.self) { try ContinuationToken.decode(bad) }
         }
     }
 }

@@ -87,6 +87,19 @@ final class Harness: Sendable {
         return try await call("GetObject", input)
     }
 
+    /// As another service asks for an object of the bucket `bucket`.
+    func stage(_ key: String, limit: Int64) async throws -> (blob: BlobID, size: Int64) {
+        try await service.stage(
+            bucket: "bucket", key: key, version: nil,
+            scope: AccountRegion(account: "000000000000", region: "us-east-1"), principal: .account("000000000000"),
+            limit: limit)
+    }
+
+    /// The names of all blobs' files.
+    func storedBlobs() throws -> [String] {
+        Directory.names(in: root + "/blobs/objects").flatMap { Directory.names(in: root + "/blobs/objects/" + $0) }
+    }
+
     /// How many blobs have references.
     func referencedBlobs() async throws -> Int64 {
         try await database.read { try $0.first("SELECT COUNT(*) FROM blobs_blobs WHERE refs > 0") { $0.int(0) } ?? -1 }

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Platform
 import Testing
 
 @testable import Sandbox
@@ -106,7 +107,7 @@ import Testing
             try groups.makeGroup(name: "a/../b", limits: .init(memoryBytes: 1 << 20, cpuMillis: 100))
         }
         #expect(error?.stage == "limit the control group")
-        #expect(directoryEntries(base.path + "/martlet-1-2-3") == [])
+        #expect(Directory.names(in: base.path + "/martlet-1-2-3") == [])
     }
 
     @Test func noGroupsAreExplained() {
@@ -146,7 +147,7 @@ final class TemporaryDirectory: Sendable {
 
     private static func remove(_ path: String) {
         if unlink(path) == 0 { return }
-        for name in directoryEntries(path) { remove(path + "/" + name) }
+        for name in Directory.names(in: path) { remove(path + "/" + name) }
         rmdir(path)
     }
 }

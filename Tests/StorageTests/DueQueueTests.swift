@@ -1,6 +1,5 @@
 import Platform
 import Storage
-import Synchronization
 import Testing
 
 @Suite struct DueQueueTests {
@@ -70,12 +69,9 @@ import Testing
             [
                 try queue.complete(first, in: transaction),
                 try queue.reschedule(first, due: start, in: transaction),
-                try queue.extend(first, until: start, in: transaction),
-                try queue.extend(second, until: start + .seconds(100), in: transaction),
             ]
         }
-        #expect(answers == [false, false, false, true])
-        #expect(try await claim(at: start + .seconds(99)).isEmpty)
+        #expect(answers == [false, false])
         #expect(try await complete(second))
         #expect(try await complete(second) == false)
         #expect(try await count() == 0)
@@ -118,12 +114,8 @@ import Testing
         }
         #expect(text(try await claim(partition: "f", at: start)) == ["a"])
         #expect(try await count(partition: "g") == 1)
-        try await database.write { [queue] in try queue.removeAll(partition: "g", in: $0) }
-        #expect(try await claim(partition: "g", at: start).isEmpty)
-        #expect(try await count() == 1)
+        #expect(try await count() == 2)
         #expect(try await count(of: other) == 1)
-        let left = try await database.read { try $0.first("SELECT COUNT(*) FROM duequeue_payloads") { $0.int(0) } }
-        #expect(left == 0)
     }
 
     @Test func idsAreNeverUsedAgain() async throws {
@@ -134,30 +126,5 @@ import Testing
         let new = try #require(try await claim(at: start).first)
         #expect(new.id > old.id)
         #expect(try await complete(old) == false)
-    }
-
-    @Test func signalComesAfterTheCommitAndNotAfterARollback() async throws {
-        let signal = DueQueueSignal()
-        let queue = DueQueue(name: "signalled", signal: signal)
-        let seen = Mutex<[Instant]>([])
-        let end = signal.subscribe(queue: "signalled") { due in seen.withLock { $0.append(due) } }
-        let item = NewDueItem(partition: "p", due: start + .seconds(5), payload: [])
-        try await database.write { [start] in try queue.enqueue(item, now: start, in: $0) }
-        #expect(seen.withLock { $0 } == [start + .seconds(5)])
-        await #expect(throws: EngineConformance.Refused.self) {
-            try await database.write { [start] transaction in
-                try queue.enqueue(item, now: start, in: transaction)
-                throw EngineConformance.Refused(number: 1)
-            }
-        }
-        #expect(seen.withLock { $0 }.count == 1)
-        let held = try await database.write { [start] in
-            try queue.claim(limit: 1, now: start + .seconds(5), lease: .seconds(1), in: $0)
-        }
-        _ = try await database.write { [start] in try queue.reschedule(held[0], due: start, in: $0) }
-        #expect(seen.withLock { $0 } == [start + .seconds(5), start])
-        end()
-        try await database.write { [start] in try queue.enqueue(item, now: start, in: $0) }
-        #expect(seen.withLock { $0 }.count == 2)
     }
 }

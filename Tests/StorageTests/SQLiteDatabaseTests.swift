@@ -26,7 +26,7 @@ final class Scratch: Sendable {
         var template = Array("/tmp/martlet-scratch-XXXXXX".utf8CString)
         path = String(cString: try #require(mkdtemp(&template)))
     }
-    deinit { Files.removeTree(path) }
+    deinit { Directory.removeTree(path) }
 }
 
 @Suite struct SQLiteDatabaseTests {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -224,6 +225,10 @@ _Noreturn void init_main(const struct spec *spec, int go_fd) {
     await(go_fd, &pid, sizeof pid);
     close(go_fd);
     if (has(spec, SPEC_NAMESPACES)) {
+        // Only now, in its control groups, so that these are the roots that the cell sees: /proc/self/cgroup would name the
+        // server's process and the function's groups on the host. EINVAL: a kernel without such namespaces.
+        if (unshare(CLONE_NEWCGROUP) != 0 && errno != EINVAL)
+            fail("create namespaces", errno, "control group namespace");
         init_drop_capabilities(spec);
         prctl(PR_SET_DUMPABLE, 0);
     }

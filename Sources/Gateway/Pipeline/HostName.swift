@@ -1,3 +1,5 @@
+import Platform
+
 /// What a Host header says: an AWS endpoint name, a bucket, or nothing (an address, `localhost`).
 struct HostName: Sendable, Equatable {
     /// The labels in front of the known domain, in lower case; empty for the domain itself and for foreign names.
@@ -71,32 +73,19 @@ struct HostName: Sendable, Equatable {
     }
 
     /// The Region named among the labels.
-    var region: String? { labels.dropFirst().first(where: HostName.isRegion) ?? legacyRegion }
+    var region: String? { labels.dropFirst().first(where: { Region.isAWSName($0) }) ?? legacyRegion }
 
     /// `s3-eu-west-1`.
     private var legacyRegion: String? {
         guard let index = s3Index else { return nil }
         let rest = String(labels[index].dropFirst(3))
-        return HostName.isRegion(rest) ? rest : nil
+        return Region.isAWSName(rest) ? rest : nil
     }
-
-    /// `eu-west-1`, `us-gov-east-1`.
-    static func isRegion(_ label: String) -> Bool {
-        guard let last = label.utf8.last, (0x30...0x39).contains(last), label.utf8.count <= 32 else { return false }
-        let parts = label.split(separator: "-", omittingEmptySubsequences: false)
-        guard (3...4).contains(parts.count), parts[0].utf8.count == 2,
-            parts[parts.count - 1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-            parts.dropLast().allSatisfy({ $0.utf8.allSatisfy { (0x61...0x7A).contains($0) } })
-        else { return false }
-        return directions.contains { parts[parts.count - 2].hasPrefix($0) }
-    }
-
-    private static let directions = ["north", "south", "east", "west", "central"]
 
     /// The label that says S3, counted from the right: bucket names may contain one too.
     private var s3Index: Int? {
         labels.lastIndex { label in
-            label == "s3" || (label.hasPrefix("s3-") && HostName.isRegion(String(label.dropFirst(3))))
+            label == "s3" || (label.hasPrefix("s3-") && Region.isAWSName(String(label.dropFirst(3))))
         }
     }
 

@@ -1,3 +1,4 @@
+import Platform
 import Wire
 
 /// What SDKs move from headers into a presigned URL's query (`x-amz-meta-…`, `x-amz-storage-class`, `x-amz-acl`), put back
@@ -38,28 +39,9 @@ enum PresignedHeaders {
 
     /// Nil for what no header could have carried: control characters, malformed escapes, other than UTF-8.
     private static func decode(_ text: Substring.UTF8View) -> String? {
-        var out: [UInt8] = []
-        var rest = text
-        while let byte = rest.popFirst() {
-            var value = byte
-            if byte == UInt8(ascii: "%") {
-                guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
-                    return nil
-                }
-                value = high << 4 | low
-            }
-            guard value >= 0x20, value != 0x7F else { return nil }
-            out.append(value)
+        guard let bytes = PercentEncoding.decodeStrictly(text), bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            return nil
         }
-        return String(validating: out, as: UTF8.self)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 48...57: byte - 48
-        case 65...70: byte - 55
-        case 97...102: byte - 87
-        default: nil
-        }
+        return String(validating: bytes, as: UTF8.self)
     }
 }

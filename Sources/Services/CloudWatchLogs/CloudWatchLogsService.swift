@@ -10,8 +10,6 @@ public final class CloudWatchLogsService: Sendable, LogSink {
     private struct State {
         var buffer = LogBuffer()
         var waiting: [CheckedContinuation<Void, Never>] = []
-        var sweep: ScheduledCall?
-        var isStopped = false
     }
 
     public let definition: ServiceDefinition
@@ -20,14 +18,16 @@ public final class CloudWatchLogsService: Sendable, LogSink {
     private let database: any Database
     private let time: any TimeSource
     private let logger: Logger
+    let sweeper: Sweeper
     private let state = Mutex(State())
 
     public init(database: any Database, time: any TimeSource, logger: Logger) throws {
         self.database = database
         self.time = time
         self.logger = logger
-        let groups = GroupOperations(database: database)
-        let streams = StreamOperations(database: database)
+        sweeper = Sweeper(database: database, time: time, logger: logger)
+        let groups = GroupOperations(database: database, sweeper: sweeper)
+        let streams = StreamOperations(database: database, sweeper: sweeper)
         let events = EventOperations(database: database)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: CloudWatchLogsSchema.text),
@@ -53,16 +53,13 @@ public final class CloudWatchLogsService: Sendable, LogSink {
             bodyLimit: 4 << 20)
     }
 
-    /// Starts looking for expired events, hourly.
-    public func start() { planSweep() }
+    /// Starts looking for expired events, hourly, and goes on with what a stop left half removed.
+    public func start() { sweeper.start() }
 
     /// Writes what is buffered and stops the sweep.
     public func stop() async {
         await flush()
-        state.withLock {
-            $0.isStopped = true
-            $0.sweep?.cancel()
-        }
+        sweeper.stop()
     }
 
     // MARK: LogSink
@@ -133,60 +130,9 @@ public final class CloudWatchLogsService: Sendable, LogSink {
             ?? GroupRow.insert(key.group, key.scope, created: now, in: transaction)
         let stream =
             try StreamRow.find(key.stream, group: group, in: transaction)?.id
-            ?? StreamRow.insert(key.stream, group: group, created: now, in: transaction)
+            ?? StreamRow.insert(key.stream, group: group, created: now, isOwn: true, in: transaction)
         try EventRow.append(
             events.map { ($0.timestamp.milliseconds, $0.message) }, stream: stream, group: group, ingested: now,
             in: transaction)
-    }
-
-    // MARK: Retention
-
-    private func planSweep() {
-        let call = time.schedule(at: time.now() + Limits.sweepInterval) { [weak self] in
-            guard let self else { return }
-            Task {
-                await self.sweep()
-                self.planSweep()
-            }
-        }
-        state.withLock { state in
-            if state.isStopped { call.cancel() } else { state.sweep = call }
-        }
-    }
-
-    /// Removes events past their group's retention, a bounded number at a time so that others get their turn.
-    func sweep() async {
-        let now = time.now().milliseconds
-        do {
-            let groups = try await database.read { transaction in
-                try transaction.query(
-                    "SELECT id, retention FROM logs_group WHERE retention IS NOT NULL", [], { ($0.int(0), $0.int(1)) })
-            }
-            for (group, days) in groups {
-                var removed = Limits.sweepBatch
-                while removed == Limits.sweepBatch {
-                    removed = try await database.write { transaction in
-                        try Self.expire(group, before: now - days * 86_400_000, in: transaction)
-                    }
-                }
-            }
-        } catch {
-            logger.error("cannot remove expired log events", metadata: ["error": "\(error)"])
-        }
-    }
-
-    private static func expire(_ group: Int64, before: Int64, in transaction: any WriteTransaction) throws -> Int {
-        let old = try transaction.query(
-            """
-            SELECT id, length(CAST(message AS BLOB)) FROM logs_event WHERE group_id = ? AND timestamp < ?
-            ORDER BY timestamp, id LIMIT ?
-            """, [.int(group), .int(before), .int(Int64(Limits.sweepBatch))], { ($0.int(0), $0.int(1)) })
-        var bytes: Int64 = 0
-        for (id, length) in old {
-            try transaction.execute("DELETE FROM logs_event WHERE id = ?", [.int(id)])
-            bytes += length + Int64(Limits.overheadPerEvent)
-        }
-        try transaction.execute("UPDATE logs_group SET bytes = bytes - ? WHERE id = ?", [.int(bytes), .int(group)])
-        return old.count
     }
 }

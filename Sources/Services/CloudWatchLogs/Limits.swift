@@ -34,7 +34,8 @@ enum Limits {
     /// Characters and depth of a filter pattern (1,024: PutMetricFilter reference; depth is ours).
     static let patternCharacters = 1_024
     static let patternDepth = 32
-    /// How often expired events are looked for, and how many go in one transaction. Ours.
+    /// How often expired events are looked for, and how many rows go in one transaction (some 50 ms of the only writer).
+    /// Ours.
     static let sweepInterval: Duration = .seconds(3_600)
     static let sweepBatch = 5_000
 }

@@ -72,7 +72,7 @@ struct Page {
             after = ""
             return
         }
-        guard let decoded = Base64.decode(marker), let text = String(validating: decoded, as: UTF8.self) else {
+        guard let text = PageToken.decodeText(marker) else {
             throw AWSError("ValidationError", "Invalid Marker.")
         }
         after = text
@@ -82,7 +82,7 @@ struct Page {
     func cut<T>(_ items: [T], key: (T) -> String) -> (items: [T], marker: String?) {
         guard items.count > limit else { return (items, nil) }
         let page = Array(items.prefix(limit))
-        return (page, page.last.map { Base64.encode(Array(key($0).utf8)) })
+        return (page, page.last.map { PageToken.encode(key($0)) })
     }
 }
 

@@ -7,13 +7,16 @@ enum Limits {
     /// Bytes of a function's code and layers together, unpacked.
     static let unzippedBytes: Int64 = 262_144_000
     /// Bytes of a zip read from S3: it cannot usefully be larger than what it unpacks to.
-    static let zippedBytesFromS3 = 262_144_000
+    static let zippedBytesFromS3: Int64 = 262_144_000
     /// Bytes of a request body that carries code (CreateFunction, UpdateFunctionCode, PublishLayerVersion).
     static let codeRequestBytes = 70_167_211
     /// Bytes of all stored code of an account in a Region (75 GB).
     static let totalCodeBytes: Int64 = 80_530_636_800
     /// Entries of one zip. Ours: what a zip without zip64 can hold; bounds libarchive's directory in memory.
     static let zipEntries = 65_535
+    /// Directories that one package (code, or a list of layers) may make. Ours: each entry could otherwise make a hundred of
+    /// them, and millions would fill a file system's table of inodes; a large `node_modules` has ten thousand.
+    static let zipDirectories = 65_535
     /// Bytes of one path inside a zip. Ours: Linux's PATH_MAX.
     static let zipPathBytes = 4_096
     /// Directories above a file in a zip. Ours.

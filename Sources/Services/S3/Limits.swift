@@ -28,6 +28,10 @@ enum Limits {
     static let hashingChunkBytes = 1 << 20
     /// Pieces of this many bytes are hashed while they are being written. Ours: below it a task costs more than it gains.
     static let overlapBytes = 32 << 10
+    /// Objects of several parts that are being copied into one blob for another service (Lambda's code) at a time, and that
+    /// wait for it. Ours: such copies are bound by the disk, and each has 2 MiB in memory.
+    static let copiesAtOnce = 2
+    static let copiesWaiting = 1000
     /// How often an operation that looked at an object first and then changes things starts again when the object was
     /// replaced in between, before it answers OperationAborted. Ours.
     static let attempts = 4

@@ -1,5 +1,6 @@
 public import Contracts
 public import Logging
+import NIOCore
 public import Platform
 public import Storage
 import Wire
@@ -14,6 +15,8 @@ public final class S3Service: Sendable {
     let outbox: any DeliveryOutbox
     let time: any TimeSource
     let logger: Logger
+    /// Objects that are being copied for other services.
+    private let copies = Gate(limit: Limits.copiesAtOnce, waiting: Limits.copiesWaiting)
     private let schema: ServiceSchema
 
     /// Throws `Failure(.bug)` when the generated schema cannot be read.
@@ -101,25 +104,50 @@ public final class S3Service: Sendable {
 }
 
 extension S3Service: ObjectReader {
-    public func read(
-        bucket name: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int
-    ) async throws -> [UInt8] {
+    /// An object that is one whole blob shares it; another one (parts, a copy of a range) is copied piece by piece.
+    public func stage(
+        bucket name: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+    ) async throws -> (blob: BlobID, size: Int64) {
         let key = try ObjectKey(key)
         try checkVersion(version)
-        let opened = try await open(key: key, limit: limit) { transaction in
-            try self.bucket(name, for: principal, in: transaction).name
+        for _ in 0..<Limits.attempts {
+            let object = try await database.read { transaction in
+                let bucket = try self.bucket(name, for: principal, in: transaction).name
+                guard let object = try ObjectTable.find(key, bucket: bucket, in: transaction) else {
+                    throw S3Error.noSuchKey(key.text)
+                }
+                return object
+            }
+            guard object.size <= limit else {
+                throw S3Error.entityTooLarge(proposed: object.size, maximum: limit)
+            }
+            if let blob = object.wholeBlob {
+                if blobs.share(blob) { return (blob, object.size) }
+            } else if let copy = try await copies.run({ try await copyBytes(of: object) }) {
+                return copy
+            }
         }
+        throw S3Error.operationAborted
+    }
+
+    /// A blob with all bytes of the object; nil when the object was replaced meanwhile.
+    private func copyBytes(of object: StoredObject) async throws -> (blob: BlobID, size: Int64)? {
+        guard let opened = hold(object) else { return nil }
         defer { opened.release() }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(Int(opened.object.size))
-        for part in opened.object.parts {
-            guard let blob = part.blob, part.length > 0 else { continue }
-            try await read(blob, offset: part.offset, length: part.length) { bytes += $0 }
+        let writer = try blobs.stage()
+        do {
+            for part in object.parts where part.length > 0 {
+                guard let blob = part.blob else { continue }
+                try await read(blob, offset: part.offset, length: part.length) {
+                    try await writer.append(ByteBuffer(bytes: $0))
+                }
+            }
+        } catch {
+            writer.discard()
+            throw error
         }
-        guard bytes.count == opened.object.size else {
-            throw Failure(.corrupt, "object \(key.text) of bucket \(name) is shorter than its row says")
-        }
-        return bytes
+        let (blob, size) = try await writer.finish()
+        return (blob, size)
     }
 
     /// Reads a part of a blob piece by piece. Throws `Failure(.corrupt)` when the blob ends early.
@@ -137,23 +165,14 @@ extension S3Service: ObjectReader {
             done += Int64(bytes.count)
         }
     }
+}
 
-    /// Finds an object and holds its blobs. Throws EntityTooLarge over `limit` bytes.
-    private func open(
-        key: ObjectKey, limit: Int, bucket: @escaping @Sendable (any ReadTransaction) throws -> String
-    ) async throws -> OpenObject {
-        for _ in 0..<Limits.attempts {
-            let object = try await database.read { transaction in
-                guard let object = try ObjectTable.find(key, bucket: try bucket(transaction), in: transaction) else {
-                    throw S3Error.noSuchKey(key.text)
-                }
-                return object
-            }
-            guard object.size <= Int64(limit) else {
-                throw S3Error.entityTooLarge(proposed: object.size, maximum: Int64(limit))
-            }
-            if let opened = hold(object) { return opened }
+extension StoredObject {
+    /// The blob that has exactly the object's bytes, when there is one.
+    var wholeBlob: BlobID? {
+        guard parts.count == 1, let part = parts.first, part.offset == 0, part.length == part.blobSize else {
+            return nil
         }
-        throw S3Error.operationAborted
+        return part.blob
     }
 }

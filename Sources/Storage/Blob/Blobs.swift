@@ -31,7 +31,7 @@ public final class Blobs: Sendable {
     private let database: any Database
     private let removalDelay: Duration
     private let logger: Logger
-    private let ledger = Mutex(BlobLedger())
+    private let ledger: Mutex<BlobLedger>
 
     /// Opens (and creates) the store in a directory; removes what a crash left half-written.
     /// - Parameter removalDelay: between the last reference's end and the file's: a reader that has just found the
@@ -44,6 +44,7 @@ public final class Blobs: Sendable {
         layout = BlobLayout(directory: directory)
         self.database = database
         self.removalDelay = removalDelay
+        ledger = Mutex(BlobLedger(removalDelay: UInt64(max(removalDelay, .zero).clampedNanoseconds)))
         self.logger = logger
         isSynced = durability == .full
         pool = WorkerPool(
@@ -96,7 +97,7 @@ public final class Blobs: Sendable {
         let refs = try transaction.first("SELECT refs FROM blobs_blobs WHERE id = ?", [.text(id.hex)]) { $0.int(0) }
         guard refs == 0 else { return }
         transaction.afterCommit { [self] in
-            if ledger.withLock({ $0.becameUnreferenced(id) }) { removeUnreferencedSoon() }
+            if ledger.withLock({ $0.becameUnreferenced(id, now: monotonicNanoseconds()) }) { removeUnreferencedSoon() }
         }
     }
 
@@ -105,9 +106,18 @@ public final class Blobs: Sendable {
     public func abandon(_ id: BlobID) {
         let mayStart = ledger.withLock { ledger in
             ledger.abandoned(id)
-            return ledger.becameUnreferenced(id)
+            return ledger.becameUnreferenced(id, now: monotonicNanoseconds())
         }
         if mayStart { removeUnreferencedSoon() }
+    }
+
+    /// Takes part in a finished blob as if its bytes had just been written here: until `retain` or `abandon` it stays,
+    /// whatever becomes of the references that it has now. False when it is gone.
+    public func share(_ id: BlobID) -> Bool {
+        ledger.withLock { $0.staged(id, now: monotonicNanoseconds()) }
+        if access(layout.path(of: id), F_OK) == 0 { return true }
+        ledger.withLock { $0.abandoned(id) }
+        return false
     }
 
     /// The file's path, to be sent or mapped; `hold` keeps it from removal until `release` of the answer. Take it inside
@@ -117,7 +127,7 @@ public final class Blobs: Sendable {
         let once = OnceFlag()
         return BlobHold(path: layout.path(of: id)) { [self] in
             guard once.set() else { return }
-            if ledger.withLock({ $0.released(id) }) { removeUnreferencedSoon() }
+            if ledger.withLock({ $0.released(id, now: monotonicNanoseconds()) }) { removeUnreferencedSoon() }
         }
     }
 
@@ -140,7 +150,11 @@ public final class Blobs: Sendable {
     /// Writes bytes that are in memory.
     public func store(_ bytes: [UInt8]) async throws -> (id: BlobID, size: Int64) {
         let writer = try stage()
-        try await writer.append(ByteBuffer(bytes: bytes))
+        // Piece by piece, so that a package of 50 MB is not in memory twice.
+        for start in stride(from: 0, to: bytes.count, by: StorageLimits.blobBatchBytes) {
+            let end = min(start + StorageLimits.blobBatchBytes, bytes.count)
+            try await writer.append(ByteBuffer(bytes: bytes[start..<end]))
+        }
         return try await writer.finish()
     }
 
@@ -158,7 +172,10 @@ public final class Blobs: Sendable {
     /// Deletes rows without references, then their files. Database first: a crash in between leaves a file that the
     /// sweep finds, never a row without its file.
     private func removeUnreferenced() {
-        let ids = ledger.withLock { $0.takeUnreferenced(limit: StorageLimits.removalsPerTransaction) }
+        let (ids, again) = ledger.withLock {
+            $0.takeUnreferenced(limit: StorageLimits.removalsPerTransaction, now: monotonicNanoseconds())
+        }
+        if again { removeUnreferencedSoon() }
         guard !ids.isEmpty else { return }
         database.write { transaction in
             try ids.filter { id in
@@ -174,10 +191,7 @@ public final class Blobs: Sendable {
             switch result {
             case .failure(let error):
                 // The rows stay at 0 and are found by the next sweep.
-                ledger.withLock { ledger in
-                    ledger.keep(ids)
-                    ledger.removalEnded()
-                }
+                removalFailed(ids)
                 logger.warning("Unreferenced blobs could not be removed: \(error)")
             case .success(let gone):
                 ledger.withLock { $0.keep(Set(ids).subtracting(gone)) }
@@ -187,14 +201,19 @@ public final class Blobs: Sendable {
                         if ledger.withLock({ $0.removalEnded() }) { removeUnreferenced() }
                     }
                 } catch {
-                    ledger.withLock { ledger in
-                        ledger.keep(gone)
-                        ledger.removalEnded()
-                    }
+                    removalFailed(gone)
                     logger.warning("Files of unreferenced blobs are left to the sweep: \(error)")
                 }
             }
         }
+    }
+
+    private func removalFailed(_ ids: [BlobID]) {
+        let more = ledger.withLock { ledger in
+            ledger.keep(ids)
+            return ledger.removalEnded()
+        }
+        if more { removeUnreferencedSoon() }
     }
 
     /// Takes the name away under the ledger's lock, so that a writer of the same bytes comes either before (the file
@@ -213,8 +232,9 @@ public final class Blobs: Sendable {
         let forgotten = try await database.read { transaction in
             try transaction.query("SELECT id FROM blobs_blobs WHERE refs = 0", []) { $0.text(0) }
         }
-        for id in forgotten.compactMap(BlobID.init(hex:)) { _ = ledger.withLock { $0.becameUnreferenced(id) } }
-        removeUnreferenced()
+        for id in forgotten.compactMap(BlobID.init(hex:)) {
+            if ledger.withLock({ $0.becameUnreferenced(id, now: monotonicNanoseconds()) }) { removeUnreferencedSoon() }
+        }
         ledger.withLock { $0.forgetStaged(before: monotonicNanoseconds()) }
         var removed = 0
         for folder in BlobLayout.folders {

@@ -52,7 +52,7 @@ public final class SQLiteDatabase: Database {
         self.directory = directory
         writer = try GroupCommit(logger: logger, connection: connection) {
             lock.release()
-            if isTemporary { Files.removeTree(directory) }
+            if isTemporary { Directory.removeTree(directory) }
         }
         let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
         let bounds = StorageLimits.readers

@@ -1,6 +1,6 @@
 import Platform
 
-/// Percent encoding of RFC 3986, as AWS's clients use it.
+/// Percent-encoded text, as AWS's clients send it.
 enum Percent {
     /// Decodes `%xx`; a stray `%` stands for itself. Bytes that are not UTF-8 become U+FFFD. With `plus`, `+` is a blank.
     static func decode(_ text: some StringProtocol, plus: Bool = false) -> String {
@@ -8,32 +8,13 @@ enum Percent {
         guard utf8.contains(where: { $0 == UInt8(ascii: "%") || (plus && $0 == UInt8(ascii: "+")) }) else {
             return String(text)
         }
-        return String(decoding: bytes(Array(utf8), plus: plus), as: UTF8.self)
-    }
-
-    private static func bytes(_ raw: [UInt8], plus: Bool) -> [UInt8] {
-        var output: [UInt8] = []
-        output.reserveCapacity(raw.count)
-        var index = 0
-        while index < raw.count {
-            let byte = raw[index]
-            if byte == UInt8(ascii: "%"), index + 2 < raw.count, let high = raw[index + 1].hexValue,
-                let low = raw[index + 2].hexValue
-            {
-                output.append(high << 4 | low)
-                index += 3
-            } else {
-                output.append(plus && byte == UInt8(ascii: "+") ? 0x20 : byte)
-                index += 1
-            }
-        }
-        return output
+        return String(decoding: PercentEncoding.decode(utf8, plus: plus), as: UTF8.self)
     }
 
     /// Whether what `text` decodes to is UTF-8.
     static func isUTF8(_ text: String) -> Bool {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return true }
-        return String(validating: bytes(Array(text.utf8), plus: false), as: UTF8.self) != nil
+        return String(validating: PercentEncoding.decode(text.utf8), as: UTF8.self) != nil
     }
 
     /// `a=1&b&c=%20` as decoded pairs; a name without `=` has the value nil. At most `CodecLimits.parameters` are read.

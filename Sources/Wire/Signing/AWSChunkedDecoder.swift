@@ -214,7 +214,7 @@ public struct AWSChunkedDecoder: Sendable {
         guard (1...16).contains(digits.count) else { return nil }
         var value: UInt64 = 0
         for digit in digits {
-            guard let digit = SigningURI.hex(digit) else { return nil }
+            guard let digit = digit.hexValue else { return nil }
             value = value << 4 | UInt64(digit)
         }
         return Int64(exactly: value)

@@ -13,7 +13,8 @@ struct QueryString {
             let equal = part.firstIndex(of: UInt8(ascii: "="))
             let value = equal.map { part[part.index(after: $0)...] }
             return Pair(
-                name: SigningURI.decode(part[..<(equal ?? part.endIndex)]), value: value.map(SigningURI.decode) ?? [])
+                name: PercentEncoding.decode(part[..<(equal ?? part.endIndex)]),
+                value: value.map { PercentEncoding.decode($0) } ?? [])
         }
     }
 
@@ -31,56 +32,13 @@ struct QueryString {
 
 /// RFC 3986 escapes, as SigV4 wants them: everything but unreserved characters, digits in upper case.
 enum SigningURI {
-    private static let digits = Array("0123456789ABCDEF".utf8)
-    static let percent = UInt8(ascii: "%")
-
-    static func isUnreserved(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "~"):
-            true
-        default: false
-        }
-    }
-
     static func encode(_ bytes: some Sequence<UInt8>, keepSlash: Bool = false, into out: inout [UInt8]) {
         for byte in bytes {
-            if isUnreserved(byte) || keepSlash && byte == UInt8(ascii: "/") {
+            if PercentEncoding.isUnreserved(byte) || keepSlash && byte == UInt8(ascii: "/") {
                 out.append(byte)
             } else {
-                out.append(percent)
-                out.append(digits[Int(byte >> 4)])
-                out.append(digits[Int(byte & 15)])
+                PercentEncoding.escape(byte, into: &out)
             }
-        }
-    }
-
-    static func decode(_ bytes: some Collection<UInt8>) -> [UInt8] {
-        let bytes = Array(bytes)
-        guard bytes.contains(percent) else { return bytes }
-        var out: [UInt8] = []
-        var index = 0
-        while index < bytes.count {
-            if bytes[index] == percent, index + 2 < bytes.count, let high = hex(bytes[index + 1]),
-                let low = hex(bytes[index + 2])
-            {
-                out.append(high << 4 | low)
-                index += 3
-            } else {
-                out.append(bytes[index])
-                index += 1
-            }
-        }
-        return out
-    }
-
-    static func hex(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-        default: nil
         }
     }
 }
@@ -129,7 +87,7 @@ enum CanonicalRequest {
             if form == .asSent {
                 out.append(contentsOf: path.utf8)
             } else {
-                SigningURI.encode(SigningURI.decode(path.utf8), keepSlash: true, into: &out)
+                SigningURI.encode(PercentEncoding.decode(path.utf8), keepSlash: true, into: &out)
             }
         } else {
             // Everybody else: dot segments and empty ones removed, then the escaped path escaped once more.
@@ -157,14 +115,14 @@ enum CanonicalRequest {
             let equal = part.firstIndex(of: UInt8(ascii: "="))
             let name = part[..<(equal ?? part.endIndex)]
             let value = equal.map { part[part.index(after: $0)...] }
-            let decoded = SigningURI.decode(name)
+            let decoded = PercentEncoding.decode(name)
             if isPresigned, String(decoding: decoded, as: UTF8.self).lowercased() == "x-amz-signature" { continue }
             if form == .asSent {
                 pairs.append((Array(name), value.map(Array.init) ?? []))
             } else {
                 var (encodedName, encodedValue): ([UInt8], [UInt8]) = ([], [])
                 SigningURI.encode(decoded, into: &encodedName)
-                if let value { SigningURI.encode(SigningURI.decode(value), into: &encodedValue) }
+                if let value { SigningURI.encode(PercentEncoding.decode(value), into: &encodedValue) }
                 pairs.append((encodedName, encodedValue))
             }
         }

@@ -108,7 +108,7 @@ public enum SigV2Query {
     private static func paths(_ path: String) -> [[UInt8]] {
         let sent = path.isEmpty ? [slash] : Array(path.utf8)
         var escaped: [UInt8] = []
-        SigningURI.encode(SigningURI.decode(sent), keepSlash: true, into: &escaped)
+        SigningURI.encode(PercentEncoding.decode(sent), keepSlash: true, into: &escaped)
         var found: [[UInt8]] = []
         for form in [sent, escaped] {
             let isBucket = form.count > 1 && form.lastIndex(of: slash) == 0
@@ -136,7 +136,7 @@ public enum SigV2Query {
             let name = String(decoding: pair.name, as: UTF8.self).lowercased()
             // A name with a colon or line break would make one header look like another.
             guard name.hasPrefix("x-amz-"), !sent.contains(name),
-                name.utf8.allSatisfy({ SigningURI.isUnreserved($0) })
+                name.utf8.allSatisfy({ PercentEncoding.isUnreserved($0) })
             else { continue }
             add(name, unfolded(pair.value))
         }
@@ -170,9 +170,9 @@ public enum SigV2Query {
         var found: [(name: String, value: [UInt8]?)] = []
         for part in query.utf8.split(separator: UInt8(ascii: "&")) {
             let mark = part.firstIndex(of: equal)
-            let name = String(decoding: SigningURI.decode(part[..<(mark ?? part.endIndex)]), as: UTF8.self)
+            let name = String(decoding: PercentEncoding.decode(part[..<(mark ?? part.endIndex)]), as: UTF8.self)
             guard signedParameters.contains(name) else { continue }
-            let value = mark.map { SigningURI.decode(part[part.index(after: $0)...]) }
+            let value = mark.map { PercentEncoding.decode(part[part.index(after: $0)...]) }
             found.append((name, keepsEmpty || value?.isEmpty == false ? value : nil))
         }
         var out: [UInt8] = []

@@ -76,7 +76,8 @@ struct EventOperations: Sendable {
 
     func get(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.GetLogEventsRequest(request.input)
-        let name = try LogsError.groupName(name: input.logGroupName, identifier: input.logGroupIdentifier)
+        let name = try LogsError.groupName(
+            name: input.logGroupName, identifier: input.logGroupIdentifier, request.context)
         let streamName = input.logStreamName ?? ""
         let cursor = try Cursor(token: input.nextToken, startFromHead: input.startFromHead ?? false)
         let window = Window(start: input.startTime, end: input.endTime, includesEnd: false)
@@ -168,7 +169,8 @@ struct EventOperations: Sendable {
 
     func filter(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.FilterLogEventsRequest(request.input)
-        let name = try LogsError.groupName(name: input.logGroupName, identifier: input.logGroupIdentifier)
+        let name = try LogsError.groupName(
+            name: input.logGroupName, identifier: input.logGroupIdentifier, request.context)
         let names = input.logStreamNames
         guard names == nil || input.logStreamNamePrefix == nil else {
             throw LogsError.invalid("logStreamNamePrefix and logStreamNames are mutually exclusive parameters.")
@@ -202,7 +204,7 @@ struct EventOperations: Sendable {
     }
 
     private static func place(_ token: String?) throws(AWSError) -> Position {
-        guard let text = try PageToken.decode(token) else { return .start }
+        guard let text = try PageToken.read(token) else { return .start }
         guard let position = Position(digits: text) else { throw LogsError.badToken }
         return position
     }
@@ -264,7 +266,9 @@ struct FilterReader: Sendable {
 
     /// The stream's name when it is one of those asked for.
     private func wanted(_ id: Int64, in transaction: any ReadTransaction) throws -> String? {
-        let name = try transaction.first("SELECT name FROM logs_stream WHERE id = ?", [.int(id)], { $0.text(0) })
+        // A stream that was deleted has left its group; its events follow.
+        let name = try transaction.first(
+            "SELECT name FROM logs_stream WHERE id = ? AND group_id = ?", [.int(id), .int(group)], { $0.text(0) })
         guard let name, names?.contains(name) ?? true, prefix.map({ name.hasPrefix($0) }) ?? true else { return nil }
         return name
     }

@@ -5,6 +5,7 @@ import Wire
 
 struct GroupOperations: Sendable {
     let database: any Database
+    let sweeper: Sweeper
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.CreateLogGroupRequest(request.input)
@@ -26,11 +27,9 @@ struct GroupOperations: Sendable {
         let name = Model.DeleteLogGroupRequest(request.input).logGroupName ?? ""
         let scope = request.context.scope
         try await database.write { transaction in
-            let group = try GroupRow.require(name, scope, in: transaction)
-            try transaction.execute("DELETE FROM logs_event WHERE group_id = ?", [.int(group.id)])
-            try transaction.execute("DELETE FROM logs_stream WHERE group_id = ?", [.int(group.id)])
-            try transaction.execute("DELETE FROM logs_group WHERE id = ?", [.int(group.id)])
+            try Removal.hide(try GroupRow.require(name, scope, in: transaction), in: transaction)
         }
+        sweeper.removeDeletedSoon()
         return OperationResponse()
     }
 
@@ -41,9 +40,11 @@ struct GroupOperations: Sendable {
         }
         let scope = request.context.scope
         let limit = min(input.limit ?? Limits.describePage, Limits.describePage)
-        let after = try PageToken.decode(input.nextToken)
+        let after = try PageToken.read(input.nextToken)
         let (prefix, pattern) = (input.logGroupNamePrefix ?? "", input.logGroupNamePattern ?? "")
-        let names = (input.logGroupIdentifiers ?? []).map { LogsError.groupName(ofIdentifier: $0) }
+        let names = try (input.logGroupIdentifiers ?? []).map { identifier in
+            try LogsError.groupName(ofIdentifier: identifier, request.context)
+        }
         let logClass = input.logGroupClass ?? ""
         let rows: [GroupRow]
         if names.isEmpty {
@@ -103,21 +104,23 @@ struct GroupOperations: Sendable {
 
     func tagResource(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TagResourceRequest(request.input)
-        try await tag(LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), input.tags ?? [], request.context)
+        let name = try LogsError.groupName(ofIdentifier: input.resourceArn ?? "", request.context)
+        try await tag(name, input.tags ?? [], request.context)
         return OperationResponse()
     }
 
     func untagResource(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceRequest(request.input)
-        try await untag(
-            LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), input.tagKeys ?? [], request.context)
+        let name = try LogsError.groupName(ofIdentifier: input.resourceArn ?? "", request.context)
+        try await untag(name, input.tagKeys ?? [], request.context)
         return OperationResponse()
     }
 
     func listTagsForResource(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.ListTagsForResourceRequest(request.input)
         var output = Model.ListTagsForResourceResponse()
-        output.tags = try await tags(of: LogsError.groupName(ofIdentifier: input.resourceArn ?? ""), request.context)
+        let name = try LogsError.groupName(ofIdentifier: input.resourceArn ?? "", request.context)
+        output.tags = try await tags(of: name, request.context)
         return OperationResponse(output.value)
     }
 
@@ -189,15 +192,11 @@ struct GroupOperations: Sendable {
     }
 }
 
-/// An opaque token: where a list goes on.
-enum PageToken {
-    static func encode(_ text: String) -> String { Base64.encode(Array(text.utf8)) }
-
-    static func decode(_ token: String?) throws(AWSError) -> String? {
+extension PageToken {
+    /// The key in a request's token; nil without one.
+    static func read(_ token: String?) throws(AWSError) -> String? {
         guard let token else { return nil }
-        guard let bytes = Base64.decode(token), let text = String(validating: bytes, as: UTF8.self) else {
-            throw LogsError.badToken
-        }
-        return text
+        guard let key = decodeText(token) else { throw LogsError.badToken }
+        return key
     }
 }

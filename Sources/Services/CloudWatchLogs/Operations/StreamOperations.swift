@@ -5,6 +5,7 @@ import Wire
 
 struct StreamOperations: Sendable {
     let database: any Database
+    let sweeper: Sweeper
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.CreateLogStreamRequest(request.input)
@@ -28,21 +29,16 @@ struct StreamOperations: Sendable {
             guard let stream = try StreamRow.find(name, group: group.id, in: transaction) else {
                 throw LogsError.noStream
             }
-            let bytes =
-                try transaction.first(
-                    "SELECT COALESCE(SUM(length(CAST(message AS BLOB)) + ?), 0) FROM logs_event WHERE stream_id = ?",
-                    [.int(Int64(Limits.overheadPerEvent)), .int(stream.id)], { $0.int(0) }) ?? 0
-            try transaction.execute("DELETE FROM logs_event WHERE stream_id = ?", [.int(stream.id)])
-            try transaction.execute("DELETE FROM logs_stream WHERE id = ?", [.int(stream.id)])
-            try transaction.execute(
-                "UPDATE logs_group SET bytes = bytes - ? WHERE id = ?", [.int(bytes), .int(group.id)])
+            try Removal.hide(stream, in: transaction)
         }
+        sweeper.removeDeletedSoon()
         return OperationResponse()
     }
 
     func describe(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DescribeLogStreamsRequest(request.input)
-        let group = try LogsError.groupName(name: input.logGroupName, identifier: input.logGroupIdentifier)
+        let group = try LogsError.groupName(
+            name: input.logGroupName, identifier: input.logGroupIdentifier, request.context)
         let byTime = input.orderBy == "LastEventTime"
         let prefix = input.logStreamNamePrefix ?? ""
         guard !byTime || input.logStreamNamePrefix == nil else {
@@ -98,7 +94,7 @@ struct StreamOperations: Sendable {
         }
 
         init?(token: String?) throws(AWSError) {
-            guard let text = try PageToken.decode(token) else { return nil }
+            guard let text = try PageToken.read(token) else { return nil }
             guard let colon = text.firstIndex(of: ":"), let time = Int64(text[..<colon]) else {
                 throw LogsError.badToken
             }

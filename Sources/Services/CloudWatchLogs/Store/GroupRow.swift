@@ -1,3 +1,4 @@
+import Contracts
 import Platform
 import Storage
 import Wire
@@ -88,12 +89,12 @@ struct StreamRow: Sendable {
     }
 
     @discardableResult
-    static func insert(_ name: String, group: Int64, created: Int64, in transaction: any WriteTransaction) throws
-        -> Int64
-    {
+    static func insert(
+        _ name: String, group: Int64, created: Int64, isOwn: Bool = false, in transaction: any WriteTransaction
+    ) throws -> Int64 {
         try transaction.execute(
-            "INSERT INTO logs_stream (group_id, name, created) VALUES (?, ?, ?)",
-            [.int(group), .text(name), .int(created)])
+            "INSERT INTO logs_stream (group_id, name, created, is_own) VALUES (?, ?, ?, ?)",
+            [.int(group), .text(name), .int(created), .bool(isOwn)])
         return transaction.lastInsertedRowID
     }
 }
@@ -174,18 +175,32 @@ enum LogsError {
     static func invalid(_ message: String) -> AWSError { AWSError("InvalidParameterException", message) }
 
     /// The group that a request names: by name, or by name or ARN as identifier. Never both.
-    static func groupName(name: String?, identifier: String?) throws(AWSError) -> String {
+    static func groupName(
+        name: String?, identifier: String?, _ context: OperationContext
+    ) throws(AWSError) -> String {
         switch (name, identifier) {
         case (.some, .some):
             throw AWSError("ValidationException", "LogGroup name and LogGroup ARN are mutually exclusive parameters.")
         case (let name?, nil): return name
-        case (nil, let identifier?): return groupName(ofIdentifier: identifier)
+        case (nil, let identifier?): return try groupName(ofIdentifier: identifier, context)
         case (nil, nil): throw invalid("Either logGroupName or logGroupIdentifier must be given.")
         }
     }
 
-    static func groupName(ofIdentifier identifier: String) -> String {
+    /// The name that an ARN has in it, or the text itself. Throws for an ARN of another account or Region: a group of the
+    /// same name here is not what was meant.
+    static func groupName(
+        ofIdentifier identifier: String, _ context: OperationContext
+    ) throws(AWSError) -> String {
         guard let arn = ARN(identifier), arn.resource.hasPrefix("log-group:") else { return identifier }
+        guard arn.account == context.scope.account else {
+            let action = "logs:\(context.operation)"
+            throw AWSError(
+                "AccessDeniedException",
+                "User: \(context.principal.arn) is not authorized to perform: \(action) on resource: \(identifier) "
+                    + "because no resource-based policy allows the \(action) action")
+        }
+        guard arn.region == context.scope.region else { throw noGroup }
         let name = arn.resource.dropFirst("log-group:".count)
         return String(name.hasSuffix(":*") ? name.dropLast(2) : name)
     }

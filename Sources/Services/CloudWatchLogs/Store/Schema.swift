@@ -24,6 +24,11 @@ enum Schema {
             );
             CREATE INDEX logs_event_group ON logs_event (group_id, timestamp, id);
             CREATE INDEX logs_event_stream ON logs_event (stream_id, timestamp, id);
+            """,
+            // Streams that functions' logs have made may go when their events are gone.
             """
+            ALTER TABLE logs_stream ADD COLUMN is_own BIGINT NOT NULL DEFAULT 0;
+            CREATE INDEX logs_stream_own ON logs_stream (group_id, last_event) WHERE is_own = 1;
+            """,
         ])
 }

@@ -52,10 +52,10 @@ final class CodeStore: Sendable {
             // Cells' users must be able to pass through.
             _ = chmod(path, 0o755)
         }
-        for name in CodeStore.names(in: directory + "/tmp") { CodeStore.removeTree(directory + "/tmp/" + name) }
+        for name in Directory.names(in: directory + "/tmp") { Directory.removeTree(directory + "/tmp/" + name) }
         let boot = CodeStore.bootID()
         if boot == nil || boot != CodeStore.text(of: directory + "/boot") {
-            for name in CodeStore.names(in: directory + "/code") { CodeStore.removeTree(directory + "/code/" + name) }
+            for name in Directory.names(in: directory + "/code") { Directory.removeTree(directory + "/code/" + name) }
             if let boot { try CodeStore.write(boot, to: directory + "/boot") }
         }
     }
@@ -133,7 +133,7 @@ final class CodeStore: Sendable {
     func sweepMark() -> UInt64 { state.withLock { $0.clock } }
 
     /// Names of all directories there are.
-    func directories() -> Set<String> { Set(CodeStore.names(in: root + "/code")) }
+    func directories() -> Set<String> { Set(Directory.names(in: root + "/code")) }
 
     /// Removes directories, but for those that are pinned or were pinned after `mark`: whoever pinned them may have come
     /// to use them since the database was asked.
@@ -146,7 +146,7 @@ final class CodeStore: Sendable {
                     state.touched[name] = nil
                     return rename(path(name), trash) == 0
                 }
-                if moved { CodeStore.removeTree(trash) }
+                if moved { Directory.removeTree(trash) }
             }
         }
     }
@@ -165,12 +165,12 @@ final class CodeStore: Sendable {
             var unpacker = try ZipUnpacker(directory: staging, budget: Limits.unzippedBytes)
             for archive in archives { try unpacker.unpack(archive) }
         } catch {
-            removeTree(staging)
+            Directory.removeTree(staging)
             throw error
         }
         if rename(staging, destination) == 0 { return }
         let reason = errno
-        removeTree(staging)
+        Directory.removeTree(staging)
         // Somebody else was faster with the same content.
         if access(destination, F_OK) != 0 {
             throw Failure(.storage, "cannot rename to \(destination): \(String(cString: strerror(reason)))")
@@ -184,51 +184,6 @@ final class CodeStore: Sendable {
         }
         return try await withCheckedThrowingContinuation { continuation in
             queues[turn % queues.count].async { continuation.resume(with: Result { try body() }) }
-        }
-    }
-
-    static func names(in directory: String) -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
-    }
-
-    /// Removes a tree that we made (depth bounded by `Limits.zipDepth`); links are removed, not followed. Works on the
-    /// names' bytes, which need not be UTF-8.
-    static func removeTree(_ path: String) {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        if descriptor < 0 {
-            unlink(path)
-            return
-        }
-        removeContents(of: descriptor)
-        rmdir(path)
-    }
-
-    /// Takes the descriptor over.
-    private static func removeContents(of descriptor: CInt) {
-        guard let stream = fdopendir(descriptor) else {
-            close(descriptor)
-            return
-        }
-        defer { closedir(stream) }
-        while let entry = readdir(stream) {
-            withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { name in
-                    if strcmp(name, ".") == 0 || strcmp(name, "..") == 0 { return }
-                    if unlinkat(descriptor, name, 0) == 0 { return }
-                    let child = openat(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                    if child >= 0 { removeContents(of: child) }
-                    unlinkat(descriptor, name, AT_REMOVEDIR)
-                }
-            }
         }
     }
 }

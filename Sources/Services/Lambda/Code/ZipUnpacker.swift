@@ -12,6 +12,9 @@ struct ZipUnpacker: ~Copyable {
     private let root: CInt
     private var remaining: Int64
     private var parent: (path: [[UInt8]], descriptor: CInt)?
+    /// Hashes of the directories' paths so far, and the last path whose directories were counted.
+    private var directories: Set<Int> = []
+    private var counted: ArraySlice<[UInt8]> = []
 
     /// Opens the directory to unpack into. `budget` is how many bytes may be written in all.
     init(directory: String, budget: Int64) throws {
@@ -63,6 +66,7 @@ struct ZipUnpacker: ~Copyable {
         else { throw AWSError.badZip }
         if path.components.isEmpty { return }
         let mode = archive_entry_mode(entry)
+        try count(mode & S_IFMT == S_IFDIR ? path.components[...] : path.components.dropLast())
         switch mode & S_IFMT {
         case S_IFDIR:
             try directory(path.components[...])
@@ -77,6 +81,20 @@ struct ZipUnpacker: ~Copyable {
         default:
             throw AWSError.badZip
         }
+    }
+
+    /// Counts the directories that a path needs, whether they are made or only checked. Throws when they are too many.
+    private mutating func count(_ path: ArraySlice<[UInt8]>) throws {
+        // Entries come sorted as a rule: most have the directory of the one before.
+        if path.isEmpty || counted.elementsEqual(path) { return }
+        var hasher = Hasher()
+        for component in path {
+            hasher.combine(component)
+            let soFar = hasher
+            directories.insert(soFar.finalize())
+        }
+        counted = path
+        guard directories.count <= Limits.zipDirectories else { throw AWSError.badZip }
     }
 
     private func bytes(of text: UnsafePointer<CChar>) -> [UInt8] {

@@ -22,7 +22,7 @@ struct FunctionName: Sendable, Hashable {
             guard parts.count > 3, parts[parts.startIndex + 2] == "lambda" else { return nil }
             parts = parts.dropFirst(3)
         }
-        if parts.count > 1, let first = parts.first, FunctionName.isRegion(first) {
+        if parts.count > 1, let first = parts.first, Region.isAWSName(first) {
             region = String(first)
             parts = parts.dropFirst()
         }
@@ -41,17 +41,6 @@ struct FunctionName: Sendable, Hashable {
 
     static func isAccount(_ text: Substring) -> Bool {
         text.utf8.count == 12 && text.utf8.allSatisfy { (48...57).contains($0) }
-    }
-
-    /// `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`: lower-case words, at least two dashes, one digit at the end.
-    static func isRegion(_ text: Substring) -> Bool {
-        let words = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard words.count >= 3, let last = words.last, last.utf8.count == 1,
-            last.utf8.allSatisfy({ (48...57).contains($0) })
-        else { return false }
-        return words.dropLast().allSatisfy { word in
-            !word.isEmpty && word.utf8.allSatisfy { (97...122).contains($0) }
-        }
     }
 }
 

@@ -49,12 +49,11 @@ extension LambdaService {
     func withCode<T: Sendable>(
         _ source: CodeSource, _ context: OperationContext, keeps: Bool = true, _ body: (StoredCode) async throws -> T
     ) async throws -> T {
-        let bytes = try await read(source, context)
-        if bytes.isEmpty { throw AWSError.emptyZip }
-        let (blob, size) = try await blobs.store(bytes)
+        let (blob, size) = try await stage(source, context)
         let hold = blobs.hold(blob)
         defer { hold.release() }
         do {
+            if size == 0 { throw AWSError.emptyZip }
             let directory = try await codeStore.scan(archive: hold.path)
             let result = try await body(
                 StoredCode(blob: blob, size: size, unpackedBytes: directory.unpackedBytes, path: hold.path))
@@ -66,7 +65,7 @@ extension LambdaService {
         }
     }
 
-    private func read(_ source: CodeSource, _ context: OperationContext) async throws -> [UInt8] {
+    private func stage(_ source: CodeSource, _ context: OperationContext) async throws -> (blob: BlobID, size: Int64) {
         if source.imageURI != nil { throw AWSError.noImages }
         if let bytes = source.zipFile {
             if source.bucket != nil || source.key != nil {
@@ -74,13 +73,15 @@ extension LambdaService {
                     "Please do not provide other FunctionCode parameters when providing a ZipFile.")
             }
             if bytes.count > Limits.zippedBytes { throw AWSError.zippedTooLarge }
-            return bytes
+            if bytes.isEmpty { throw AWSError.emptyZip }
+            let stored = try await blobs.store(bytes)
+            return (stored.id, stored.size)
         }
         guard let bucket = source.bucket, let key = source.key else {
             throw AWSError.invalidParameter("Please provide a source for function code.")
         }
         do {
-            return try await connections().objects.read(
+            return try await connections().objects.stage(
                 bucket: bucket, key: key, version: source.objectVersion, scope: context.scope,
                 principal: context.principal, limit: Limits.zippedBytesFromS3)
         } catch let error as AWSError {

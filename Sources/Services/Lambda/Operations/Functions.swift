@@ -117,14 +117,12 @@ enum Page {
     static func limit(_ asked: Int?) -> Int { max(1, min(asked ?? Limits.pageItems, Limits.pageItems)) }
 
     /// An opaque token of the last item's key.
-    static func token(_ key: [String]) -> String { Base64.encode(Array(key.joined(separator: "\u{0}").utf8)) }
+    static func token(_ key: [String]) -> String { PageToken.encode(key.joined(separator: "\u{0}")) }
 
     /// The key in a token; nil without one. Throws for what is no token of ours.
     static func marker(_ token: String?, parts: Int = 1) throws(AWSError) -> [String]? {
         guard let token, !token.isEmpty else { return nil }
-        guard let bytes = Base64.decode(token), let text = String(validating: bytes, as: UTF8.self) else {
-            throw .badMarker
-        }
+        guard let text = PageToken.decodeText(token) else { throw .badMarker }
         let key = text.split(separator: "\u{0}", omittingEmptySubsequences: false).map(String.init)
         guard key.count == parts else { throw .badMarker }
         return key

@@ -67,7 +67,7 @@ enum PolicyEvaluation {
     /// `logs.us-east-1.amazonaws.com` and `logs.amazonaws.com` are one principal (reference 6, Overview).
     static func canonicalService(_ name: String) -> String {
         let parts = name.split(separator: ".")
-        guard parts.count == 4, parts[2] == "amazonaws", FunctionName.isRegion(parts[1]) else { return name }
+        guard parts.count == 4, parts[2] == "amazonaws", Region.isAWSName(parts[1]) else { return name }
         return "\(parts[0]).amazonaws.\(parts[3])"
     }
 

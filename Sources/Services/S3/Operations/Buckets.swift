@@ -132,7 +132,7 @@ extension S3Service {
                 value: String(limit))
         }
         let limit = input.maxBuckets ?? Limits.bucketsPerAccount
-        let after = try input.continuationToken.map { try PageToken.decode($0) } ?? []
+        let after = try input.continuationToken.map { try ContinuationToken.decode($0) } ?? []
         let buckets = try await database.read { transaction in
             try BucketTable.list(
                 account: account, after: String(decoding: after, as: UTF8.self), prefix: input.prefix ?? "",
@@ -151,7 +151,7 @@ extension S3Service {
         output.owner = owner(account)
         output.prefix = input.prefix
         if buckets.count > limit, let last = page.last {
-            output.continuationToken = PageToken.encode(Array(last.name.utf8))
+            output.continuationToken = ContinuationToken.encode(Array(last.name.utf8))
         }
         return OperationResponse(output.value)
     }
@@ -163,14 +163,15 @@ extension S3Service {
     }
 }
 
-/// Where a listing goes on: opaque to clients.
-enum PageToken {
-    static func encode(_ last: [UInt8]) -> String { Base64.encode([UInt8(ascii: "1")] + last) }
+/// Where a listing goes on. The byte in front keeps tokens apart from anything else in base64.
+enum ContinuationToken {
+    private static let version = UInt8(ascii: "1")
+
+    static func encode(_ last: [UInt8]) -> String { PageToken.encode([version] + last) }
 
     /// Throws InvalidArgument for a token that is none of ours.
     static func decode(_ token: String) throws(AWSError) -> [UInt8] {
-        guard let bytes = Base64.decode(token), bytes.first == UInt8(ascii: "1"), bytes.count <= Limits.keyBytes + 1
-        else {
+        guard let bytes = PageToken.decode(token), bytes.first == version, bytes.count <= Limits.keyBytes + 1 else {
             throw S3Error.invalidArgument(
                 "The continuation token provided is incorrect", name: "continuation-token", value: token)
         }

@@ -31,7 +31,7 @@ extension S3Service {
         let limit = try pageSize(input.maxKeys, name: "max-keys")
         // An empty token is refused, an empty start-after means none.
         let marker = try input.continuationToken.map { token in
-            try token.isEmpty ? S3Service.badToken() : PageToken.decode(token)
+            try token.isEmpty ? S3Service.badToken() : ContinuationToken.decode(token)
         }
         let machine = ListingMachine<ListedObject>(
             prefix: Array((input.prefix ?? "").utf8), delimiter: Array((input.delimiter ?? "").utf8),
@@ -47,7 +47,9 @@ extension S3Service {
         output.maxKeys = limit
         output.isTruncated = listed.isTruncated
         output.continuationToken = input.continuationToken
-        if listed.isTruncated, let last = listed.last { output.nextContinuationToken = PageToken.encode(last.key) }
+        if listed.isTruncated, let last = listed.last {
+            output.nextContinuationToken = ContinuationToken.encode(last.key)
+        }
         let owner = input.fetchOwner == true ? self.owner(bucket.account) : nil
         let contents = listed.entries.map { style.object($0, owner: owner) }
         if !contents.isEmpty { output.contents = contents }

@@ -1,3 +1,5 @@
+import Platform
+
 /// Form encoding as S3 writes it in event records and in listings with `encoding-type=url`: a blank is `+`, the slash
 /// stays, everything but letters, digits and `-._*` is `%XX`.
 enum FormEncoding {
@@ -10,7 +12,7 @@ enum FormEncoding {
                 UInt8(ascii: "*"), UInt8(ascii: "/"):
                 out.append(byte)
             case UInt8(ascii: " "): out.append(UInt8(ascii: "+"))
-            default: appendEscaped(byte, to: &out)
+            default: PercentEncoding.escape(byte, into: &out)
             }
         }
         return String(decoding: out, as: UTF8.self)
@@ -25,7 +27,7 @@ enum FormEncoding {
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
                 UInt8(ascii: "~"), UInt8(ascii: "/"):
                 out.append(byte)
-            default: appendEscaped(byte, to: &out)
+            default: PercentEncoding.escape(byte, into: &out)
             }
         }
         return String(decoding: out, as: UTF8.self)
@@ -33,35 +35,7 @@ enum FormEncoding {
 
     /// Undoes `%XX`; nil when an escape is malformed or the result is not UTF-8.
     static func decodePercent(_ text: some StringProtocol) -> String? {
-        var out: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                out.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
-                return nil
-            }
-            out.append(high << 4 | low)
-        }
-        return String(validating: out, as: UTF8.self)
-    }
-
-    private static func appendEscaped(_ byte: UInt8, to out: inout [UInt8]) {
-        let digits = Array("0123456789ABCDEF".utf8)
-        out.append(UInt8(ascii: "%"))
-        out.append(digits[Int(byte >> 4)])
-        out.append(digits[Int(byte & 15)])
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 48...57: byte - 48
-        case 65...70: byte - 55
-        case 97...102: byte - 87
-        default: nil
-        }
+        PercentEncoding.decodeStrictly(text.utf8).flatMap { String(validating: $0, as: UTF8.self) }
     }
 }
 
