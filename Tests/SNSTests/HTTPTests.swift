@@ -111,7 +111,8 @@ import Wire
         await house.http.wait(for: 2)
         let body = try JSON.parse(house.http.requests[1].body)
         #expect(body["Type"] == "UnsubscribeConfirmation")
-        #expect(await house.error("GetSubscriptionAttributes", ["SubscriptionArn": .string(subscription)])?.status == 404)
+        #expect(
+            await house.error("GetSubscriptionAttributes", ["SubscriptionArn": .string(subscription)])?.status == 404)
         try await house.call("ConfirmSubscription", ["TopicArn": .string(topic), "Token": body["Token"] ?? ""])
         #expect(try await house.attributes(of: subscription)["PendingConfirmation"] == "false")
     }

@@ -107,7 +107,9 @@ final class Harness: Sendable {
         Dictionary((value?.fields?.entries ?? []).map { ($0.name, $0.value.string ?? "") }) { $1 }
     }
 
-    static func queue(_ name: String, account: String = account) -> String { "arn:aws:sqs:us-east-1:\(account):\(name)" }
+    static func queue(_ name: String, account: String = account) -> String {
+        "arn:aws:sqs:us-east-1:\(account):\(name)"
+    }
     static let function = "arn:aws:lambda:us-east-1:000000000000:function:fn"
 }
 

@@ -15,7 +15,8 @@ import Wire
             [
                 "Subject": "S",
                 "MessageAttributes": [
-                    "n": ["DataType": "Number", "StringValue": "1"], "b": ["DataType": "Binary", "BinaryValue": .blob([1])],
+                    "n": ["DataType": "Number", "StringValue": "1"],
+                    "b": ["DataType": "Binary", "BinaryValue": .blob([1])],
                 ],
             ])
         let delivery = try #require(house.outbox.deliveries.first)
@@ -126,7 +127,8 @@ import Wire
     }
 
     @Test(arguments: [
-        ("Subject", Value.string("")), ("Subject", .string("a\nb")), ("Subject", .string(String(repeating: "s", count: 100))),
+        ("Subject", Value.string("")), ("Subject", .string("a\nb")),
+        ("Subject", .string(String(repeating: "s", count: 100))),
         ("Message", .string("")), ("Message", .string(String(repeating: "m", count: 262_145))),
         ("MessageDeduplicationId", .string("d")), ("MessageGroupId", .string("a b")), ("PhoneNumber", .string("+491")),
         ("MessageStructure", .string("xml")),
@@ -219,7 +221,8 @@ import Wire
             ])
         #expect(house.outbox.deliveries.map { String(decoding: $0.payload, as: UTF8.self) } == ["a", "c"])
         let cases: [([Value], String)] = [
-            ([], "EmptyBatchRequest"), ((0..<11).map { ["Id": .string("\($0)"), "Message": "m"] }, "TooManyEntriesInBatchRequest"),
+            ([], "EmptyBatchRequest"),
+            ((0..<11).map { ["Id": .string("\($0)"), "Message": "m"] }, "TooManyEntriesInBatchRequest"),
             ([["Id": "a", "Message": "m"], ["Id": "a", "Message": "m"]], "BatchEntryIdsNotDistinct"),
             ([["Id": "a.b", "Message": "m"]], "InvalidBatchEntryId"),
             ([["Id": .string(String(repeating: "i", count: 81)), "Message": "m"]], "InvalidBatchEntryId"),
@@ -337,7 +340,8 @@ import Wire
         #expect(
             await house.error(
                 "Subscribe",
-                ["TopicArn": .string(standard), "Protocol": "sqs", "Endpoint": .string(Harness.queue("q.fifo"))])?.message
+                ["TopicArn": .string(standard), "Protocol": "sqs", "Endpoint": .string(Harness.queue("q.fifo"))])?
+                .message
                 == "Invalid parameter: Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to "
                 + "standard SNS topics")
     }

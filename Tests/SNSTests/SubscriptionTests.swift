@@ -130,11 +130,13 @@ import Wire
             await house.error("Unsubscribe", ["SubscriptionArn": .string(arn)])?.message
         }
         #expect(
-            await error("x") == "Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not 1")
+            await error("x") == "Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not 1"
+        )
         #expect(await error("") == "Invalid parameter: SubscriptionArn Reason: no value for required parameter")
         #expect(await error(topic) == "Invalid parameter: SubscriptionId")
-        #expect(await house.error("Unsubscribe", ["SubscriptionArn": .string(subscription)], account: "111122223333")?.code
-            == "AuthorizationError")
+        #expect(
+            await house.error("Unsubscribe", ["SubscriptionArn": .string(subscription)], account: "111122223333")?.code
+                == "AuthorizationError")
         #expect(await error(subscription) == nil)
         #expect(await error(subscription) == nil)
         #expect(try await house.attributes(ofTopic: topic)["SubscriptionsDeleted"] == "1")

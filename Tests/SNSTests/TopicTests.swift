@@ -79,8 +79,10 @@ import Wire
         #expect(await set("ContentBasedDeduplication", "true")?.code == "InvalidParameter")
         #expect(await set("ArchivePolicy", "{}")?.message.contains("Martlet") == true)
         #expect(
-            await set("Policy", #"{"Version":"2012-10-17","Statement":[{"Sid":"s","Effect":"Allow","Principal":"*","#
-                + #""Action":"sqs:SendMessage","Resource":"\#(arn)"}]}"#)?.message
+            await set(
+                "Policy",
+                #"{"Version":"2012-10-17","Statement":[{"Sid":"s","Effect":"Allow","Principal":"*","#
+                    + #""Action":"sqs:SendMessage","Resource":"\#(arn)"}]}"#)?.message
                 == "Invalid parameter: Policy statement action out of service scope!")
         #expect(await set("Policy", "[")?.code == "InvalidParameter")
         #expect(await set("DisplayName", "Hello") == nil)
@@ -95,7 +97,9 @@ import Wire
 
     @Test func arns() async throws {
         let house = try await Harness()
-        func get(_ arn: String) async -> AWSError? { await house.error("GetTopicAttributes", ["TopicArn": .string(arn)]) }
+        func get(_ arn: String) async -> AWSError? {
+            await house.error("GetTopicAttributes", ["TopicArn": .string(arn)])
+        }
         #expect(
             await get("topic")?.message
                 == "Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1")
@@ -148,13 +152,16 @@ import Wire
         let house = try await Harness()
         let arn = try await house.topic()
         try await house.call(
-            "TagResource", ["ResourceArn": .string(arn), "Tags": [["Key": "a", "Value": "1"], ["Key": "b", "Value": ""]]])
+            "TagResource",
+            ["ResourceArn": .string(arn), "Tags": [["Key": "a", "Value": "1"], ["Key": "b", "Value": ""]]])
         try await house.call("UntagResource", ["ResourceArn": .string(arn), "TagKeys": ["a", "zzz"]])
         let listed = try await house.call("ListTagsForResource", ["ResourceArn": .string(arn)])
         #expect(listed["Tags"] == [["Key": "b", "Value": ""]])
-        #expect(await house.error("ListTagsForResource", ["ResourceArn": .string(arn + "x")])?.code == "ResourceNotFound")
+        #expect(
+            await house.error("ListTagsForResource", ["ResourceArn": .string(arn + "x")])?.code == "ResourceNotFound")
         let many = Value.list((0..<51).map { ["Key": .string("k\($0)"), "Value": ""] })
-        #expect(await house.error("TagResource", ["ResourceArn": .string(arn), "Tags": many])?.code == "TagLimitExceeded")
+        #expect(
+            await house.error("TagResource", ["ResourceArn": .string(arn), "Tags": many])?.code == "TagLimitExceeded")
     }
 
     @Test func carriersAndPlatformsAreRefusedByName() async throws {

@@ -18,6 +18,7 @@ extension AWSError {
 
     /// What needs a carrier or a mobile platform, which a server of one's own has not.
     static func outOfScope(_ what: String) -> AWSError {
-        .invalidParameter("\(what) is not available: Martlet sends no SMS messages, mobile push notifications or e-mail")
+        .invalidParameter(
+            "\(what) is not available: Martlet sends no SMS messages, mobile push notifications or e-mail")
     }
 }

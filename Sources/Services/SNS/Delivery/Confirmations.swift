@@ -38,7 +38,8 @@ struct Confirmations: Sendable {
                     subscriptionARN: kind == .unsubscribeConfirmation ? subscription.arn : nil,
                     url: subscription.endpoint, isRaw: false,
                     policy: .effective(
-                        topic: topic.attribute("DeliveryPolicy"), subscription: subscription.attribute("DeliveryPolicy")),
+                        topic: topic.attribute("DeliveryPolicy"), subscription: subscription.attribute("DeliveryPolicy")
+                    ),
                     deadLetterTarget: nil, body: body),
                 partition: subscription.arn, now: now, in: transaction)
         } else {

@@ -98,7 +98,8 @@ struct FanOut: Sendable {
                     account: topic.key.scope.account, subscriptionARN: subscription.arn, url: subscription.endpoint,
                     isRaw: subscription.isRaw,
                     policy: .effective(
-                        topic: topic.attribute("DeliveryPolicy"), subscription: subscription.attribute("DeliveryPolicy")),
+                        topic: topic.attribute("DeliveryPolicy"), subscription: subscription.attribute("DeliveryPolicy")
+                    ),
                     deadLetterTarget: subscription.deadLetterTarget,
                     body: subscription.isRaw ? Array(envelope.message.utf8) : wrapped()),
                 partition: subscription.arn, now: createdAt, in: transaction)

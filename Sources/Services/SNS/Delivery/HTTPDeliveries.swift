@@ -213,7 +213,8 @@ final class HTTPDeliveries: Sendable {
         } completion: { [self] result in
             if case .failure(let error) = result {
                 // The lease is what keeps the message: it comes again when the lease ends.
-                logger.error("cannot write down a delivery", metadata: ["subscription": "\(name)", "error": "\(error)"])
+                logger.error(
+                    "cannot write down a delivery", metadata: ["subscription": "\(name)", "error": "\(error)"])
                 wake(name, at: time.now() + Limits.httpLease)
             } else if let due {
                 wake(name, at: due)

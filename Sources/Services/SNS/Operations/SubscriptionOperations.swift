@@ -310,7 +310,9 @@ enum Endpoint {
         guard let transport = SubscriptionProtocol(rawValue: name) else {
             throw .invalidParameter("Amazon SNS does not support this protocol string: \(name)")
         }
-        guard !endpoint.isEmpty, endpoint.utf8.count <= Limits.endpointBytes else { throw .invalidParameter("Endpoint") }
+        guard !endpoint.isEmpty, endpoint.utf8.count <= Limits.endpointBytes else {
+            throw .invalidParameter("Endpoint")
+        }
         switch transport {
         case .http, .https: try checkURL(endpoint, transport)
         case .sqs:

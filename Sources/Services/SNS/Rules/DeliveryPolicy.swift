@@ -132,7 +132,8 @@ extension HTTPDeliveryPolicy {
     private mutating func apply(retry: Value?, throttle: Value?, request: Value?) throws(AWSError) {
         if let retry, !retry.isNull {
             minDelay = try Self.number(retry, "minDelayTarget", 1...Limits.policyDelaySeconds) ?? minDelay
-            maxDelay = try Self.number(retry, "maxDelayTarget", 1...Limits.policyDelaySeconds) ?? max(maxDelay, minDelay)
+            maxDelay =
+                try Self.number(retry, "maxDelayTarget", 1...Limits.policyDelaySeconds) ?? max(maxDelay, minDelay)
             retries = try Self.number(retry, "numRetries", 0...Limits.policyRetries) ?? retries
             let count = 0...Limits.policyRetries
             maxDelayRetries = try Self.number(retry, "numMaxDelayRetries", count) ?? maxDelayRetries

@@ -57,7 +57,9 @@ struct SubscriptionKey: Sendable {
 
 /// An ARN's parts, at least six.
 private func arnParts(_ text: String?, parameter: String) throws(AWSError) -> [String] {
-    guard let text, !text.isEmpty else { throw .invalidParameter("\(parameter) Reason: no value for required parameter") }
+    guard let text, !text.isEmpty else {
+        throw .invalidParameter("\(parameter) Reason: no value for required parameter")
+    }
     let parts = text.split(separator: ":", maxSplits: 15, omittingEmptySubsequences: false).map { String($0) }
     guard parts.count >= 6 else {
         throw .invalidParameter("\(parameter) Reason: An ARN must have at least 6 elements, not \(parts.count)")

@@ -84,7 +84,8 @@ enum SubscriptionAttributes {
                 "\(prefix)RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic.")
         }
         if !isFIFO, arn.resource.hasSuffix(".fifo") {
-            throw .invalidParameter("\(prefix)RedrivePolicy: must use a standard queue as DLQ for a standard subscription.")
+            throw .invalidParameter(
+                "\(prefix)RedrivePolicy: must use a standard queue as DLQ for a standard subscription.")
         }
         return text
     }

@@ -22,7 +22,9 @@ enum TopicAttributes {
             guard isCreation else { throw .invalidParameter("AttributeName") }
             return try boolean(value, name, prefix)
         case "ContentBasedDeduplication":
-            guard isFIFO else { throw .invalidParameter("\(prefix)Content-based deduplication can only be set for FIFO topics") }
+            guard isFIFO else {
+                throw .invalidParameter("\(prefix)Content-based deduplication can only be set for FIFO topics")
+            }
             return try boolean(value, name, prefix)
         case "FifoThroughputScope":
             guard isFIFO, value == "Topic" || value == "MessageGroup" else { throw refuse() }
