@@ -165,11 +165,11 @@ import Wire
     func attributeNames(_ name: String, _ message: String) async throws {
         let house = try await Harness()
         let topic = try await house.topic()
+        let value: Value = ["DataType": "String", "StringValue": "v"]
         let error = await house.error(
             "Publish",
             [
-                "TopicArn": .string(topic), "Message": "m",
-                "MessageAttributes": .map(Fields([(name, ["DataType": "String", "StringValue": "v"])])),
+                "TopicArn": .string(topic), "Message": "m", "MessageAttributes": .map(Fields([(name, value)])),
             ])
         #expect(error == AWSError("ParameterValueInvalid", message))
     }
