@@ -95,6 +95,11 @@ var targets: [Target] = [
         swiftSettings: settings),
 ]
 
+targets.append(
+    .executableTarget(
+        name: "pattern-bench", dependencies: ["Platform", "EventPatterns"], path: "Benchmarks/EventPatterns",
+        swiftSettings: settings))
+
 targets += services.map {
     .target(
         name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
@@ -105,7 +110,8 @@ targets += services.map {
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded, "Policies"],
+    "IAM": ["Policies"],
     "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.server
 import json
+import socket
 import threading
 import time
 import urllib.request
@@ -62,10 +63,15 @@ class Subscriber:
     def __init__(self):
         self.requests = []  # (path, headers, body)
         self.answers = []
+        self.connections = []
         subscriber = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                subscriber.connections.append(self.connection)
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -89,6 +95,9 @@ class Subscriber:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+        for connection in self.connections:  # kept alive for the next request
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def wait(self, count, seconds=30):
         wait_for(lambda: len(self.requests) >= count, seconds)

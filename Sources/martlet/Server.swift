@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import EventSources
 import Execution
 import FoundationEssentials
 import Gateway
@@ -31,6 +32,7 @@ final class Server: Service {
     private let gateway: Gateway
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
+    private let eventSources: EventSources
     private let logs: CloudWatchLogsService
     private let sns: SNSService
     private let sqs: SQSService
@@ -40,8 +42,8 @@ final class Server: Service {
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sns: SNSService,
-        sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
+        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
+        sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -50,6 +52,7 @@ final class Server: Service {
         self.gateway = gateway
         self.engine = engine
         self.outbox = outbox
+        self.eventSources = eventSources
         self.logs = logs
         self.sns = sns
         self.sqs = sqs
@@ -95,9 +98,9 @@ final class Server: Service {
         let sts = try STSService(
             serverKey: directory.serverKey(),
             root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
-        let iam = try IAMService(database: database)
+        let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
         let sqs = try SQSService(
-            database: database, time: time, serverKey: directory.serverKey(), logger: logger)
+            database: database, time: time, serverKey: directory.serverKey(), authorizer: iam, logger: logger)
         let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
@@ -147,7 +150,11 @@ final class Server: Service {
         outbox.register(lambda)
         outbox.register(sns)
         outbox.register(sqs)
-        gateway.metrics.addLines { engine.metricLines + logs.metricLines }
+        let eventSources = EventSources(
+            database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
+            machineConcurrency: machine.environmentCapacity, logger: logger)
+        lambda.connectEventSources(runner: eventSources, queues: sqs)
+        gateway.metrics.addLines { engine.metricLines + logs.metricLines + eventSources.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
@@ -155,13 +162,15 @@ final class Server: Service {
         try await sqs.start()
         try await outbox.start()
         try await sns.start()
+        try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, sns: sns, sqs: sqs, outbound: outbound, machine: machine, logger: logger)
+            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
+            machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -198,6 +207,8 @@ final class Server: Service {
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
             sns.stop()
+            // What takes longer goes back to its queue when the environments end.
+            await withDeadline(.seconds(3)) { [eventSources] in await eventSources.stop() }
             await engine.shutdown()
             await logs.stop()
             await outbound.shutdown()

@@ -67,7 +67,8 @@ import Testing
 /// Answers every request with the same bytes, whatever it is.
 private struct RawServer {
     let channel: any Channel
-    let firstRequest: EventLoopFuture<String>
+    private let promise: EventLoopPromise<String>
+    var firstRequest: EventLoopFuture<String> { promise.futureResult }
 
     static func answering(_ text: String) async throws -> RawServer {
         let loop = NIOSingletons.posixEventLoopGroup.next()
@@ -79,7 +80,7 @@ private struct RawServer {
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
-        return RawServer(channel: channel, firstRequest: promise.futureResult)
+        return RawServer(channel: channel, promise: promise)
     }
 
     func request(
@@ -90,7 +91,10 @@ private struct RawServer {
             body: Array(body.utf8), timeout: timeout)
     }
 
-    func close() async throws { try await channel.close() }
+    func close() async throws {
+        promise.fail(ChannelError.eof)
+        try await channel.close()
+    }
 }
 
 private final class Answerer: ChannelInboundHandler {
@@ -113,5 +117,4 @@ private final class Answerer: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { first.fail(ChannelError.eof) }
 }

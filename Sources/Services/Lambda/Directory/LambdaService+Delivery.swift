@@ -1,5 +1,6 @@
 public import Contracts
 public import Platform
+import Policies
 public import Storage
 import Wire
 

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Wire
 
 /// A topic's access policy.
@@ -31,9 +32,16 @@ enum TopicPolicy {
 
     /// Checks a policy that somebody sets.
     static func check(_ text: String) throws(AWSError) {
-        guard text.utf8.count <= Limits.policyBytes, let value = try? JSON.parse(text), value.fields != nil,
+        guard text.utf8.count <= Limits.policyBytes, let value = try? JSON.parse(text),
             let statements = statements(value)
         else { throw .invalidParameter("Policy Error: null") }
+        let document: PolicyDocument
+        do throws(PolicyError) {
+            document = try PolicyDocument(value)
+        } catch {
+            throw .invalidParameter("Policy Error: \(error.reason)")
+        }
+        guard !document.hasUnknownOperators else { throw .invalidParameter("Policy Error: Invalid condition operator") }
         for statement in statements {
             for action in strings(statement["Action"] ?? statement["NotAction"]) where !isInScope(action) {
                 throw .invalidParameter("Policy statement action out of service scope!")
