@@ -197,3 +197,52 @@ def test_other_accounts_queues_are_asked(server, sns, topic):
     sns.confirm_subscription(TopicArn=topic, Token=body["Token"])
     sns.publish(TopicArn=topic, Message="late")
     assert [body["Message"] for body in queue.bodies(1)] == ["late"]
+
+
+def allow(sns, topic, service, source):
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({
+        "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": service}, "Action": "SNS:Publish", "Resource": topic,
+            "Condition": {"ArnLike": {"aws:SourceArn": source}}}]}))
+
+
+def test_buckets_publish(server, client, sns, topic):
+    s3, bucket, queue = client("s3"), unique("bucket"), Queue(server)
+    s3.create_bucket(Bucket=bucket)
+    configuration = {"TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}]}
+    with pytest.raises(s3.exceptions.ClientError):  # the topic's policy does not let it
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    allow(sns, topic, "s3.amazonaws.com", f"arn:aws:s3:::{bucket}")
+    subscribe(sns, topic, queue)
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    s3.put_object(Bucket=bucket, Key="photo.jpg", Body=b"x")
+    bodies = []
+    while not any("Records" in json.loads(body["Message"]) for body in bodies):  # a test event comes first
+        bodies += queue.bodies(1)
+    assert {body["Subject"] for body in bodies} == {"Amazon S3 Notification"}
+    assert json.loads(bodies[-1]["Message"])["Records"][0]["s3"]["object"]["key"] == "photo.jpg"
+    verify(bodies[-1])
+
+
+def test_destinations_of_functions(server, client, sns, topic, fast_function):
+    queue = Queue(server)
+    subscribe(sns, topic, queue)
+    function = fast_function("def handler(event, context):\n    return {'done': event}")
+    client("lambda").put_function_event_invoke_config(
+        FunctionName=function.name, DestinationConfig={"OnSuccess": {"Destination": topic}})
+    function.invoke({"a": 1}, InvocationType="Event")
+    [body] = queue.bodies(1)
+    record = json.loads(body["Message"])
+    assert record["requestPayload"] == {"a": 1} and record["responsePayload"] == {"done": {"a": 1}}
+
+
+def test_policies_decide_who_publishes(sns, topic, client):
+    other = client("sns", account="111122223333")
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": "*", "Action": "sns:Publish", "Resource": topic},
+            {"Effect": "Deny", "Principal": {"AWS": "444455556666"}, "Action": "sns:*", "Resource": topic}]}))
+    other.publish(TopicArn=topic, Message="m")
+    denied = client("sns", account="444455556666")
+    with pytest.raises(denied.exceptions.AuthorizationErrorException):
+        denied.publish(TopicArn=topic, Message="m")

@@ -27,7 +27,7 @@ extension S3Service {
     ) throws {
         let delivery = Delivery(
             id: Identifier.uuid(), target: target, principal: bucket.principal, payload: JSON.encode(message),
-            createdAt: time.now())
+            createdAt: time.now(), attributes: DeliveryAttributes(subject: "Amazon S3 Notification"))
         try outbox.send(delivery, in: transaction)
     }
 
