@@ -206,12 +206,14 @@ struct OutboxFixture {
         try await fixture.send(
             fixture.delivery("a") {
                 $0.retry = DeliveryRetry(maximumAge: .seconds(3))
-                $0.deadLetter = DeadLetter(target: OutboxFixture.letters, principal: .anonymous)
+                $0.deadLetter = DeadLetter(
+                    target: OutboxFixture.letters, principal: .anonymous, payload: Array("letter".utf8))
             })
         // Next at 1 s; the one after it would be at 3 s.
         try await fixture.advance(.seconds(1))
         #expect(taken == ["a"])
         #expect(target.state.withLock { $0.taken.first?.attributes.message.isEmpty } == true)
+        #expect(target.state.withLock { $0.taken.first?.payload } == Array("letter".utf8))
     }
 
     @Test func aGroupIsNotOvertaken() async throws {
@@ -241,7 +243,8 @@ struct OutboxFixture {
             retry: DeliveryRetry(maximumRetries: 3, maximumAge: .seconds(60)),
             deadLetter: DeadLetter(
                 target: OutboxFixture.letters,
-                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule"
+                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule",
+                payload: [0, 255]
             ))
         var changed = delivery
         changed.purpose = .destination

@@ -28,7 +28,8 @@ extension S3Service {
     ) throws {
         let delivery = Delivery(
             id: Identifier.uuid(), target: target, principal: bucket.principal, payload: JSON.encode(message),
-            createdAt: time.now(), attributes: DeliveryAttributes(traceHeader: traceHeader))
+            createdAt: time.now(),
+            attributes: DeliveryAttributes(subject: "Amazon S3 Notification", traceHeader: traceHeader))
         try outbox.send(delivery, in: transaction)
     }
 
