@@ -34,6 +34,7 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -43,7 +44,8 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 
 let services = ["Lambda", "S3", "SQS", "SNS", "CloudWatchLogs", "IAM", "STS"]
 let serviceDependencies: [Target.Dependency] = [
-    "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive", nioCore, crypto, logging,
+    "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive", nioCore, crypto,
+    cryptoExtras, logging,
 ]
 
 // MARK: Rooms, lowest first
@@ -84,7 +86,7 @@ var targets: [Target] = [
         dependencies: ["Platform", "Wire", "Storage", "Contracts", "EventPatterns", nioCore, logging, metrics],
         exclude: ["README.md"], swiftSettings: settings),
     .target(
-        name: "Outbound", dependencies: ["Platform", "Contracts", nioCore, nioPosix, asyncHTTPClient, logging],
+        name: "Outbound", dependencies: ["Platform", "Contracts", nioCore, nioPosix, nioHTTP1, asyncHTTPClient, logging],
         swiftSettings: settings),
     .target(
         name: "Invocation",
@@ -109,6 +111,11 @@ var targets: [Target] = [
         swiftSettings: settings, linkerSettings: [.unsafeFlags(releaseLinking, .when(configuration: .release))]),
 ]
 
+targets.append(
+    .executableTarget(
+        name: "pattern-bench", dependencies: ["Platform", "EventPatterns"], path: "Benchmarks/EventPatterns",
+        swiftSettings: settings))
+
 targets += services.map {
     .target(
         name: $0, dependencies: serviceDependencies, path: "Sources/Services/\($0)", exclude: ["README.md"],
@@ -119,7 +126,8 @@ targets += services.map {
 
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
-    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded],
+    "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded, "Policies"],
+    "IAM": ["Policies"],
     "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],

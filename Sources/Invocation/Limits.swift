@@ -33,6 +33,12 @@ public enum Limits {
     public static let asynchronousConcurrency = 64
     /// A backlog that stays lets one more run after this time. Ours.
     public static let backlogGrowthInterval: Duration = .seconds(1)
+    /// The largest record that a destination takes, in bytes, by the service of its ARN; a larger one goes without its
+    /// payloads. SNS: 256 KB (AWS drops the payload so). The others: ours, since AWS does not say; each is what the service
+    /// takes in one message, so that the record is not lost.
+    public static let recordBytes = ["sns": 262_144, "events": 262_144, "sqs": 1_048_576, "lambda": 1_048_576]
+    /// Of a function's error message, what a dead letter tells (AWS: the first 1 KB).
+    public static let errorMessageBytes = 1_024
     /// A claimed event belongs to this process for a function's longest timeout (900 s) and a minute more.
     public static let asynchronousLease: Duration = .seconds(960)
     /// Deliveries that are handed over in their sender's transaction, for each transaction; the rest become rows. Ours: a
