@@ -1,5 +1,7 @@
 import Contracts
+import Dispatch
 import Glibc
+import Logging
 import NIOCore
 import Platform
 import Sandbox

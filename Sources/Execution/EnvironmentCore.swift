@@ -1,11 +1,9 @@
 import Contracts
 import Dispatch
-import Glibc
 import Logging
 import NIOCore
 import Platform
 import Sandbox
-import Wire
 
 /// The shell around an environment's machine: takes what happens, asks the machine, does what it says. Belongs to one
 /// event loop, which takes the place of a lock; what blocks goes to `queue`, in order.
