@@ -244,8 +244,7 @@ struct OutboxFixture {
             deadLetter: DeadLetter(
                 target: OutboxFixture.letters,
                 principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"),
-                ruleARN: "rule",
-                payload: [0, 255]
+                ruleARN: "rule", payload: [0, 255]
             ))
         var changed = delivery
         changed.purpose = .destination
