@@ -55,7 +55,8 @@ struct DeliveryRules {
         }
         var letter = Delivery(
             id: delivery.id, target: deadLetter.target, principal: deadLetter.principal,
-            payload: deadLetter.payload ?? delivery.payload, createdAt: now, attributes: attributes, retry: DeliveryRetry(maximumAge: Limits.deadLetterAge))
+            payload: deadLetter.payload ?? delivery.payload, createdAt: now, attributes: attributes,
+            retry: DeliveryRetry(maximumAge: Limits.deadLetterAge))
         letter.purpose = .deadLetter
         return letter
     }
