@@ -21,6 +21,8 @@ final class QueueMapping: Sendable {
         /// Called once when all has ended.
         var onStopped: (@Sendable () -> Void)?
         var problem: String?
+        /// The execution role, as of the last time that the function was there.
+        var roleARN: String?
     }
 
     private let room: EventSourceRoom
@@ -152,20 +154,26 @@ final class QueueMapping: Sendable {
 
     private func transact(_ request: QueuePoller.Request, _ mapping: EventSourceMapping) async {
         var request = request
-        let function: FunctionVersion
+        var function: FunctionVersion?
         do {
-            function = try await room.directory.resolve(
+            let resolved = try await room.directory.resolve(
                 scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
+            state.withLock { $0.roleARN = resolved.roleARN }
+            function = resolved
         } catch {
             report(Problem.functionUnavailable, cause: error)
-            // Without the function there is no role to delete as, either.
-            advance { $0.failed(.notNow, request: request, now: $1) }
+        }
+        // Without the function nothing is received, but what it has finished is still deleted, as the role that it had.
+        let held = QueuePoller.Request(wanted: request.wanted)
+        if function == nil { request.wanted = 0 }
+        guard let role = state.withLock({ $0.roleARN }), function != nil || !request.isEmpty else {
+            advance { $0.failed(.notNow, request: held, now: $1) }
             return
         }
         let isShort = request.wanted > 0 && room.memory.isExhausted
         if isShort { request.wanted = 0 }
         let principal = Principal.roleSession(
-            roleARN: function.roleARN, sessionName: mapping.function, account: mapping.scope.account)
+            roleARN: role, sessionName: mapping.function, account: mapping.scope.account)
         do {
             let asked = request
             let now = room.time.now()
@@ -176,6 +184,10 @@ final class QueueMapping: Sendable {
                     as: principal, room.queues, now: now, in: transaction)
             }
             if let refusal = brought.refusal { throw refusal }
+            guard let function else {
+                advance { $0.failed(.notNow, request: held, now: $1) }
+                return
+            }
             // There is more, but none of it was handed out: a limit of the queue, or many that moved elsewhere.
             if request.wanted > 0, brought.receipts.isEmpty, let next = brought.nextVisible, next <= now {
                 brought.nextVisible = now + .milliseconds(Limits.troubleFirstMilliseconds)
@@ -187,11 +199,12 @@ final class QueueMapping: Sendable {
         } catch let error as AWSError {
             report(Problem.sourceRefused(error), cause: error)
             let trouble: QueuePoller.Trouble = Problem.isGone(error) ? .sourceGone : .notNow
-            advance { $0.failed(trouble, request: request, now: $1) }
+            advance { $0.failed(trouble, request: held, now: $1) }
         } catch {
             room.logger.error(
                 "a queue's messages cannot be received or deleted",
                 metadata: ["mapping": "\(mapping.id)", "error": "\(error)"])
+            request.wanted = held.wanted
             let kept = request
             advance { $0.failed(.store, request: kept, now: $1) }
         }

@@ -11,7 +11,8 @@ import Testing
     func success(_ text: String) { #expect(answer(text) == .allSucceeded) }
 
     @Test(arguments: [
-        "not json", #"{"batchItemFailures":[{"itemIdentifier":""}]}"#, #"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+        "not json", #"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+        #"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
         #"{"batchItemFailures":[{"wrong":"a"}]}"#, #"{"batchItemFailures":[{"itemIdentifier":"unknown"}]}"#,
         #"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":""}]}"#, #"{"batchItemFailures":7}"#, "[1]",
         #""text""#, "7",
@@ -27,7 +28,9 @@ import Testing
     @Test func membersInOrder() {
         let message = QueueMessage(
             messageID: "id", receiptHandle: "h", body: "{\"a\":\"é\n\"}", md5OfBody: "5d",
-            attributes: [(name: "ApproximateReceiveCount", value: "1"), (name: "SentTimestamp", value: "1700000000000")],
+            attributes: [
+                (name: "ApproximateReceiveCount", value: "1"), (name: "SentTimestamp", value: "1700000000000"),
+            ],
             messageAttributes: [
                 MessageAttribute(name: "s", dataType: "String", content: .string("v")),
                 MessageAttribute(name: "b", dataType: "Binary", content: .binary([1, 2, 3])),

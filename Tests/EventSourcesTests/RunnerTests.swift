@@ -268,4 +268,16 @@ import Wire
         let now = house.time.now()
         #expect(house.queue.state.withLock { $0.messages.map(\.visibleAt) } == [now])
     }
+
+    /// What it had finished is deleted all the same.
+    @Test func functionDeletedWhileItRuns() async throws {
+        let functions = Functions(holds: true) { _ in Functions.answer() }
+        let house = try House(FakeQueue(), functions)
+        house.room.mappingChanged(makeMapping())
+        house.send(1)
+        try await house.until("running") { functions.state.withLock { $0.waiting.count == 1 } }
+        functions.state.withLock { $0.missing = true }
+        functions.letGo()
+        try await house.until("deleted") { house.queue.count == 0 }
+    }
 }

@@ -49,7 +49,8 @@ import Testing
         init(seed: UInt64) {
             random = Seeded(state: seed)
             let fifo = Bool.random(using: &random)
-            queue = FakeQueue(fifo: fifo, visibility: .seconds(20), maximumReceives: Int.random(in: 2...4, using: &random))
+            queue = FakeQueue(
+                fifo: fifo, visibility: .seconds(20), maximumReceives: Int.random(in: 2...4, using: &random))
             let size = Int.random(in: 1...10, using: &random)
             let window: Duration = !fifo && Bool.random(using: &random) ? .seconds(3) : .zero
             let maximum = Bool.random(using: &random) ? Int.random(in: 2...6, using: &random) : nil

@@ -42,7 +42,8 @@ import Wire
         #expect(made["FunctionArn"]?.string == house.arn())
         #expect(made["LastProcessingResult"] == nil)
         let id = try #require(made["UUID"]?.string)
-        #expect(made["EventSourceMappingArn"]?.string == "arn:aws:lambda:us-east-1:000000000000:event-source-mapping:\(id)")
+        let arn = "arn:aws:lambda:us-east-1:000000000000:event-source-mapping:\(id)"
+        #expect(made["EventSourceMappingArn"]?.string == arn)
 
         // In transition nothing else can be done.
         let busy = await house.error("UpdateEventSourceMapping", ["UUID": .string(id), "BatchSize": 5])
@@ -184,7 +185,8 @@ import Wire
         let made = try await create(
             house,
             [
-                "BatchSize": 100, "MaximumBatchingWindowInSeconds": 7, "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "BatchSize": 100, "MaximumBatchingWindowInSeconds": 7,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
                 "FilterCriteria": ["Filters": [["Pattern": .string(pattern)]]],
                 "ScalingConfig": ["MaximumConcurrency": 4], "MetricsConfig": ["Metrics": ["EventCount"]],
                 "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
@@ -219,7 +221,8 @@ import Wire
             let made = try await create(house, ["EventSourceArn": .string(arn)])
             ids.insert(made["UUID"]?.string ?? "")
         }
-        _ = try await create(house, ["FunctionName": "other", "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q0"])
+        _ = try await create(
+            house, ["FunctionName": "other", "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q0"])
         func list(_ input: Value) async throws -> (ids: [String], next: String?) {
             let output = try await house.call("ListEventSourceMappings", input).output
             let items = output["EventSourceMappings"]?.list ?? []

@@ -49,7 +49,9 @@ extension LambdaService {
         case mapping(AccountRegion, id: String)
     }
 
-    private func changeTags(of tagged: Tagged, _ change: @escaping @Sendable (inout Fields) throws -> Void) async throws {
+    private func changeTags(
+        of tagged: Tagged, _ change: @escaping @Sendable (inout Fields) throws -> Void
+    ) async throws {
         try await database.write { transaction in
             switch tagged {
             case .function(let target):
