@@ -59,7 +59,7 @@ class Worker:
         self.role = name
         self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
         keys = make("sts").assume_role(
-            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}", RoleSessionName="s")["Credentials"]
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}", RoleSessionName="session")["Credentials"]
         self.session = make("sqs", keys)
         self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         self.arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
