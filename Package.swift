@@ -85,7 +85,7 @@ var targets: [Target] = [
         name: "martlet",
         dependencies: [
             "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "EventSources",
-            "Outbound", "Gateway", nioCore, nioPosix, nioHTTP1, logging, metrics,
+            "Outbound", "Gateway", nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -122,6 +122,18 @@ targets += rooms.map { room in
     return .testTarget(name: "\(room)Tests", dependencies: dependencies, swiftSettings: settings)
 }
 targets.append(.testTarget(name: "HouseTests", swiftSettings: settings))
+// What needs namespaces and control groups; run again as an ordinary user when root runs it.
+targets.append(
+    .testTarget(
+        name: "PrivilegedTests", dependencies: ["Platform", "Sandbox", "CSandbox", logging], path: "Tests/Privileged",
+        swiftSettings: settings))
+// Seeded mutations for every decoder, of whatever room.
+targets.append(
+    .testTarget(
+        name: "FuzzTests",
+        dependencies: ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", nioCore]
+            + services.map { .byName(name: $0) },
+        swiftSettings: settings))
 
 let package = Package(
     name: "martlet",

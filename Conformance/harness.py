@@ -68,8 +68,9 @@ def zip_bytes(files):
 class Server:
     """One server process over its data directory. `restart` and `kill9` keep directory and port."""
 
-    def __init__(self, data_dir, arguments=(), environment=None, port=None):
+    def __init__(self, data_dir, arguments=(), environment=None, port=None, prefix=()):
         self.data_dir = Path(data_dir)
+        self.prefix = list(prefix)  # a command that runs the server's, as another user for instance
         self.arguments = list(arguments)
         self.environment = dict(environment or {})
         self.port = port or free_port()
@@ -82,10 +83,32 @@ class Server:
     # The process
 
     def start(self):
+        self._spawn()
+        end = time.monotonic() + START_S
+        while not self.is_healthy():
+            code = self.process.poll()
+            if code is not None or time.monotonic() > end:
+                state = f"ended with {code}" if code is not None else f"is not healthy after {START_S} s"
+                command = " ".join(self.process.args)
+                self._end(signal.SIGKILL)
+                raise AssertionError(f"{command} {state}:\n{self.log_tail()}")
+            time.sleep(0.005)
+        return self
+
+    def start_and_kill9(self, after_s):
+        """Starts a process and kills it so soon that it may not be ready: in the middle of its recovery."""
+        self._spawn()
+        time.sleep(after_s)
+        code = self.process.poll()
+        assert code is None, f"the server ended with {code}:\n{self.log_tail()}"
+        self.kill9()
+
+    def _spawn(self):
         assert BINARY.exists(), f"no server at {BINARY}: make build, or set MARTLET_BINARY"
         assert self.process is None, "the server is running"
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        command = [str(BINARY), "serve", "--port", str(self.port), "--data-dir", str(self.data_dir), *self.arguments]
+        command = [*self.prefix, str(BINARY), "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command += self.arguments
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -95,15 +118,6 @@ class Server:
                 start_new_session=True,  # an interrupt of the tests must not reach the server
                 env={**os.environ, "MARTLET_RUNTIMES": str(RUNTIMES), **self.environment},
             )
-        end = time.monotonic() + START_S
-        while not self.is_healthy():
-            code = self.process.poll()
-            if code is not None or time.monotonic() > end:
-                state = f"ended with {code}" if code is not None else f"is not healthy after {START_S} s"
-                self._end(signal.SIGKILL)
-                raise AssertionError(f"{' '.join(command)} {state}:\n{self.log_tail()}")
-            time.sleep(0.005)
-        return self
 
     def is_healthy(self):
         try:

@@ -460,6 +460,55 @@ def test_background_processes_end_with_their_environment(cell_server, make_funct
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see the processes of cells")
+def test_nothing_outlives_its_timeout(cell_server, make_function):
+    """Neither the runtime nor what it has left in sessions of its own, that ignore signals and fork on and on."""
+    mark = unique("MARK")
+    function = make_function(
+        RUN, server=cell_server, MemorySize=FAST_MB, Timeout=1, Environment={"Variables": {"MARK": mark}}
+    )
+    done = function.invoke(
+        {
+            "run": """
+import signal, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if os.fork():
+                os._exit(0)
+            open("/tmp/beat", "w").write(str(time.time()))
+            time.sleep(0.05)
+while True:
+    time.sleep(1)
+"""
+        }
+    )
+    assert done.json["errorType"] == "Sandbox.Timedout", done.body
+    wait_for(lambda: not processes_with(mark), seconds=5)
+    beats = "first = open('/tmp/beat').read(); __import__('time').sleep(0.3); result = first == open('/tmp/beat').read()"
+    assert function.invoke({"run": beats}).json is True, "what was left went on"
+
+
+def test_the_disk_of_a_cell_is_bounded(attack):
+    """Of /tmp as many bytes and files as it has, whatever the host's disk has."""
+    written, files = attack("""
+        written = 0
+        try:
+            with open("/tmp/fill", "wb", buffering=0) as file:
+                while written < 4_096:
+                    file.write(bytes(1 << 20))
+                    written += 1
+        except OSError:
+            os.unlink("/tmp/fill")
+        result = [written, os.statvfs("/tmp").f_files]
+        """).json
+    assert 500 <= written <= 512 and 0 < files < 200_000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see the processes of cells")
 @pytest.mark.parametrize("how", ["stop", "kill9"])
 def test_nothing_is_left_of_a_server(make_server, make_function, how):
     server = make_server()

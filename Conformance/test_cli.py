@@ -7,10 +7,11 @@ import subprocess
 import threading
 import time
 
+import boto3
 import pytest
 
 from .functions import FAST_MB
-from .harness import BINARY, RUNTIMES, Server, free_port, unique, wait_for
+from .harness import BINARY, RUNTIMES, Server, default_python, free_port, unique, wait_for, zip_bytes
 
 USAGE = 64  # EX_USAGE of sysexits.h, which ArgumentParser ends with
 
@@ -279,6 +280,85 @@ def test_follow_logs(server, hello):
     finally:
         follower.send_signal(signal.SIGINT)
         follower.wait(10)
+
+
+def test_signed_commands(make_server):
+    """With --auth sigv4: the ways to give credentials, and what is said without them or with wrong ones."""
+    server = make_server("--auth", "sigv4")
+    kept = server.data_dir / "credentials"
+    key, secret = re.findall(r"= (\S+)", kept.read_text())
+    api = boto3.session.Session(key, secret, region_name="us-east-1").client("lambda", endpoint_url=server.url)
+    role = "arn:aws:iam::000000000000:role/r"
+    code = {"ZipFile": zip_bytes({"index.py": "def handler(event, context): return print('ran') or event"})}
+    api.create_function(FunctionName="f", Runtime=default_python(), Handler="index.handler", Role=role, Code=code)
+    api.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.05})
+    session = boto3.session.Session(key, secret, region_name="us-east-1").client("sts", endpoint_url=server.url)
+    temporary = session.get_session_token()["Credentials"]
+    other = kept.with_name("profiles")
+    other.write_text(f"[default]\naws_access_key_id=no\n\n[dev]\naws_access_key_id = {key}\naws_secret_access_key={secret}\n")
+    pair = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    good = [
+        pair,
+        {
+            "AWS_ACCESS_KEY_ID": temporary["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": temporary["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": temporary["SessionToken"],
+        },
+        {"AWS_SHARED_CREDENTIALS_FILE": str(kept)},
+        {"AWS_SHARED_CREDENTIALS_FILE": str(other), "AWS_PROFILE": "dev"},
+        {"MARTLET_DATA_DIR": str(server.data_dir)},
+    ]
+    for environment in good:
+        done = martlet("invoke", "f", "[1]", "--endpoint", server.url, environment=environment)
+        assert (done.returncode, done.stdout) == (0, "[1]\n"), (environment, done)
+    wait_for(lambda: "ran" in martlet("logs", "f", "--endpoint", server.url, environment=pair).stdout)
+    bad = [
+        ({**pair, "AWS_SECRET_ACCESS_KEY": "wrong"}, 1, "InvalidSignatureException"),
+        ({**pair, "AWS_ACCESS_KEY_ID": "AKIA" + "A" * 16}, 1, "UnrecognizedClientException"),
+        ({}, 1, "UnrecognizedClientException"),
+        ({"AWS_ACCESS_KEY_ID": key}, USAGE, "AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_SHARED_CREDENTIALS_FILE": "/absent"}, USAGE, "/absent"),
+        ({"AWS_SHARED_CREDENTIALS_FILE": str(other)}, USAGE, "profile 'default'"),
+    ]
+    for environment, code, words in bad:
+        done = martlet("invoke", "f", "[1]", "--endpoint", server.url, environment=environment)
+        assert done.returncode == code and words in done.stderr and done.stdout == "", (environment, done)
+
+
+def test_commands_over_tls(server, tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )
+    port = free_port()
+    process = subprocess.Popen(
+        [str(BINARY), "serve", "--port", str(port), "--data-dir", tmp_path / "tls", "--tls-certificate", certificate,
+         "--tls-key", key], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        where = f"https://localhost:{port}"
+
+        def run(endpoint, *arguments, **options):
+            return martlet("invoke", "nobody", *arguments, "--endpoint", endpoint, **options)
+
+        trusted = ("--ca-file", certificate)
+        wait_for(lambda: run(where, *trusted).returncode == 3)
+        for endpoint in (where, f"https://127.0.0.1:{port}"):
+            for done in (
+                run(endpoint, *trusted),
+                run(endpoint, environment={"AWS_CA_BUNDLE": str(certificate)}),
+                run(endpoint, "--insecure"),
+            ):
+                assert done.returncode == 3 and "Function not found" in done.stderr, (endpoint, done)
+        for done in (run(where), run(where, "--ca-file", key), run(where, "--ca-file", tmp_path / "absent")):
+            assert done.returncode in (1, USAGE) and "--ca-file" in done.stderr, done
+        done = run(server.url.replace("http:", "https:"))
+        assert done.returncode == 1 and "http://" in done.stderr, done
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def test_doctor():

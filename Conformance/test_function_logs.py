@@ -175,6 +175,24 @@ def test_json_levels(fast_function):
     assert "not this" not in text and "platform." not in text
 
 
+def test_json_levels_of_other_loggers(fast_function):
+    """The platform filters what is a JSON object with a level, also when another logger has written it."""
+    function = fast_function(
+        """
+        import json
+
+        def handler(event, context):
+            for level in event:
+                print(json.dumps({"timestamp": "2026-11-23T06:00:00Z", "level": level, "message": f"says {level}"}))
+            print("plain words")
+        """,
+        LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN"},
+    )
+    function.invoke(["trace", "debug", "INFO", "loud", "warning", "ERROR", "critical"])
+    text = "".join(messages_with(function, "plain words"))
+    assert re.findall(r"says (\w+)", text) == ["warning", "ERROR", "critical"]
+
+
 def test_own_log_group(client, fast_function, unique):
     group = unique("/own/group")
     function = fast_function(PRINTS, LoggingConfig={"LogFormat": "Text", "LogGroup": group})

@@ -61,7 +61,7 @@ final class EnvironmentCore {
         queue = DispatchQueue(label: "martlet.environment", target: parts.background)
         logs = LogCollector(
             scope: function.scope, group: function.logging.group, stream: environment.logStream, sink: parts.logs,
-            time: parts.time)
+            time: parts.time, filter: ApplicationLogFilter(function.logging))
         platformLog = PlatformLog(function)
         memory = MemoryMeter(limitMB: function.memoryMB)
         var settings = EnvironmentMachine.Settings(timeoutSeconds: function.timeoutSeconds)

@@ -99,7 +99,8 @@ public final class RuntimeCatalog: Sendable {
                 }
                 let description = try Description(JSON.parse(data))
                 guard FileManager.default.isExecutableFile(atPath: description.interpreter) else {
-                    problems.append("\(directory): \(description.interpreter) is gone; run `make setup`")
+                    problems.append(
+                        "\(directory): \(description.interpreter) is gone or not for this user; run `make setup`")
                     continue
                 }
                 entries.append(

@@ -13,7 +13,7 @@ struct InvokeCommand: AsyncParsableCommand {
 
     @Argument(help: "The function's name, name:qualifier, or ARN.")
     var name: String
-    @Argument(help: "The event as JSON; - reads standard input. [{}]")
+    @Argument(help: "The event as JSON; - reads standard input.")
     var payload: String = "{}"
     @Flag(help: "Hand the event over and do not wait for the function.")
     var async = false
@@ -23,12 +23,13 @@ struct InvokeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let body = payload == "-" ? StandardStreams.readAll() : Array(payload.utf8)
-        var headers = [options.authorization("lambda"), ("content-type", "application/json")]
+        let client = try options.client()
+        var headers = [("content-type", "application/json")]
         if async { headers.append(("x-amz-invocation-type", "Event")) }
         if logs { headers.append(("x-amz-log-type", "Tail")) }
         let path = "/2015-03-31/functions/\(percentEncoded(name))/invocations"
-        let answer = try await options.client().post(path, headers: headers, body: body)
-        guard (200..<300).contains(answer.status) else { try options.fail(answer) }
+        let answer = try await client.post(path, service: "lambda", headers: headers, body: body)
+        guard (200..<300).contains(answer.status) else { try client.fail(answer) }
         if let tail = answer.header("x-amz-log-result"), let bytes = Base64.decode(tail) {
             StandardStreams.writeError(bytes)
         }

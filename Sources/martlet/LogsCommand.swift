@@ -31,12 +31,12 @@ struct LogsCommand: AsyncParsableCommand {
                 var input: Fields = ["logGroupName": .string(group), "startTime": .int(start)]
                 if let token { input["nextToken"] = .string(token) }
                 let answer = try await client.post(
-                    "/",
+                    "/", service: "logs",
                     headers: [
-                        options.authorization("logs"), ("content-type", "application/x-amz-json-1.1"),
+                        ("content-type", "application/x-amz-json-1.1"),
                         ("x-amz-target", "Logs_20140328.FilterLogEvents"),
                     ], body: JSON.encode(.map(input)))
-                guard answer.status == 200 else { try options.fail(answer) }
+                guard answer.status == 200 else { try client.fail(answer) }
                 let output = try JSON.parse(answer.body)
                 for event in output["events"]?.list ?? [] {
                     guard let id = event["eventId"]?.string, seen.insert(id).inserted else { continue }

@@ -11,6 +11,7 @@ import NIOCore
 import NIOPosix
 import Platform
 import S3
+import SQS
 import STS
 import Sandbox
 import ServiceLifecycle
@@ -29,12 +30,14 @@ final class Server: Service {
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
     private let logs: CloudWatchLogsService
+    private let sqs: SQSService
     private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, machine: Machine,
+        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sqs: SQSService,
+        machine: Machine,
         logger: Logger
     ) {
         self.addresses = addresses
@@ -45,6 +48,7 @@ final class Server: Service {
         self.engine = engine
         self.outbox = outbox
         self.logs = logs
+        self.sqs = sqs
         self.machine = machine
         self.logger = logger
     }
@@ -74,7 +78,7 @@ final class Server: Service {
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations,
+                CloudWatchLogsService.migrations, IAMService.migrations, SQSService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -87,6 +91,8 @@ final class Server: Service {
             serverKey: directory.serverKey(),
             root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let iam = try IAMService(database: database)
+        let sqs = try SQSService(
+            database: database, time: time, serverKey: directory.serverKey(), logger: logger)
         let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
@@ -94,7 +100,9 @@ final class Server: Service {
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
-            services: [lambda.definition, logs.definition, iam.definition, sts.definition, s3.definition],
+            services: [
+                lambda.definition, logs.definition, iam.definition, sts.definition, sqs.definition, s3.definition,
+            ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             download: { token in
                 guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -120,11 +128,13 @@ final class Server: Service {
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
+        outbox.register(sqs)
         gateway.metrics.addLines { engine.metricLines + logs.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
+        try await sqs.start()
         try await outbox.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -132,7 +142,7 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, machine: machine, logger: logger)
+            outbox: outbox, logs: logs, sqs: sqs, machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -164,6 +174,8 @@ final class Server: Service {
         logger.notice("shutting down")
         // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
         await withDeadline(.seconds(8)) { [self] in
+            // Long polls are answered, so that nobody waits for them.
+            sqs.stop()
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
             await engine.shutdown()

@@ -157,6 +157,36 @@ struct LogTests {
         #expect(report("DEBUG").count == 2)
     }
 
+    @Test func applicationLevels() throws {
+        func filter(_ level: String, _ format: FunctionVersion.LoggingSettings.Format = .json) -> ApplicationLogFilter?
+        {
+            ApplicationLogFilter(.init(format: format, applicationLevel: level, systemLevel: "INFO", group: "g"))
+        }
+        func line(_ level: String, at name: String = "timestamp", _ time: String = "2026-11-23T06:00:00.123Z")
+            -> [UInt8]
+        {
+            Array(#"  {"msg":"x","level":\#(level),"\#(name)":"\#(time)"}"#.utf8 + [10])
+        }
+        #expect(filter("ERROR", .text) == nil && filter("TRACE") == nil)
+        let warn = try #require(filter("WARN"))
+        for level in [#""WARN""#, #""warning""#, #""Error""#, #""CRITICAL""#, #""fatal""#] {
+            #expect(warn.keeps(line(level)))
+        }
+        for level in [#""info""#, #""DEBUG""#, #""trace""#, "30", #""loud""#, "null"] {
+            #expect(!warn.keeps(line(level)))
+        }
+        #expect(warn.keeps(line(#""ERROR""#, at: "time", "2026-11-23T07:00:00+01:00")))
+        // Without a valid time a line counts as INFO.
+        #expect(!warn.keeps(line(#""ERROR""#, "yesterday")) && !warn.keeps(line(#""ERROR""#, at: "when")))
+        let debug = try #require(filter("DEBUG"))
+        #expect(
+            debug.keeps(line(#""loud""#)) && !debug.keeps(line(#""TRACE""#)) && debug.keeps(line(#""TRACE""#, "no")))
+        // What is no object has no level.
+        for text in ["plain", "{not json}", "[1]", "{", #"{"a":1} and more"#, ""] {
+            #expect(warn.keeps(Array(text.utf8)))
+        }
+    }
+
     @Test func streamNames() {
         let now = Instant(milliseconds: 1_795_413_600_000)
         var function = makeFunction(code: "/")

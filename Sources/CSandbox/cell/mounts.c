@@ -230,8 +230,10 @@ void mounts_set_up(const struct spec *spec) {
     if (fd >= 0) close(fd);
     make_devices();
     make_proc();
-    char options[64];
-    snprintf(options, sizeof options, "mode=1777,size=%llu", (unsigned long long)spec->tmp_bytes);
+    // Without a number of its own, files cost the host's memory up to half of what it has: one file for each page.
+    unsigned long long bytes = spec->tmp_bytes;
+    char options[96];
+    snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=%llu", bytes, bytes / 4096 + 64);
     if (mount("tmp", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) != 0) fail("mount /tmp", errno, "%s", options);
     make_binds(spec, sources, directories);
 

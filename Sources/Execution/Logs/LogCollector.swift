@@ -24,13 +24,18 @@ final class LogCollector: Sendable {
     let stream: String
     private let sink: any LogSink
     private let time: any TimeSource
+    private let filter: ApplicationLogFilter?
 
-    init(scope: AccountRegion, group: String, stream: String, sink: any LogSink, time: any TimeSource) {
+    init(
+        scope: AccountRegion, group: String, stream: String, sink: any LogSink, time: any TimeSource,
+        filter: ApplicationLogFilter? = nil
+    ) {
         self.scope = scope
         self.group = group
         self.stream = stream
         self.sink = sink
         self.time = time
+        self.filter = filter
     }
 
     /// Takes over the read end of a process's pipe, in place of an earlier one.
@@ -95,6 +100,7 @@ final class LogCollector: Sendable {
         guard var pipe = state.pipe else { return 0 }
         state.pipe = nil  // so that its splitter is not copied
         func emit(_ bytes: [UInt8]) {
+            if let filter, !filter.keeps(bytes) { return }
             events.append(LogEvent(timestamp: now, message: String(decoding: bytes, as: UTF8.self)))
         }
         var total = 0

@@ -48,6 +48,8 @@ struct ServiceTable: Sendable {
 
     let keys: [ServiceKey]
     let s3: Int?
+    /// SQS: unsigned query requests go to a queue's own URL.
+    let queues: Int?
     private var bySigningName: [String: [Int]] = [:]
     private var byTarget: [String: Int] = [:]
     private var byEndpoint: [String: Int] = [:]
@@ -58,6 +60,7 @@ struct ServiceTable: Sendable {
     init(_ keys: [ServiceKey]) {
         self.keys = keys
         s3 = keys.firstIndex { $0.id == "s3" }
+        queues = keys.firstIndex { $0.id == "sqs" && $0.speaksQuery }
         for (index, key) in keys.enumerated() {
             bySigningName[key.signingName, default: []].append(index)
             if !key.targetPrefix.isEmpty { byTarget[key.targetPrefix] = index }
@@ -101,6 +104,10 @@ struct ServiceTable: Sendable {
             if head.method == "POST", isForm(head) { return .formBody }
         }
         if let index = datedService(path) { return .service(index) }
+        if let queues, ServiceTable.isQueuePath(path) {
+            if ServiceTable.parameter("Action", in: head.query) != nil { return .service(queues) }
+            if head.method == "POST", isForm(head) { return .service(queues) }
+        }
         return s3.map(Resolution.service) ?? .unknown("s3")
     }
 
@@ -144,6 +151,13 @@ struct ServiceTable: Sendable {
         let segments = path.split(separator: "/", maxSplits: 2)
         guard segments.count >= 2, ServiceTable.isDate(segments[0]) else { return nil }
         return byDatedRoot[String(segments[1])]
+    }
+
+    /// `/123456789012/name`: no bucket's name is twelve digits in practice, and the request names an action.
+    static func isQueuePath(_ path: String) -> Bool {
+        let segments = path.split(separator: "/")
+        return segments.count == 2 && segments[0].utf8.count == 12
+            && segments[0].utf8.allSatisfy { (0x30...0x39).contains($0) }
     }
 
     /// `20dd-dd-dd`.

@@ -163,7 +163,8 @@ extension MemberSchema {
 
     /// The name of the element (or of each, when flattened) in XML.
     var elementName: String {
-        isFlatCollection && shape.kind == .list ? shape.traits.memberName ?? bodyName : bodyName
+        if let formName { return formName }
+        return isFlatCollection && shape.kind == .list ? shape.traits.memberName ?? bodyName : bodyName
     }
 }
 

@@ -105,6 +105,8 @@ struct MemberSchema: Sendable {
     var locationName = ""
     /// Name in JSON, XML, CBOR and query bodies.
     var bodyName: String
+    /// Name of a flattened list or map in the query protocol, where it is another than in JSON (SQS).
+    var formName: String?
     var isRequired = false
     var isFlat = false
     var isAttribute = false
@@ -296,7 +298,8 @@ private struct ShapeBuilder {
             case "ts": member.timestampFormat = TimestampFormat(rawValue: value)
             case "xmlns": member.namespace = XMLNamespace(uri: value)
             case "xmlprefix": member.namespace?.prefix = value
-            case "qname", "token": break  // EC2's names and client tokens: clients' business
+            case "qname": member.formName = value
+            case "token": break  // the clients' business
             default: complaints.append("\(name): unknown word \(key)")
             }
         }

@@ -9,45 +9,48 @@ service sqs
 signing sqs
 prefix sqs
 version 2012-11-05
-protocols json10
+protocols json10,query
 target AmazonSQS
+namespace http://queue.amazonaws.com/doc/2012-11-05/
 validation ValidationException
+errornamespace com.amazonaws.sqs#
+constraints required
 querycompatible yes
 op AddPermission POST 200 / in=AddPermissionRequest errors=OverLimit,RequestThrottled,QueueDoesNotExist,InvalidAddress,InvalidSecurity,UnsupportedOperation
-op CancelMessageMoveTask POST 200 / in=CancelMessageMoveTaskRequest out=CancelMessageMoveTaskResult errors=ResourceNotFoundException,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
+op CancelMessageMoveTask POST 200 / in=CancelMessageMoveTaskRequest out=CancelMessageMoveTaskResult wrapper=CancelMessageMoveTaskResult errors=ResourceNotFoundException,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
 op ChangeMessageVisibility POST 200 / in=ChangeMessageVisibilityRequest errors=MessageNotInflight,ReceiptHandleIsInvalid,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
-op ChangeMessageVisibilityBatch POST 200 / in=ChangeMessageVisibilityBatchRequest out=ChangeMessageVisibilityBatchResult errors=TooManyEntriesInBatchRequest,EmptyBatchRequest,BatchEntryIdsNotDistinct,InvalidBatchEntryId,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
-op CreateQueue POST 200 / in=CreateQueueRequest out=CreateQueueResult errors=QueueDeletedRecently,QueueNameExists,RequestThrottled,InvalidAddress,InvalidAttributeName,InvalidAttributeValue,UnsupportedOperation,InvalidSecurity
+op ChangeMessageVisibilityBatch POST 200 / in=ChangeMessageVisibilityBatchRequest out=ChangeMessageVisibilityBatchResult wrapper=ChangeMessageVisibilityBatchResult errors=TooManyEntriesInBatchRequest,EmptyBatchRequest,BatchEntryIdsNotDistinct,InvalidBatchEntryId,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
+op CreateQueue POST 200 / in=CreateQueueRequest out=CreateQueueResult wrapper=CreateQueueResult errors=QueueDeletedRecently,QueueNameExists,RequestThrottled,InvalidAddress,InvalidAttributeName,InvalidAttributeValue,UnsupportedOperation,InvalidSecurity
 op DeleteMessage POST 200 / in=DeleteMessageRequest errors=InvalidIdFormat,ReceiptHandleIsInvalid,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidSecurity,InvalidAddress
-op DeleteMessageBatch POST 200 / in=DeleteMessageBatchRequest out=DeleteMessageBatchResult errors=TooManyEntriesInBatchRequest,EmptyBatchRequest,BatchEntryIdsNotDistinct,InvalidBatchEntryId,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
+op DeleteMessageBatch POST 200 / in=DeleteMessageBatchRequest out=DeleteMessageBatchResult wrapper=DeleteMessageBatchResult errors=TooManyEntriesInBatchRequest,EmptyBatchRequest,BatchEntryIdsNotDistinct,InvalidBatchEntryId,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
 op DeleteQueue POST 200 / in=DeleteQueueRequest errors=RequestThrottled,QueueDoesNotExist,InvalidAddress,UnsupportedOperation,InvalidSecurity
-op GetQueueAttributes POST 200 / in=GetQueueAttributesRequest out=GetQueueAttributesResult errors=InvalidAttributeName,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidSecurity,InvalidAddress
-op GetQueueUrl POST 200 / in=GetQueueUrlRequest out=GetQueueUrlResult errors=RequestThrottled,QueueDoesNotExist,InvalidAddress,InvalidSecurity,UnsupportedOperation
-op ListDeadLetterSourceQueues POST 200 / in=ListDeadLetterSourceQueuesRequest out=ListDeadLetterSourceQueuesResult errors=QueueDoesNotExist,RequestThrottled,InvalidSecurity,InvalidAddress,UnsupportedOperation
-op ListMessageMoveTasks POST 200 / in=ListMessageMoveTasksRequest out=ListMessageMoveTasksResult errors=ResourceNotFoundException,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
-op ListQueueTags POST 200 / in=ListQueueTagsRequest out=ListQueueTagsResult errors=RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
-op ListQueues POST 200 / in=ListQueuesRequest out=ListQueuesResult errors=RequestThrottled,InvalidSecurity,InvalidAddress,UnsupportedOperation
+op GetQueueAttributes POST 200 / in=GetQueueAttributesRequest out=GetQueueAttributesResult wrapper=GetQueueAttributesResult errors=InvalidAttributeName,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidSecurity,InvalidAddress
+op GetQueueUrl POST 200 / in=GetQueueUrlRequest out=GetQueueUrlResult wrapper=GetQueueUrlResult errors=RequestThrottled,QueueDoesNotExist,InvalidAddress,InvalidSecurity,UnsupportedOperation
+op ListDeadLetterSourceQueues POST 200 / in=ListDeadLetterSourceQueuesRequest out=ListDeadLetterSourceQueuesResult wrapper=ListDeadLetterSourceQueuesResult errors=QueueDoesNotExist,RequestThrottled,InvalidSecurity,InvalidAddress,UnsupportedOperation
+op ListMessageMoveTasks POST 200 / in=ListMessageMoveTasksRequest out=ListMessageMoveTasksResult wrapper=ListMessageMoveTasksResult errors=ResourceNotFoundException,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
+op ListQueueTags POST 200 / in=ListQueueTagsRequest out=ListQueueTagsResult wrapper=ListQueueTagsResult errors=RequestThrottled,QueueDoesNotExist,UnsupportedOperation,InvalidAddress,InvalidSecurity
+op ListQueues POST 200 / in=ListQueuesRequest out=ListQueuesResult wrapper=ListQueuesResult errors=RequestThrottled,InvalidSecurity,InvalidAddress,UnsupportedOperation
 op PurgeQueue POST 200 / in=PurgeQueueRequest errors=QueueDoesNotExist,PurgeQueueInProgress,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
-op ReceiveMessage POST 200 / in=ReceiveMessageRequest out=ReceiveMessageResult errors=UnsupportedOperation,OverLimit,RequestThrottled,QueueDoesNotExist,InvalidSecurity,KmsDisabled,KmsInvalidState,KmsNotFound,KmsOptInRequired,KmsThrottled,KmsAccessDenied,KmsInvalidKeyUsage,InvalidAddress
+op ReceiveMessage POST 200 / in=ReceiveMessageRequest out=ReceiveMessageResult wrapper=ReceiveMessageResult errors=UnsupportedOperation,OverLimit,RequestThrottled,QueueDoesNotExist,InvalidSecurity,KmsDisabled,KmsInvalidState,KmsNotFound,KmsOptInRequired,KmsThrottled,KmsAccessDenied,KmsInvalidKeyUsage,InvalidAddress
 op RemovePermission POST 200 / in=RemovePermissionRequest errors=InvalidAddress,RequestThrottled,QueueDoesNotExist,InvalidSecurity,UnsupportedOperation
-op SendMessage POST 200 / in=SendMessageRequest out=SendMessageResult errors=InvalidMessageContents,UnsupportedOperation,RequestThrottled,QueueDoesNotExist,InvalidSecurity,KmsDisabled,KmsInvalidState,KmsNotFound,KmsOptInRequired,KmsThrottled,KmsAccessDenied,KmsInvalidKeyUsage,InvalidAddress
-op SendMessageBatch POST 200 / in=SendMessageBatchRequest out=SendMessageBatchResult errors=TooManyEntriesInBatchRequest,EmptyBatchRequest,BatchEntryIdsNotDistinct,BatchRequestTooLong,InvalidBatchEntryId,UnsupportedOperation,RequestThrottled,QueueDoesNotExist,InvalidSecurity,KmsDisabled,KmsInvalidState,KmsNotFound,KmsOptInRequired,KmsThrottled,KmsAccessDenied,KmsInvalidKeyUsage,InvalidAddress
+op SendMessage POST 200 / in=SendMessageRequest out=SendMessageResult wrapper=SendMessageResult errors=InvalidMessageContents,UnsupportedOperation,RequestThrottled,QueueDoesNotExist,InvalidSecurity,KmsDisabled,KmsInvalidState,KmsNotFound,KmsOptInRequired,KmsThrottled,KmsAccessDenied,KmsInvalidKeyUsage,InvalidAddress
+op SendMessageBatch POST 200 / in=SendMessageBatchRequest out=SendMessageBatchResult wrapper=SendMessageBatchResult errors=TooManyEntriesInBatchRequest,EmptyBatchRequest,BatchEntryIdsNotDistinct,BatchRequestTooLong,InvalidBatchEntryId,UnsupportedOperation,RequestThrottled,QueueDoesNotExist,InvalidSecurity,KmsDisabled,KmsInvalidState,KmsNotFound,KmsOptInRequired,KmsThrottled,KmsAccessDenied,KmsInvalidKeyUsage,InvalidAddress
 op SetQueueAttributes POST 200 / in=SetQueueAttributesRequest errors=InvalidAttributeName,InvalidAttributeValue,RequestThrottled,QueueDoesNotExist,UnsupportedOperation,OverLimit,InvalidAddress,InvalidSecurity
-op StartMessageMoveTask POST 200 / in=StartMessageMoveTaskRequest out=StartMessageMoveTaskResult errors=ResourceNotFoundException,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
+op StartMessageMoveTask POST 200 / in=StartMessageMoveTaskRequest out=StartMessageMoveTaskResult wrapper=StartMessageMoveTaskResult errors=ResourceNotFoundException,RequestThrottled,InvalidAddress,InvalidSecurity,UnsupportedOperation
 op TagQueue POST 200 / in=TagQueueRequest errors=InvalidAddress,RequestThrottled,QueueDoesNotExist,InvalidSecurity,UnsupportedOperation
 op UntagQueue POST 200 / in=UntagQueueRequest errors=InvalidAddress,RequestThrottled,QueueDoesNotExist,InvalidSecurity,UnsupportedOperation
 shapes
 AWSAccountIdList list string flat
 ActionNameList list string flat
 AddPermissionRequest structure
- QueueUrl string required
- Label string required
- AWSAccountIds AWSAccountIdList required
- Actions ActionNameList required
+ QueueUrl string
+ Label string
+ AWSAccountIds AWSAccountIdList qname=AWSAccountId
+ Actions ActionNameList qname=ActionName
 AttributeNameList list QueueAttributeName flat
-BatchEntryIdsNotDistinct structure error=BatchEntryIdsNotDistinct code=400
+BatchEntryIdsNotDistinct structure error=AWS.SimpleQueueService.BatchEntryIdsNotDistinct code=400
  message string
-BatchRequestTooLong structure error=BatchRequestTooLong code=400
+BatchRequestTooLong structure error=AWS.SimpleQueueService.BatchRequestTooLong code=400
  message string
 BatchResultErrorEntry structure
  Id string required
@@ -57,60 +60,60 @@ BatchResultErrorEntry structure
 BatchResultErrorEntryList list BatchResultErrorEntry flat
 BinaryList list blob
 CancelMessageMoveTaskRequest structure
- TaskHandle string required
+ TaskHandle string
 CancelMessageMoveTaskResult structure
  ApproximateNumberOfMessagesMoved long
 ChangeMessageVisibilityBatchRequest structure
- QueueUrl string required
- Entries ChangeMessageVisibilityBatchRequestEntryList required
+ QueueUrl string
+ Entries ChangeMessageVisibilityBatchRequestEntryList qname=ChangeMessageVisibilityBatchRequestEntry
 ChangeMessageVisibilityBatchRequestEntry structure
- Id string required
- ReceiptHandle string required
+ Id string
+ ReceiptHandle string
  VisibilityTimeout integer
 ChangeMessageVisibilityBatchRequestEntryList list ChangeMessageVisibilityBatchRequestEntry flat
 ChangeMessageVisibilityBatchResult structure
- Successful ChangeMessageVisibilityBatchResultEntryList required
- Failed BatchResultErrorEntryList required
+ Successful ChangeMessageVisibilityBatchResultEntryList required qname=ChangeMessageVisibilityBatchResultEntry
+ Failed BatchResultErrorEntryList required qname=BatchResultErrorEntry
 ChangeMessageVisibilityBatchResultEntry structure
  Id string required
 ChangeMessageVisibilityBatchResultEntryList list ChangeMessageVisibilityBatchResultEntry flat
 ChangeMessageVisibilityRequest structure
- QueueUrl string required
- ReceiptHandle string required
- VisibilityTimeout integer required
+ QueueUrl string
+ ReceiptHandle string
+ VisibilityTimeout integer
 CreateQueueRequest structure
- QueueName string required
- Attributes QueueAttributeMap
- tags TagMap
+ QueueName string
+ Attributes QueueAttributeMap qname=Attribute
+ tags TagMap qname=Tag
 CreateQueueResult structure
  QueueUrl string
 DeleteMessageBatchRequest structure
- QueueUrl string required
- Entries DeleteMessageBatchRequestEntryList required
+ QueueUrl string
+ Entries DeleteMessageBatchRequestEntryList qname=DeleteMessageBatchRequestEntry
 DeleteMessageBatchRequestEntry structure
- Id string required
- ReceiptHandle string required
+ Id string
+ ReceiptHandle string
 DeleteMessageBatchRequestEntryList list DeleteMessageBatchRequestEntry flat
 DeleteMessageBatchResult structure
- Successful DeleteMessageBatchResultEntryList required
- Failed BatchResultErrorEntryList required
+ Successful DeleteMessageBatchResultEntryList required qname=DeleteMessageBatchResultEntry
+ Failed BatchResultErrorEntryList required qname=BatchResultErrorEntry
 DeleteMessageBatchResultEntry structure
  Id string required
 DeleteMessageBatchResultEntryList list DeleteMessageBatchResultEntry flat
 DeleteMessageRequest structure
- QueueUrl string required
- ReceiptHandle string required
+ QueueUrl string
+ ReceiptHandle string
 DeleteQueueRequest structure
- QueueUrl string required
-EmptyBatchRequest structure error=EmptyBatchRequest code=400
+ QueueUrl string
+EmptyBatchRequest structure error=AWS.SimpleQueueService.EmptyBatchRequest code=400
  message string
 GetQueueAttributesRequest structure
- QueueUrl string required
- AttributeNames AttributeNameList
+ QueueUrl string
+ AttributeNames AttributeNameList qname=AttributeName
 GetQueueAttributesResult structure
- Attributes QueueAttributeMap
+ Attributes QueueAttributeMap qname=Attribute
 GetQueueUrlRequest structure
- QueueName string required
+ QueueName string
  QueueOwnerAWSAccountId string
 GetQueueUrlResult structure
  QueueUrl string
@@ -120,7 +123,7 @@ InvalidAttributeName structure error=InvalidAttributeName code=400
  message string
 InvalidAttributeValue structure error=InvalidAttributeValue code=400
  message string
-InvalidBatchEntryId structure error=InvalidBatchEntryId code=400
+InvalidBatchEntryId structure error=AWS.SimpleQueueService.InvalidBatchEntryId code=400
  message string
 InvalidIdFormat structure error=InvalidIdFormat code=400
 InvalidMessageContents structure error=InvalidMessageContents code=400
@@ -142,17 +145,17 @@ KmsOptInRequired structure error=KmsOptInRequired code=400
 KmsThrottled structure error=KmsThrottled code=400
  message string
 ListDeadLetterSourceQueuesRequest structure
- QueueUrl string required
+ QueueUrl string
  NextToken string
  MaxResults integer
 ListDeadLetterSourceQueuesResult structure
- queueUrls QueueUrlList required
+ queueUrls QueueUrlList required qname=QueueUrl
  NextToken string
 ListMessageMoveTasksRequest structure
- SourceArn string required
+ SourceArn string
  MaxResults integer
 ListMessageMoveTasksResult structure
- Results ListMessageMoveTasksResultEntryList flat
+ Results ListMessageMoveTasksResultEntryList qname=ListMessageMoveTasksResultEntry flat
 ListMessageMoveTasksResultEntry structure
  TaskHandle string
  Status string
@@ -165,95 +168,95 @@ ListMessageMoveTasksResultEntry structure
  StartedTimestamp long
 ListMessageMoveTasksResultEntryList list ListMessageMoveTasksResultEntry flat
 ListQueueTagsRequest structure
- QueueUrl string required
+ QueueUrl string
 ListQueueTagsResult structure
- Tags TagMap
+ Tags TagMap qname=Tag
 ListQueuesRequest structure
  QueueNamePrefix string
  NextToken string
  MaxResults integer
 ListQueuesResult structure
- QueueUrls QueueUrlList
+ QueueUrls QueueUrlList qname=QueueUrl
  NextToken string
 Message structure
  MessageId string
  ReceiptHandle string
  MD5OfBody string
  Body string
- Attributes MessageSystemAttributeMap
+ Attributes MessageSystemAttributeMap qname=Attribute
  MD5OfMessageAttributes string
- MessageAttributes MessageBodyAttributeMap
+ MessageAttributes MessageBodyAttributeMap qname=MessageAttribute
 MessageAttributeNameList list string flat
 MessageAttributeValue structure
  StringValue string
  BinaryValue blob
- StringListValues StringList flat
- BinaryListValues BinaryList flat
- DataType string required
-MessageBodyAttributeMap map string MessageAttributeValue flat
-MessageBodySystemAttributeMap map MessageSystemAttributeNameForSends MessageSystemAttributeValue flat
+ StringListValues StringList qname=StringListValue flat
+ BinaryListValues BinaryList qname=BinaryListValue flat
+ DataType string
+MessageBodyAttributeMap map string MessageAttributeValue key=Name value=Value flat
+MessageBodySystemAttributeMap map MessageSystemAttributeNameForSends MessageSystemAttributeValue key=Name value=Value flat
 MessageList list Message flat
-MessageNotInflight structure error=MessageNotInflight code=400
+MessageNotInflight structure error=AWS.SimpleQueueService.MessageNotInflight code=400
 MessageSystemAttributeList list MessageSystemAttributeName flat
-MessageSystemAttributeMap map MessageSystemAttributeName string flat
+MessageSystemAttributeMap map MessageSystemAttributeName string key=Name value=Value flat
 MessageSystemAttributeName string enum All SenderId SentTimestamp ApproximateReceiveCount ApproximateFirstReceiveTimestamp SequenceNumber MessageDeduplicationId MessageGroupId AWSTraceHeader DeadLetterQueueSourceArn
 MessageSystemAttributeNameForSends string enum AWSTraceHeader
 MessageSystemAttributeValue structure
  StringValue string
  BinaryValue blob
- StringListValues StringList flat
- BinaryListValues BinaryList flat
- DataType string required
+ StringListValues StringList qname=StringListValue flat
+ BinaryListValues BinaryList qname=BinaryListValue flat
+ DataType string
 OverLimit structure error=OverLimit code=400
  message string
-PurgeQueueInProgress structure error=PurgeQueueInProgress code=400
+PurgeQueueInProgress structure error=AWS.SimpleQueueService.PurgeQueueInProgress code=403
  message string
 PurgeQueueRequest structure
- QueueUrl string required
-QueueAttributeMap map QueueAttributeName string flat
+ QueueUrl string
+QueueAttributeMap map QueueAttributeName string key=Name value=Value flat
 QueueAttributeName string enum All Policy VisibilityTimeout MaximumMessageSize MessageRetentionPeriod ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible CreatedTimestamp LastModifiedTimestamp QueueArn ApproximateNumberOfMessagesDelayed DelaySeconds ReceiveMessageWaitTimeSeconds RedrivePolicy FifoQueue ContentBasedDeduplication KmsMasterKeyId KmsDataKeyReusePeriodSeconds DeduplicationScope FifoThroughputLimit RedriveAllowPolicy SqsManagedSseEnabled
-QueueDeletedRecently structure error=QueueDeletedRecently code=400
+QueueDeletedRecently structure error=AWS.SimpleQueueService.QueueDeletedRecently code=400
  message string
-QueueDoesNotExist structure error=QueueDoesNotExist code=400
+QueueDoesNotExist structure error=AWS.SimpleQueueService.NonExistentQueue code=400
  message string
-QueueNameExists structure error=QueueNameExists code=400
+QueueNameExists structure error=QueueAlreadyExists code=400
  message string
 QueueUrlList list string flat
 ReceiptHandleIsInvalid structure error=ReceiptHandleIsInvalid code=400
  message string
 ReceiveMessageRequest structure
- QueueUrl string required
- AttributeNames AttributeNameList
- MessageSystemAttributeNames MessageSystemAttributeList
- MessageAttributeNames MessageAttributeNameList
+ QueueUrl string
+ AttributeNames AttributeNameList qname=AttributeName
+ MessageSystemAttributeNames MessageSystemAttributeList qname=MessageSystemAttributeName
+ MessageAttributeNames MessageAttributeNameList qname=MessageAttributeName
  MaxNumberOfMessages integer
  VisibilityTimeout integer
  WaitTimeSeconds integer
  ReceiveRequestAttemptId string
 ReceiveMessageResult structure
- Messages MessageList
+ Messages MessageList qname=Message
 RemovePermissionRequest structure
- QueueUrl string required
- Label string required
+ QueueUrl string
+ Label string
 RequestThrottled structure error=RequestThrottled code=400
  message string
 ResourceNotFoundException structure error=ResourceNotFoundException code=400
  message string
 SendMessageBatchRequest structure
- QueueUrl string required
- Entries SendMessageBatchRequestEntryList required
+ QueueUrl string
+ Entries SendMessageBatchRequestEntryList qname=SendMessageBatchRequestEntry
 SendMessageBatchRequestEntry structure
- Id string required
- MessageBody string required
+ Id string
+ MessageBody string
  DelaySeconds integer
- MessageAttributes MessageBodyAttributeMap
- MessageSystemAttributes MessageBodySystemAttributeMap
+ MessageAttributes MessageBodyAttributeMap qname=MessageAttribute
+ MessageSystemAttributes MessageBodySystemAttributeMap qname=MessageSystemAttribute
  MessageDeduplicationId string
  MessageGroupId string
 SendMessageBatchRequestEntryList list SendMessageBatchRequestEntry flat
 SendMessageBatchResult structure
- Successful SendMessageBatchResultEntryList required
- Failed BatchResultErrorEntryList required
+ Successful SendMessageBatchResultEntryList required qname=SendMessageBatchResultEntry
+ Failed BatchResultErrorEntryList required qname=BatchResultErrorEntry
 SendMessageBatchResultEntry structure
  Id string required
  MessageId string required
@@ -263,11 +266,11 @@ SendMessageBatchResultEntry structure
  SequenceNumber string
 SendMessageBatchResultEntryList list SendMessageBatchResultEntry flat
 SendMessageRequest structure
- QueueUrl string required
- MessageBody string required
+ QueueUrl string
+ MessageBody string
  DelaySeconds integer
- MessageAttributes MessageBodyAttributeMap
- MessageSystemAttributes MessageBodySystemAttributeMap
+ MessageAttributes MessageBodyAttributeMap qname=MessageAttribute
+ MessageSystemAttributes MessageBodySystemAttributeMap qname=MessageSystemAttribute
  MessageDeduplicationId string
  MessageGroupId string
 SendMessageResult structure
@@ -277,27 +280,27 @@ SendMessageResult structure
  MessageId string
  SequenceNumber string
 SetQueueAttributesRequest structure
- QueueUrl string required
- Attributes QueueAttributeMap required
+ QueueUrl string
+ Attributes QueueAttributeMap qname=Attribute
 StartMessageMoveTaskRequest structure
- SourceArn string required
+ SourceArn string
  DestinationArn string
  MaxNumberOfMessagesPerSecond integer
 StartMessageMoveTaskResult structure
  TaskHandle string
 StringList list string
 TagKeyList list string flat
-TagMap map string string flat
+TagMap map string string key=Key value=Value flat
 TagQueueRequest structure
- QueueUrl string required
- Tags TagMap required
-TooManyEntriesInBatchRequest structure error=TooManyEntriesInBatchRequest code=400
+ QueueUrl string
+ Tags TagMap qname=Tag
+TooManyEntriesInBatchRequest structure error=AWS.SimpleQueueService.TooManyEntriesInBatchRequest code=400
  message string
-UnsupportedOperation structure error=UnsupportedOperation code=400
+UnsupportedOperation structure error=AWS.SimpleQueueService.UnsupportedOperation code=400
  message string
 UntagQueueRequest structure
- QueueUrl string required
- TagKeys TagKeyList required
+ QueueUrl string
+ TagKeys TagKeyList qname=TagKey
 
 """#
 }

@@ -147,7 +147,7 @@ struct UnprivilegedTests {
     func asNobody() throws {
         let nobody = try HostProcess(
             ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-                + HostProcess.testProgram(filter: "SandboxTests.CellTests|SandboxTests.HostileTests"),
+                + HostProcess.testProgram(filter: "PrivilegedTests.CellTests|PrivilegedTests.HostileTests"),
             environment: ["MARTLET_TEST_UNPRIVILEGED=1", "HOME=/tmp"])
         let output = try readToEnd(nobody.output)
         #expect(nobody.await() == 0, "\(output)")

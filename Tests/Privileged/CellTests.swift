@@ -249,7 +249,7 @@ struct CellTests {
     // MARK: The tree
 
     @Test func codeIsReadOnlyAndTheRestToo() throws {
-        let code = try TemporaryDirectory(mode: 0o777)
+        let code = try HostDirectory()
         try code.write("handler.py", "x = 1", mode: 0o666)
         let cell = try TestCell { $0.binds = [.init(source: code.path, target: "/var/task")] }
         #expect(
@@ -265,7 +265,7 @@ struct CellTests {
     }
 
     @Test func writableAndNestedBinds() throws {
-        let (outer, inner) = (try TemporaryDirectory(mode: 0o777), try TemporaryDirectory())
+        let (outer, inner) = (try HostDirectory(), try HostDirectory())
         try inner.write("file", "inner")
         let cell = try TestCell {
             $0.binds = [
@@ -290,7 +290,7 @@ struct CellTests {
     }
 
     @Test func aLinkInCodeCannotLeadAMountElsewhere() throws {
-        let code = try TemporaryDirectory()
+        let code = try HostDirectory()
         try #require(symlink("/etc", code.path + "/evil") == 0)
         let error = #expect(throws: SandboxError.self) {
             try TestCell {
