@@ -153,12 +153,15 @@ public struct ServiceDefinition: Sendable {
     /// gateway answers `tooLarge`.
     public var bodyLimit: Int
     public var bodyLimits: [String: Int]
+    /// Operations that a web page of any site may ask for even while authentication is off, because the request has its own
+    /// proof in it (a token that was sent to somebody).
+    public var webPageOperations: Set<String>
     /// The service's own error for a body over the limit.
     public var tooLarge: @Sendable (_ operation: String, _ limit: Int) -> AWSError
 
     public init(
         schema: ServiceSchema, operations: [String: OperationHandler], bodyLimit: Int = 16 << 20,
-        bodyLimits: [String: Int] = [:],
+        bodyLimits: [String: Int] = [:], webPageOperations: Set<String> = [],
         tooLarge: @escaping @Sendable (String, Int) -> AWSError = { operation, limit in
             AWSError(
                 "RequestEntityTooLargeException", status: 413,
@@ -169,6 +172,7 @@ public struct ServiceDefinition: Sendable {
         self.operations = operations
         self.bodyLimit = bodyLimit
         self.bodyLimits = bodyLimits
+        self.webPageOperations = webPageOperations
         self.tooLarge = tooLarge
     }
 }

@@ -41,6 +41,9 @@ public final class Gateway: Sendable, CellEndpoint {
                 metrics: { metrics.text(counters: counters, connections: registry.count) },
                 isDraining: { registry.isDraining }, download: download),
             baseDomains: configuration.baseDomains,
+            webPages: WebPages(
+                isChecked: configuration.authentication == .none, baseDomains: configuration.baseDomains,
+                origins: configuration.allowedOrigins),
             unresolved: metrics.series(service: "", operation: ""), time: time, logger: logger)
         self.configuration = configuration
         self.limits = limits

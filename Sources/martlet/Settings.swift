@@ -22,6 +22,8 @@ struct Settings: Sendable {
     var privateKeyFile: String?
     var freezesIdleEnvironments: Bool
     var logLevel: String
+    /// Web pages that may use the server although authentication is off.
+    var allowedOrigins: [String]
 }
 
 /// The flags, shared by `serve` and `doctor`.
@@ -53,6 +55,11 @@ struct SettingFlags: ParsableArguments {
     var tlsKey: String?
     @Option(help: "Freeze environments between invocations: on or off. [on]")
     var freeze: String?
+    @Option(
+        help:
+            "Origins of web pages that may use a server without authentication, separated by commas: http://localhost:3000."
+    )
+    var allowOrigin: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. [notice]")
     var logLevel: String?
     @Option(
@@ -92,7 +99,10 @@ struct SettingFlags: ParsableArguments {
                 Dictionary(
                     uniqueKeysWithValues: ["trace", "debug", "info", "notice", "warning", "error", "critical"].map {
                         ($0, $0)
-                    }), default: "notice"))
+                    }), default: "notice"),
+            allowedOrigins: (try source.text("allow-origin", allowOrigin) ?? "").split(separator: ",").map {
+                String($0.drop { $0 == " " })
+            })
     }
 
     private func absolute(_ path: String) -> String {
@@ -151,7 +161,7 @@ private struct SettingSource {
 
     private static let names: Set<String> = [
         "host", "port", "data-dir", "auth", "isolation", "egress", "durability", "time-scale", "runtimes",
-        "tls-certificate", "tls-key", "freeze", "log-level",
+        "tls-certificate", "tls-key", "freeze", "log-level", "allow-origin",
     ]
 
     func text(_ name: String, _ flag: String?) throws -> String? {

@@ -238,14 +238,14 @@ final class HTTPConnection: ChannelInboundHandler {
         guard isInputClosed, queue.isEmpty, !isAdvancing else { return }
         switch machine.state {
         case .waiting: perform(machine.drain())
-        case .lingering: hangUp()
         case .exchange(let exchange):
             switch exchange.input {
             case .wanted: failBody(.cutShort)
             case .discarding: perform(machine.inputCut())
             case .held, .ended: break
             }
-        case .closed: break
+        // The other side is closed when the answer is out; then the channel closes.
+        case .lingering, .closed: break
         }
     }
 
@@ -407,7 +407,9 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func readIfWanted() {
-        guard !isReading, !isInputClosed, queue.isEmpty, let context, machine.wantsInput || machine.mayReadAhead else { return }
+        guard !isReading, !isInputClosed, queue.isEmpty, let context, machine.wantsInput || machine.mayReadAhead else {
+            return
+        }
         if machine.isWaiting, !context.channel.isWritable { return }
         if case .stream(let stream) = sink, !stream.wantsMore {
             if watch.kind == .body { watchFor(.none) }
