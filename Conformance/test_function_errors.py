@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from .functions import FAST_MB, provided
+from .harness import wait_for
 
 UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 EXIT = "Runtime.ExitError"
@@ -187,6 +188,31 @@ def test_a_late_answer_is_for_nobody(fast_function):
     assert function.invoke(1.02).error == "Unhandled"
     assert function.invoke(0).json == 0
     assert function.invoke(0.01).json == 0.01
+
+
+def reported_log(function):
+    wait_for(lambda: any(message.startswith("REPORT ") for message in function.log_messages()))
+    return "".join(function.log_messages())
+
+
+def test_a_failed_init_is_tried_again_in_the_invocation(fast_function):
+    """What a first init cannot do, a second may: the caller sees an error only when both fail."""
+    function = fast_function(
+        "import os\n"
+        "if not os.path.exists('/tmp/tried'):\n"
+        "    open('/tmp/tried', 'w').close()\n"
+        "    raise ValueError('not yet')\n"
+        "def handler(event, context): return 'ready'"
+    )
+    assert function.invoke().json == "ready"
+    log = reported_log(function)
+    first = re.search(r"INIT_REPORT .*Phase: init\tStatus: error\tError Type: Runtime.Unknown", log)
+    assert first and "not yet" in log[: first.start()] and "Phase: invoke" not in log
+
+    always = fast_function("raise ValueError('never')")
+    assert always.invoke().json["errorMessage"] == "never"
+    log = reported_log(always)
+    assert re.findall(r"INIT_REPORT .*\tPhase: (\w+)\tStatus: error", log) == ["init", "invoke"]
 
 
 @pytest.mark.slow

@@ -255,6 +255,8 @@ def test_delete_function(lambda_, make_function):
     function = make_function(ECHO)
     latest = refused(lambda_.delete_function, FunctionName=function.name, Qualifier="$LATEST")
     assert latest.message == "$LATEST version cannot be deleted without deleting the function."
+    alias = refused(lambda_.delete_function, FunctionName=function.name, Qualifier="live")
+    assert alias.message == "Deletion of aliases is not currently supported."
     for _ in range(2):
         lambda_.delete_function(FunctionName=function.name, Qualifier="1233")
     answer = lambda_.delete_function(FunctionName=function.name)

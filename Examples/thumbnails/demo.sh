@@ -196,7 +196,7 @@ fi
 [ -x /usr/bin/aws ] || fail "no /usr/bin/aws: run 'make setup'"
 [ -d "$PHOTOS" ] || fail "no $PHOTOS: run 'make setup'"
 readonly STARTED_MS=$(($(date +%s) * 1000))
-trap 'fail "line $LINENO failed"' ERR
+trap '[ "$BASH_SUBSHELL" -gt 0 ] || fail "line $LINENO failed"' ERR
 start_server
 ACCOUNT=$(aws sts get-caller-identity --query Account --output text)
 readonly ACCOUNT
@@ -213,7 +213,8 @@ cat <<END
 == done; the server goes on running
 thumbnails  $OUTPUT            (and s3://$OUT)
 logs        aws --endpoint-url $URL logs tail $LOG_GROUP --follow
-try it      aws --endpoint-url $URL s3 cp PICTURE s3://$IN/
+try it      export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+            aws --endpoint-url $URL s3 cp PICTURE s3://$IN/
 server log  $SERVER_LOG
 stop        make demo-stop
 END

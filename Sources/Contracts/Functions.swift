@@ -28,6 +28,8 @@ public struct FunctionVersion: Sendable {
     /// Reserved concurrency of the function (all versions together); nil when none.
     public var reservedConcurrency: Int?
     public var tracingActive: Bool
+    /// Whether its invocations may run in a circle (`RecursiveLoop: Allow`).
+    public var allowsRecursion = false
 
     public struct LoggingSettings: Sendable, Hashable {
         public enum Format: String, Sendable {

@@ -86,6 +86,8 @@ extension EnvironmentMachine {
         return (.accepted, initFailed(phase, status: .error(type), now: now) { _ in payload })
     }
 
+    /// A first init that fails is run once more inside the invocation that waits, and under its timeout ("suppressed
+    /// init", 2.7); what fails then is the caller's answer.
     mutating func initFailed(
         _ phase: Initializing, status: Status, now: UInt64, payload: (String) -> ByteBuffer
     ) -> [Action] {
@@ -93,6 +95,7 @@ extension EnvironmentMachine {
         var actions: [Action] = [
             .reportInit(InitReport(phase: phase.phase, status: status, duration: duration))
         ]
+        if phase.phase == .initial { return actions + reset(waiting: phase.waiting, owed: nil, now: now) }
         if let waiting = phase.waiting {
             let inside = waiting.startedAt.map { now > $0 ? now - $0 : 0 } ?? 0
             actions.append(

@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import EventSources
 import Execution
 import FoundationEssentials
 import Gateway
@@ -29,6 +30,7 @@ final class Server: Service {
     private let gateway: Gateway
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
+    private let eventSources: EventSources
     private let logs: CloudWatchLogsService
     private let sqs: SQSService
     private let machine: Machine
@@ -36,7 +38,8 @@ final class Server: Service {
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, logs: CloudWatchLogsService, sqs: SQSService,
+        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
+        sqs: SQSService,
         machine: Machine,
         logger: Logger
     ) {
@@ -47,6 +50,7 @@ final class Server: Service {
         self.gateway = gateway
         self.engine = engine
         self.outbox = outbox
+        self.eventSources = eventSources
         self.logs = logs
         self.sqs = sqs
         self.machine = machine
@@ -129,20 +133,25 @@ final class Server: Service {
         lambda.connect(invoker: engine, objects: s3)
         outbox.register(lambda)
         outbox.register(sqs)
-        gateway.metrics.addLines { engine.metricLines + logs.metricLines }
+        let eventSources = EventSources(
+            database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
+            machineConcurrency: machine.environmentCapacity, logger: logger)
+        lambda.connectEventSources(runner: eventSources, queues: sqs)
+        gateway.metrics.addLines { engine.metricLines + logs.metricLines + eventSources.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
         try await outbox.start()
+        try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, logs: logs, sqs: sqs, machine: machine, logger: logger)
+            outbox: outbox, eventSources: eventSources, logs: logs, sqs: sqs, machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -178,6 +187,8 @@ final class Server: Service {
             sqs.stop()
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
+            // What takes longer goes back to its queue when the environments end.
+            await withDeadline(.seconds(3)) { [eventSources] in await eventSources.stop() }
             await engine.shutdown()
             await logs.stop()
         }

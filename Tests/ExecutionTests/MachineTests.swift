@@ -185,22 +185,31 @@ struct MachineTests {
         #expect(d.takeLog() == ["launch", "start 1 init", "init init timeout", "kill", "idle"])
     }
 
+    /// A failed first init is run again inside the invocation; what the second one posts is the answer.
     @Test func initErrorGoesToTheWaitingCallerAsPosted() {
         let d = Driver()
         d.take(d.machine.start())
         d.invoke("a")
         d.take(d.machine.cellReady(now: d.now))
         let posted = ByteBuffer(string: #"{"errorMessage":"x","requestId":""}"#)
-        let (reply, actions) = d.machine.runtimeInitError(
-            payload: posted, type: "Runtime.ImportModuleError", now: d.now)
-        d.take(actions)
-        #expect(reply == .accepted)
-        #expect(d.answers.map(\.payload) == [posted])
-        #expect(d.answers[0].status == .error("Runtime.ImportModuleError"))
+        func fail(after wait: UInt64) {
+            d.now += wait
+            let (reply, actions) = d.machine.runtimeInitError(
+                payload: posted, type: "Runtime.ImportModuleError", now: d.now)
+            d.take(actions)
+            #expect(reply == .accepted)
+        }
+        fail(after: 500_000_000)
+        #expect(d.answers.isEmpty)
         #expect(
-            d.takeLog() == [
-                "launch", "start 1 init", #"init init error("Runtime.ImportModuleError")"#, "finish a", "kill",
-            ])
+            d.takeLog() == ["launch", "start 1 init", #"init init error("Runtime.ImportModuleError")"#, "kill"])
+        d.take(d.machine.allKilled(now: d.now))
+        fail(after: 200_000_000)
+        #expect(d.answers.map(\.payload) == [posted])
+        #expect(d.answers.first?.status == .error("Runtime.ImportModuleError"))
+        #expect(d.answers.first?.duration == 200_000_000, "the second init is part of the invocation")
+        #expect(
+            d.takeLog() == ["start 2 invoke", #"init invoke error("Runtime.ImportModuleError")"#, "finish a", "kill"])
         let (second, none) = d.machine.runtimeInitError(payload: posted, type: "x", now: d.now)
         #expect(second == .wrongOrder(from: "InitError", to: "InitError"))
         #expect(none.isEmpty)
@@ -276,7 +285,13 @@ struct MachineTests {
         tooMuch(starting)
         #expect(
             starting.takeLog() == [
-                "launch", "start 1 init", "init init error(\"Runtime.OutOfMemory\")", "finish a", "kill",
+                "launch", "start 1 init", "init init error(\"Runtime.OutOfMemory\")", "kill",
+            ])
+        starting.take(starting.machine.allKilled(now: starting.now))
+        tooMuch(starting)
+        #expect(
+            starting.takeLog() == [
+                "start 2 invoke", "init invoke error(\"Runtime.OutOfMemory\")", "finish a", "kill",
             ])
     }
 

@@ -62,6 +62,48 @@ struct FakeObjects: ObjectReader {
     }
 }
 
+/// Notes which mappings it is told of.
+final class FakeRunner: EventSourceRunner {
+    let changes = Mutex<[EventSourceMapping]>([])
+    func mappingChanged(_ mapping: EventSourceMapping) { changes.withLock { $0.append(mapping) } }
+}
+
+/// Queues that exist unless they are called `gone` or `denied`, with a visibility timeout of 30 seconds.
+struct FakeQueues: QueueSource {
+    func describe(queue arn: String, as principal: Principal, in transaction: any ReadTransaction) throws
+        -> QueueDescription
+    {
+        if arn.hasSuffix(":gone") {
+            throw AWSError(
+                "AWS.SimpleQueueService.NonExistentQueue", status: 400, "The specified queue does not exist.")
+        }
+        if arn.hasSuffix(":denied") { throw AWSError("AccessDenied", status: 403, "Access Denied") }
+        return QueueDescription(
+            arn: arn, isFIFO: arn.hasSuffix(".fifo"), visibilityTimeout: .seconds(30), deadLetterTargetARN: nil)
+    }
+
+    func receive(
+        queue arn: String, maximum: Int, as principal: Principal, now: Instant, in transaction: any WriteTransaction
+    ) throws -> QueueReceipt { QueueReceipt(messages: [], nextVisible: nil) }
+
+    func delete(
+        queue arn: String, receiptHandles: [String], as principal: Principal, now: Instant,
+        in transaction: any WriteTransaction
+    ) throws {}
+
+    func release(
+        queue arn: String, receiptHandles: [String], at: Instant, as principal: Principal, now: Instant,
+        in transaction: any WriteTransaction
+    ) throws {}
+
+    func discard(
+        queue arn: String, receiptHandles: [String], as principal: Principal, now: Instant,
+        in transaction: any WriteTransaction
+    ) throws {}
+
+    func observe(queue arn: String, _ wake: @escaping @Sendable (Instant) -> Void) -> @Sendable () -> Void { {} }
+}
+
 /// The service on a real store in a temporary directory, called through its definition.
 final class Harness: Sendable {
     static let role = "arn:aws:iam::000000000000:role/r"
@@ -72,6 +114,7 @@ final class Harness: Sendable {
     let database: SQLiteDatabase
     let service: LambdaService
     let invoker = FakeInvoker()
+    let runner = FakeRunner()
     let time = ManualTime()
     /// What alias weights are drawn by.
     let draws = Draws()
@@ -88,6 +131,7 @@ final class Harness: Sendable {
             database: database, blobs: blobs, codeDirectory: directory + "/code", time: time,
             logger: Logger(label: "test"), draw: { draws.withLock { $0 } })
         service.connect(invoker: invoker, objects: FakeObjects(zip: Harness.zip, blobs: blobs))
+        service.connectEventSources(runner: runner, queues: FakeQueues())
         try await service.start()
         operations = service.definition.operations
     }

@@ -78,7 +78,7 @@ import Wire
             ("FifoQueue", "true"), ("DeduplicationScope", "messageGroup"),
             ("FifoThroughputLimit", "perMessageGroupId"), ("VisibilityTimeout", "0"), ("KmsMasterKeyId", "k"),
             ("KmsDataKeyReusePeriodSeconds", "60"),
-            ("RedrivePolicy", #"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:d.fifo","maxReceiveCount":3}"#),
+            ("RedrivePolicy", #"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:0:d.fifo","maxReceiveCount":3}"#),
             ("RedriveAllowPolicy", #"{"redrivePermission":"denyAll"}"#),
         ])
         for _ in 0..<2 {

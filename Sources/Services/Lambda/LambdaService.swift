@@ -25,6 +25,7 @@ public final class LambdaService: Sendable {
     let draw: @Sendable () -> Double
     private let schema: ServiceSchema
     private let links = Mutex<Connections?>(nil)
+    let eventSources = Mutex<EventSourceLinks?>(nil)
     /// Directories that some version stopped using, and when.
     private let retired = Mutex<[String: Instant]>([:])
 
@@ -200,7 +201,8 @@ extension LambdaService {
         ServiceDefinition(
             schema: schema,
             operations: functionOperations.merging(layerOperations) { a, _ in a }
-                .merging(settingOperations) { a, _ in a },
+                .merging(settingOperations) { a, _ in a }
+                .merging(eventSourceOperations) { a, _ in a },
             bodyLimit: 6 << 20,
             bodyLimits: [
                 "CreateFunction": Limits.codeRequestBytes, "UpdateFunctionCode": Limits.codeRequestBytes,
@@ -253,6 +255,16 @@ extension LambdaService {
             "AddLayerVersionPermission": handle(addLayerVersionPermission),
             "RemoveLayerVersionPermission": handle(removeLayerVersionPermission),
             "GetLayerVersionPolicy": handle(getLayerVersionPolicy),
+        ]
+    }
+
+    private var eventSourceOperations: [String: OperationHandler] {
+        [
+            "CreateEventSourceMapping": handle(createEventSourceMapping),
+            "GetEventSourceMapping": handle(getEventSourceMapping),
+            "UpdateEventSourceMapping": handle(updateEventSourceMapping),
+            "DeleteEventSourceMapping": handle(deleteEventSourceMapping),
+            "ListEventSourceMappings": handle(listEventSourceMappings),
         ]
     }
 

@@ -55,6 +55,16 @@ enum Limits {
     /// What reservations must leave unreserved.
     static let minimumUnreservedConcurrency = 100
 
+    // MARK: Event source mappings (reference 5.1)
+
+    /// Records of a batch from a FIFO queue.
+    static let fifoBatchSize = 10
+    /// Records of a batch from a standard queue when the mapping has no batching window.
+    static let batchSizeWithoutWindow = 10
+    static let filtersPerMapping = 5
+    /// Items of a page of mappings (AWS: 100).
+    static let mappingsPerPage = 100
+
     // MARK: Lists
 
     /// Items of a page of functions, versions, aliases, whatever more was asked for.

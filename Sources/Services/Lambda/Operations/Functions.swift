@@ -63,6 +63,9 @@ extension LambdaService {
         if target.qualifier == Qualifier.latestName {
             throw AWSError.invalidParameter("$LATEST version cannot be deleted without deleting the function.")
         }
+        if let qualifier = target.qualifier, case .alias = Qualifier(qualifier) {
+            throw AWSError.invalidParameter("Deletion of aliases is not currently supported.")
+        }
         let (scope, name) = (target.scope, target.name)
         let invoker = try connections().invoker
         let retired = try await mutate(scope, name) { [self] transaction in

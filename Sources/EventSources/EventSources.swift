@@ -1,0 +1,135 @@
+public import Contracts
+public import Logging
+public import Platform
+public import Storage
+import Synchronization
+
+/// Runs event source mappings: polls their sources, invokes their functions, and concludes what was handled.
+public final class EventSources: EventSourceRunner {
+    private struct State {
+        var queues: [String: QueueMapping] = [:]
+        /// The newest revision known of each mapping: changes may come twice at start.
+        var revisions: [String: Int64] = [:]
+        var isStarted = false
+        var isStopped = false
+    }
+
+    private let room: EventSourceRoom
+    private let state = Mutex(State())
+
+    /// `machineConcurrency`: executions that this machine can run at the same time.
+    public init(
+        database: any Database, mappings: any EventSourceMappings, queues: any QueueSource,
+        directory: any FunctionDirectory, invoker: any FunctionInvoker, time: any TimeSource, machineConcurrency: Int,
+        logger: Logger
+    ) {
+        room = EventSourceRoom(
+            database: database, mappings: mappings, queues: queues, directory: directory, invoker: invoker, time: time,
+            machineConcurrency: machineConcurrency, logger: logger)
+    }
+
+    /// Takes up the mappings of an earlier run, also those that were passing through a state.
+    public func start() async throws {
+        var last: String?
+        while true {
+            let page = try await room.mappings.activeMappings(after: last, limit: Limits.mappingsPerPage)
+            for mapping in page { mappingChanged(mapping) }
+            guard page.count == Limits.mappingsPerPage, let end = page.last else { break }
+            last = end.id
+        }
+    }
+
+    /// Lets running batches end, gives back what has not started, and returns when all of it is written down.
+    public func stop() async {
+        let all = state.withLock { state in
+            state.isStopped = true
+            return Array(state.queues.values)
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for mapping in all {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        mapping.stop(nil) { continuation.resume() }
+                    }
+                    mapping.close()
+                }
+            }
+        }
+    }
+
+    // MARK: EventSourceRunner
+
+    public func mappingChanged(_ mapping: EventSourceMapping) {
+        enum Step {
+            case nothing
+            case settle
+            case start(QueueMapping)
+            case change(QueueMapping)
+            case stop(QueueMapping)
+        }
+        let step: Step = state.withLock { state in
+            guard !state.isStopped else { return .nothing }
+            if let known = state.revisions[mapping.id], known >= mapping.revision { return .nothing }
+            state.revisions[mapping.id] = mapping.revision
+            let running = state.queues[mapping.id]
+            guard mapping.isEnabled, mapping.state != .deleting else {
+                guard let running else {
+                    state.revisions[mapping.id] = nil
+                    return .settle
+                }
+                return .stop(running)
+            }
+            if let running { return .change(running) }
+            let new = QueueMapping(mapping, room: room)
+            state.queues[mapping.id] = new
+            return .start(new)
+        }
+        switch step {
+        case .nothing: break
+        case .settle: settle(mapping)
+        case .start(let new):
+            new.start()
+            settle(mapping)
+        case .change(let running):
+            running.change(mapping)
+            settle(mapping)
+        case .stop(let running):
+            running.stop(mapping) { [self] in
+                forget(mapping)
+                settle(mapping)
+            }
+        }
+    }
+
+    /// Its pollers have ended. If it was enabled again meanwhile, there is a later revision and it stays.
+    private func forget(_ mapping: EventSourceMapping) {
+        let ended = state.withLock { state -> QueueMapping? in
+            guard state.revisions[mapping.id] == mapping.revision else { return nil }
+            state.revisions[mapping.id] = nil
+            return state.queues.removeValue(forKey: mapping.id)
+        }
+        ended?.close()
+    }
+
+    private func settle(_ mapping: EventSourceMapping) {
+        guard !mapping.state.isSettled else { return }
+        Task { [self] in
+            do {
+                try await room.mappings.settle(mapping)
+            } catch {
+                room.logger.error(
+                    "a mapping's state cannot be stored; trying again",
+                    metadata: ["mapping": "\(mapping.id)", "error": "\(error)"])
+                _ = room.time.schedule(at: room.time.now() + .seconds(1)) { [weak self] in self?.settle(mapping) }
+            }
+        }
+    }
+
+    // MARK: Metrics
+
+    /// What the pollers are doing, in Prometheus's text format.
+    public var metricLines: String {
+        let count = state.withLock { $0.queues.count }
+        return room.counters.lines(mappings: count)
+    }
+}

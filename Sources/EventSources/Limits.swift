@@ -1,0 +1,49 @@
+/// Every bound of the pollers, with unit and source ("reference" is lambda-semantics.md).
+enum Limits {
+    // MARK: Batches
+
+    /// Bytes of one event (reference 2.2: 6 MB, the invocation payload).
+    static let payloadBytes = 6_291_456
+    /// Messages of one call to the source (reference 5.2: a ReceiveMessage takes ten).
+    static let messagesPerReceive = 10
+    /// Messages received in one transaction, and after how many bytes it takes no more. Ours: bounds how long one mapping
+    /// holds the store's writer, and what it holds in memory.
+    static let messagesPerTransaction = 200
+    static let bytesPerTransaction = 8 << 20
+    /// Bytes of received messages that are held at the same time by all mappings together; above it mappings stop
+    /// receiving. Ours.
+    static let heldBytes = 192 << 20
+    /// Milliseconds until a mapping that was held back by it asks again. Ours.
+    static let memoryPauseMilliseconds = 50
+
+    // MARK: Concurrency (reference 5.2)
+
+    /// Batches at the same time of a mapping at first.
+    static let startConcurrency = 5
+    /// More after each second with a backlog (300 a minute).
+    static let growthPerSecond = 5
+    static let longestConcurrency = 1_250
+    /// Where function errors and throttles lead to, at the least.
+    static let leastConcurrency = 2
+    /// A provisioned poller runs ten invocations; their number grows by 1,000 a minute.
+    static let concurrencyPerProvisionedPoller = 10
+    static let provisionedGrowthPerSecond = 17
+    /// Batches that end within a second for each that runs at a time, above which more at a time would not help: they use
+    /// the machine's processors rather than wait. Ours.
+    static let quickBatchesPerSecond = 20
+
+    // MARK: Waiting
+
+    /// A throttled batch is tried again after this many milliseconds, then twice as many, up to the longest, until its
+    /// messages are visible again. Ours; AWS publishes none.
+    static let throttleFirstMilliseconds = 100
+    static let throttleLongestMilliseconds = 5_000
+    /// A mapping whose function or source cannot be used looks again after this many milliseconds, then twice as many, up to
+    /// the longest. Ours.
+    static let troubleFirstMilliseconds = 100
+    static let troubleLongestMilliseconds = 60_000
+    /// Mappings read at a time at start.
+    static let mappingsPerPage = 500
+    /// Handles that wait to be deleted while the store refuses writes; more are forgotten and come again. Ours.
+    static let waitingDeletions = 10_000
+}

@@ -1,0 +1,370 @@
+import Contracts
+import Logging
+import NIOCore
+import Platform
+import Storage
+import Synchronization
+import Wire
+
+/// One mapping with a queue at work: the shell around `QueuePoller`. Idle, it is an entry in the queue's list of observers:
+/// no task and no timer.
+final class QueueMapping: Sendable {
+    private struct State {
+        var mapping: EventSourceMapping
+        var filters: RecordFilters
+        var poller: QueuePoller
+        var timer: (due: Instant, call: ScheduledCall)?
+        /// Called once when all has ended.
+        var onStopped: (@Sendable () -> Void)?
+        var problem: String?
+        /// Counts timers, so that one that fired does not take a later one away.
+        var timerNumber: UInt64 = 0
+    }
+
+    private let room: EventSourceRoom
+    private let state: Mutex<State>
+    private let observation = Mutex<(@Sendable () -> Void)?>(nil)
+    private let source: String
+    private let region: String
+
+    init(_ mapping: EventSourceMapping, room: EventSourceRoom) {
+        self.room = room
+        source = mapping.sourceARN
+        region = ARN(mapping.sourceARN)?.region ?? mapping.scope.region
+        state = Mutex(
+            State(
+                mapping: mapping, filters: RecordFilters(mapping.filters),
+                poller: QueuePoller(Self.settings(mapping, room), now: room.time.now())))
+    }
+
+    private static func settings(_ mapping: EventSourceMapping, _ room: EventSourceRoom) -> QueuePoller.Settings {
+        QueuePoller.Settings(
+            batchSize: mapping.batchSize, window: mapping.batchingWindow, isFIFO: mapping.sourceARN.hasSuffix(".fifo"),
+            bounds: PollerConcurrency.Bounds(mapping, machine: room.machineConcurrency))
+    }
+
+    // MARK: What the room says
+
+    func start() {
+        let end = room.queues.observe(queue: source) { [weak self] receivable in
+            self?.advance { $0.wake(receivable: receivable, now: $1) }
+        }
+        observation.withLock { $0 = end }
+        advance { $0.timer(now: $1) }
+    }
+
+    func change(_ mapping: EventSourceMapping) {
+        let filters = RecordFilters(mapping.filters)
+        state.withLock {
+            $0.mapping = mapping
+            $0.filters = filters
+            $0.onStopped = nil
+        }
+        let settings = Self.settings(mapping, room)
+        advance { $0.change(settings, now: $1) }
+    }
+
+    /// Finishes what runs, gives back what has not started, and then calls `stopped`.
+    func stop(_ mapping: EventSourceMapping?, _ stopped: @escaping @Sendable () -> Void) {
+        let isStopped = state.withLock { state in
+            if let mapping { state.mapping = mapping }
+            state.onStopped = stopped
+            return state.poller.isStopped
+        }
+        if isStopped { ended() } else { advance { $0.stop(now: $1) } }
+    }
+
+    private func ended() {
+        let (stopped, timer) = state.withLock { state in
+            defer {
+                state.onStopped = nil
+                state.timer = nil
+            }
+            return (state.onStopped, state.timer)
+        }
+        timer?.call.cancel()
+        stopped?()
+    }
+
+    /// The room has let go of it: no more wake-ups.
+    func close() {
+        let end = observation.withLock { observation in
+            defer { observation = nil }
+            return observation
+        }
+        end?()
+    }
+
+    // MARK: The machine and its actions
+
+    private func advance(_ event: (inout QueuePoller, Instant) -> [QueuePoller.Action]) {
+        let now = room.time.now()
+        let (actions, mapping, due) = state.withLock { state in
+            let actions = event(&state.poller, now)
+            var due: Instant?
+            // A timer that is early costs one look; arming one anew for each batch would cost more.
+            if let next = state.poller.nextTimer(now: now), state.timer.map({ next < $0.due }) ?? true { due = next }
+            return (actions, state.mapping, due)
+        }
+        if let due { arm(due) }
+        for action in actions {
+            switch action {
+            case .transact(let request): Task { await transact(request, mapping) }
+            case .invoke(let batch): Task { await invoke(batch, mapping) }
+            case .stopped: ended()
+            }
+        }
+    }
+
+    private func arm(_ due: Instant) {
+        let number = state.withLock { state in
+            state.timerNumber += 1
+            return state.timerNumber
+        }
+        let call = room.time.schedule(at: due) { [weak self] in
+            self?.state.withLock { state in if state.timerNumber == number { state.timer = nil } }
+            self?.advance { $0.timer(now: $1) }
+        }
+        let surplus = state.withLock { state -> ScheduledCall? in
+            // Another thread armed one meanwhile: whichever it is, the machine asks again when it fires.
+            guard state.timerNumber == number, !state.poller.isStopped else { return call }
+            defer { state.timer = (due, call) }
+            return state.timer?.call
+        }
+        surplus?.cancel()
+    }
+
+    // MARK: A transaction
+
+    private struct Brought: Sendable {
+        var receipts: [[QueueMessage]] = []
+        var nextVisible: Instant?
+        var visibleAgain = Instant(nanoseconds: .max)
+        var refusal: AWSError?
+    }
+
+    private func transact(_ request: QueuePoller.Request, _ mapping: EventSourceMapping) async {
+        var request = request
+        let function: FunctionVersion
+        do {
+            function = try await room.directory.resolve(
+                scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
+        } catch {
+            report(Problem.functionUnavailable, cause: error)
+            // Without the function there is no role to delete as, either.
+            advance { $0.failed(.notNow, request: request, now: $1) }
+            return
+        }
+        let isShort = request.wanted > 0 && room.memory.isExhausted
+        if isShort { request.wanted = 0 }
+        let principal = Principal.roleSession(
+            roleARN: function.roleARN, sessionName: mapping.function, account: mapping.scope.account)
+        do {
+            let asked = request
+            let now = room.time.now()
+            let isFIFO = mapping.sourceARN.hasSuffix(".fifo")
+            var brought = try await room.database.write { [room, source] transaction in
+                try Self.carryOut(
+                    asked, queue: source, batchSize: isFIFO ? mapping.batchSize : Limits.messagesPerReceive,
+                    as: principal, room.queues, now: now, in: transaction)
+            }
+            if let refusal = brought.refusal { throw refusal }
+            if isShort { brought.nextVisible = now + .milliseconds(Limits.memoryPauseMilliseconds) }
+            if request.wanted > 0 { report(nil) }
+            let answer = sort(brought, mapping, function)
+            advance { $0.received(answer, now: $1) }
+        } catch let error as AWSError {
+            report(Problem.sourceRefused(error), cause: error)
+            let trouble: QueuePoller.Trouble = Problem.isGone(error) ? .sourceGone : .notNow
+            advance { $0.failed(trouble, request: request, now: $1) }
+        } catch {
+            room.logger.error(
+                "a queue's messages cannot be received or deleted",
+                metadata: ["mapping": "\(mapping.id)", "error": "\(error)"])
+            let kept = request
+            advance { $0.failed(.store, request: kept, now: $1) }
+        }
+    }
+
+    /// On the store's writer. What the queue refuses when receiving does not undo what is deleted.
+    private static func carryOut(
+        _ request: QueuePoller.Request, queue: String, batchSize: Int, as principal: Principal,
+        _ queues: any QueueSource, now: Instant, in transaction: any WriteTransaction
+    ) throws -> Brought {
+        var brought = Brought()
+        do {
+            if !request.deletions.isEmpty {
+                try queues.delete(
+                    queue: queue, receiptHandles: request.deletions, as: principal, now: now, in: transaction)
+            }
+            if !request.discards.isEmpty {
+                try queues.discard(
+                    queue: queue, receiptHandles: request.discards, as: principal, now: now, in: transaction)
+            }
+            if !request.releases.isEmpty {
+                try queues.release(
+                    queue: queue, receiptHandles: request.releases, at: now, as: principal, now: now, in: transaction)
+            }
+            var wanted = request.wanted
+            var bytes = 0
+            while wanted > 0, bytes < Limits.bytesPerTransaction {
+                let receipt = try queues.receive(
+                    queue: queue, maximum: min(wanted, batchSize, Limits.messagesPerReceive), as: principal, now: now,
+                    in: transaction)
+                brought.nextVisible = receipt.nextVisible
+                if receipt.messages.isEmpty { break }
+                brought.receipts.append(receipt.messages)
+                wanted -= receipt.messages.count
+                for message in receipt.messages { bytes += message.body.utf8.count }
+                guard let next = receipt.nextVisible, next <= now else { break }
+            }
+            if !brought.receipts.isEmpty {
+                let description = try queues.describe(queue: queue, as: principal, in: transaction)
+                brought.visibleAgain = now + description.visibilityTimeout
+            }
+        } catch let error as AWSError {
+            brought.refusal = error
+        }
+        return brought
+    }
+
+    /// Filters, and makes records.
+    private func sort(
+        _ brought: Brought, _ mapping: EventSourceMapping, _ function: FunctionVersion
+    ) -> QueuePoller.Answer {
+        var answer = QueuePoller.Answer(
+            nextVisible: brought.nextVisible, visibleAgain: brought.visibleAgain,
+            reservedConcurrency: function.reservedConcurrency)
+        if brought.receipts.isEmpty { return answer }
+        let filters = state.withLock { $0.filters }
+        for receipt in brought.receipts {
+            var records: [QueueRecord] = []
+            for message in receipt {
+                room.counters.messages.add(1)
+                let passes = filters.passes { QueueRecord.filterable(message, source: source, region: region) }
+                guard passes else {
+                    answer.filtered.append(message.receiptHandle)
+                    continue
+                }
+                var record = QueueRecord(message, source: source, region: region)
+                if let header = message.attributes.first(where: { $0.name == "AWSTraceHeader" })?.value {
+                    let (next, invocation) = TraceHeader.passing(function.functionARN, header)
+                    if invocation > TraceHeader.recursionLimit, !function.allowsRecursion {
+                        answer.circular.append(message.receiptHandle)
+                        continue
+                    }
+                    record.traceHeader = next
+                    record.lineage = invocation
+                }
+                records.append(record)
+            }
+            if !records.isEmpty { answer.receipts.append(records) }
+        }
+        room.counters.filtered.add(answer.filtered.count)
+        if !answer.circular.isEmpty {
+            room.counters.circular.add(answer.circular.count)
+            room.logger.warning(
+                "messages that run in a circle through a function are stopped",
+                metadata: ["mapping": "\(mapping.id)", "messages": "\(answer.circular.count)"])
+        }
+        return answer
+    }
+
+    // MARK: An invocation
+
+    private func invoke(_ batch: QueuePoller.Batch, _ mapping: EventSourceMapping) async {
+        let function: FunctionVersion
+        do {
+            function = try await room.directory.resolve(
+                scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
+        } catch {
+            report(Problem.functionUnavailable, cause: error)
+            advance { $0.completed(batch.number, .notRun, now: $1) }
+            return
+        }
+        let payload = QueueRecord.event(batch.records)
+        let size = payload.count
+        room.memory.take(size)
+        room.counters.invocations.add(1)
+        // Of a batch of many causes, the one nearest to a circle counts.
+        let header =
+            batch.records.max { $0.lineage < $1.lineage }?.traceHeader
+            ?? TraceHeader.passing(function.functionARN, TraceHeader.generate(now: room.time.now())).header
+        let invocation = Invocation(
+            requestID: Identifier.uuid(), payload: ByteBuffer(bytes: payload),
+            invokedFunctionARN: mapping.functionARN, traceID: header)
+        room.invoker.invoke(function, invocation) { [self] result in
+            room.memory.give(size)
+            let outcome = outcome(of: result, batch, mapping)
+            advance { $0.completed(batch.number, outcome, now: $1) }
+        }
+    }
+
+    private func outcome(
+        of result: Result<InvocationResult, any Error>, _ batch: QueuePoller.Batch, _ mapping: EventSourceMapping
+    ) -> QueuePoller.Outcome {
+        switch result {
+        case .failure:
+            room.counters.throttles.add(1)
+            return .notRun
+        case .success(let answer) where answer.functionError != nil:
+            room.counters.errors.add(1)
+            return .functionError
+        case .success(let answer):
+            guard mapping.reportsBatchItemFailures else {
+                return .success(done: batch.records.map(\.receiptHandle))
+            }
+            let known = Set(batch.records.map(\.messageID))
+            switch BatchAnswer(answer.payload.readableBytesView, isKnown: known.contains) {
+            case .allSucceeded: return .success(done: batch.records.map(\.receiptHandle))
+            case .allFailed:
+                room.counters.errors.add(1)
+                // Not a function error: the pollers do not step back (reference 5.2).
+                return .success(done: [])
+            case .failed(let failed):
+                return .success(done: batch.records.filter { !failed.contains($0.messageID) }.map(\.receiptHandle))
+            }
+        }
+    }
+
+    // MARK: Problems
+
+    private func report(_ problem: String?, cause: (any Error)? = nil) {
+        let mapping = state.withLock { state -> EventSourceMapping? in
+            guard state.problem != problem else { return nil }
+            state.problem = problem
+            return state.mapping
+        }
+        guard let mapping else { return }
+        if let problem {
+            room.logger.warning(
+                "an event source mapping is held up",
+                metadata: [
+                    "mapping": "\(mapping.id)", "function": "\(mapping.functionARN)", "source": "\(source)",
+                    "reason": "\(problem)", "cause": "\(cause.map { "\($0)" } ?? "")",
+                ])
+        }
+        Task { [room] in
+            do {
+                try await room.mappings.report(problem, of: mapping)
+            } catch {
+                room.logger.error(
+                    "a mapping's result cannot be stored",
+                    metadata: ["mapping": "\(mapping.id)", "error": "\(error)"])
+            }
+        }
+    }
+}
+
+/// What is shown of a mapping that cannot work, in AWS's manner.
+enum Problem {
+    /// The function is gone, not ready, or its package cannot be unpacked (reference 5.1).
+    static let functionUnavailable = "PROBLEM: Function call failed"
+
+    static func sourceRefused(_ error: AWSError) -> String {
+        if isGone(error) { return "PROBLEM: \(error.message)" }
+        return "PROBLEM: The provided execution role does not have permissions to call ReceiveMessage on SQS"
+    }
+
+    static func isGone(_ error: AWSError) -> Bool { error.code.hasSuffix("NonExistentQueue") }
+}

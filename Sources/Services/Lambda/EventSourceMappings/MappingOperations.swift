@@ -1,0 +1,163 @@
+import Contracts
+import Platform
+import Storage
+import Wire
+
+extension LambdaService {
+    func createEventSourceMapping(
+        _ input: Model.CreateEventSourceMappingRequest, _ context: OperationContext
+    ) async throws -> OperationResponse {
+        let target = try FunctionTarget(input.functionName ?? "", in: context.scope)
+        let kind = try SourceKind(input.eventSourceArn, isSelfManaged: input.selfManagedEventSource != nil)
+        guard kind == .queue, let source = input.eventSourceArn else { throw OtherSources.refusal(kind, input.value) }
+        var record = MappingRecord(
+            scope: context.scope, id: Identifier.uuid(), target: target, source: source,
+            isEnabled: input.enabled ?? true, now: context.now)
+        record.settings = try MappingSettings.merged(
+            MappingSettings.defaults, with: input.value, isFIFO: source.hasSuffix(".fifo"))
+        record.tags = input.value["Tags"]?.fields ?? [:]
+        try ConfigurationRules.checkTags(record.tags)
+        let links = try eventSourceLinks()
+        let new = record
+        try await database.write { transaction in
+            try Self.checkMapping(new, links.queues, isNew: true, in: transaction)
+            try MappingTable.put(new, in: transaction)
+            transaction.afterCommit { links.runner.mappingChanged(new.mapping) }
+        }
+        return OperationResponse(new.output)
+    }
+
+    func getEventSourceMapping(
+        _ input: Model.GetEventSourceMappingRequest, _ context: OperationContext
+    ) async throws -> OperationResponse {
+        let id = (input.uuid ?? "").lowercased()
+        guard let record = try await database.read({ try MappingTable.get(context.scope, id, in: $0) }) else {
+            throw AWSError.noMapping
+        }
+        return OperationResponse(record.output)
+    }
+
+    func updateEventSourceMapping(
+        _ input: Model.UpdateEventSourceMappingRequest, _ context: OperationContext
+    ) async throws -> OperationResponse {
+        let id = (input.uuid ?? "").lowercased()
+        let target = try input.functionName.map { try FunctionTarget($0, in: context.scope) }
+        let links = try eventSourceLinks()
+        let changed = try await database.write { transaction in
+            guard var record = try MappingTable.get(context.scope, id, in: transaction) else {
+                throw AWSError.noMapping
+            }
+            guard record.state.isSettled else { throw AWSError.mappingInUse("update") }
+            record.settings = try MappingSettings.merged(
+                record.settings, with: input.value, isFIFO: record.source.hasSuffix(".fifo"))
+            let before = record.target
+            if let target {
+                record.function = target.name
+                record.qualifier = target.qualifier ?? ""
+            }
+            let isEnabled = input.enabled ?? record.isEnabled
+            if target != nil || input.enabled == true {
+                try Self.checkMapping(record, links.queues, isNew: record.target != before, in: transaction)
+            }
+            record.state = isEnabled == record.isEnabled ? .updating : isEnabled ? .enabling : .disabling
+            record.isEnabled = isEnabled
+            record.revise(now: context.now)
+            try MappingTable.put(record, in: transaction)
+            let mapping = record.mapping
+            transaction.afterCommit { links.runner.mappingChanged(mapping) }
+            return record
+        }
+        return OperationResponse(changed.output)
+    }
+
+    func deleteEventSourceMapping(
+        _ input: Model.DeleteEventSourceMappingRequest, _ context: OperationContext
+    ) async throws -> OperationResponse {
+        let id = (input.uuid ?? "").lowercased()
+        let links = try eventSourceLinks()
+        let deleted = try await database.write { transaction in
+            guard var record = try MappingTable.get(context.scope, id, in: transaction) else {
+                throw AWSError.noMapping
+            }
+            // One that is being disabled waits for its last batches: it can be told to go right away.
+            guard record.state.isSettled || record.state == .disabling else { throw AWSError.mappingInUse("delete") }
+            record.state = .deleting
+            record.isEnabled = false
+            record.revise(now: context.now)
+            try MappingTable.put(record, in: transaction)
+            let mapping = record.mapping
+            transaction.afterCommit { links.runner.mappingChanged(mapping) }
+            return record
+        }
+        return OperationResponse(deleted.output)
+    }
+
+    func listEventSourceMappings(
+        _ input: Model.ListEventSourceMappingsRequest, _ context: OperationContext
+    ) async throws -> OperationResponse {
+        let target = try input.functionName.map { try FunctionTarget($0, in: context.scope) }
+        let limit = max(1, min(input.maxItems ?? Limits.mappingsPerPage, Limits.mappingsPerPage))
+        let after = try Page.marker(input.marker)?[0] ?? ""
+        let records = try await database.read {
+            try MappingTable.list(
+                context.scope, source: input.eventSourceArn, target: target, after: after, limit: limit + 1, in: $0)
+        }
+        var output: Value = ["EventSourceMappings": .list(records.prefix(limit).map(\.output))]
+        if records.count > limit { output["NextMarker"] = .string(Page.token([records[limit - 1].id])) }
+        return OperationResponse(output)
+    }
+
+    /// The function, the queue, and that there is no other such mapping. Throws AWS's texts (reference 7.1).
+    private static func checkMapping(
+        _ record: MappingRecord, _ queues: any QueueSource, isNew: Bool, in transaction: any ReadTransaction
+    ) throws {
+        let target = record.target
+        guard try FunctionTable.get(target.scope, target.name, in: transaction) != nil else {
+            throw AWSError.invalidParameter("Function does not exist")
+        }
+        let function = try FunctionResolution.resolve(target, in: transaction).record
+        if isNew, let other = try MappingTable.id(target, source: record.source, in: transaction), other != record.id {
+            throw AWSError.conflict(
+                "An event source mapping with SQS arn (\" \(record.source) \") and function (\" \(target.name) \") "
+                    + "already exists. Please update or delete the existing mapping with UUID \(other)")
+        }
+        guard ARN(record.source)?.region == record.scope.region else {
+            throw AWSError.invalidParameter("The event source and the function must be in the same Region.")
+        }
+        let queue: QueueDescription
+        do {
+            queue = try queues.describe(
+                queue: record.source,
+                as: .roleSession(
+                    roleARN: function.configuration.role ?? "", sessionName: target.name, account: target.scope.account),
+                in: transaction)
+        } catch let error as AWSError where error.code.contains("AccessDenied") {
+            throw AWSError.invalidParameter(
+                "The provided execution role does not have permissions to call ReceiveMessage on SQS")
+        } catch let error as AWSError {
+            throw AWSError.invalidParameter(
+                "Error occurred while ReceiveMessage. SQS Error Code: \(error.code). "
+                    + "SQS Error Message: \(error.message)")
+        }
+        let visibility = Int64(queue.visibilityTimeout.fractionalSeconds)
+        let timeout = function.configuration.timeout ?? Limits.defaultTimeoutSeconds
+        if visibility < timeout {
+            throw AWSError.invalidParameter(
+                "Queue visibility timeout: \(visibility) seconds is less than Function timeout: \(timeout) seconds")
+        }
+    }
+}
+
+extension AWSError {
+    static let noMapping = AWSError.notFound("The resource you requested does not exist.")
+
+    /// AWS's text, as users of its tools quote it.
+    static func mappingInUse(_ verb: String) -> AWSError {
+        .lambda(
+            "ResourceInUseException", status: 400,
+            "Cannot \(verb) the event source mapping because it is in use.")
+    }
+
+    /// Of the tagging operations.
+    static func mappingNotFound(_ arn: String) -> AWSError { .notFound("Event source mapping not found: \(arn)") }
+}
