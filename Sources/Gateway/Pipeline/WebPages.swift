@@ -39,8 +39,7 @@ struct WebPages: Sendable {
         guard isChecked else { return nil }
         if let origin = head.header("origin") {
             let text = lowercasedASCII(origin)
-            if origins.contains(text) { return nil }
-            return WebPages.isOrigin(text) && isOurs(WebPages.name(ofOrigin: text)) ? nil : origin
+            return origins.contains(text) || isLocal(text, head.header("host")) ? nil : origin
         }
         return head.header("sec-fetch-site") == "cross-site" ? "another site" : nil
     }
@@ -59,6 +58,18 @@ struct WebPages: Sendable {
             + "could use it. If the page is yours, start the server with --allow-origin and its origin, e.g. "
             + "--allow-origin http://localhost:3000."
     }
+
+    /// A page that this machine itself serves, or this server.
+    private func isLocal(_ origin: String, _ host: String?) -> Bool {
+        guard WebPages.isOrigin(origin), origin.hasPrefix("http://") || origin.hasPrefix("https://") else { return false }
+        if let host, origin.hasSuffix("://" + lowercasedASCII(host)) { return true }
+        let name = WebPages.name(ofOrigin: origin)
+        if name.hasPrefix("127.") { return WebPages.isPlain(name) }
+        return name == "localhost" || name == "[::1]" || hosts.contains(name)
+            || WebPages.loopbackDomains.contains { name.hasSuffix($0) }
+    }
+
+    private static let loopbackDomains = [".localhost", ".localhost.localstack.cloud"]
 
     /// Names that nobody else can make point here: addresses, single labels, and domains that are reserved or AWS's.
     private func isOurs(_ host: String) -> Bool {
@@ -98,7 +109,8 @@ struct WebPages: Sendable {
     private static func name(ofOrigin origin: String) -> String {
         guard let mark = origin.range(ofScheme: ()) else { return origin }
         let authority = origin[mark.upperBound...]
-        return String(authority.hasPrefix("[") ? authority : authority.prefix { $0 != ":" })
+        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") { return String(authority[...end]) }
+        return String(authority.prefix { $0 != ":" })
     }
 
     /// What a client has sent, fit for an error text.
