@@ -6,7 +6,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from .harness import wait_for
+from .harness import wait_for, zip_bytes
 
 ECHO = """
     import json, os, boto3
@@ -334,7 +334,7 @@ def test_throttled_batch_waits(client, fast_function, make_queue, make_mapping):
 
 
 def test_function_updated(client, fast_function, make_queue, make_mapping):
-    from .harness import zip_bytes
+
 
     function = fast_function("def handler(event, context): print('OLD')")
     queue = make_queue()
@@ -482,3 +482,51 @@ def test_cli(aws, fast_function, make_queue):
     aws("lambda", "tag-resource", "--resource", arn, "--tags", "team=blue")
     assert aws("lambda", "list-tags", "--resource", arn).json == {"Tags": {"team": "blue"}}
     assert aws("lambda", "delete-event-source-mapping", "--uuid", uuid).json["State"] == "Deleting"
+
+
+RECURSIVE = """
+    import os, boto3
+
+    sqs = boto3.client("sqs")
+
+    def handler(event, context):
+        print("ROUND")
+        for record in event["Records"]:
+            sqs.send_message(QueueUrl=record["body"], MessageBody=record["body"])
+"""
+
+
+def test_circle_is_stopped(client, fast_function, make_queue, make_mapping):
+    dead = make_queue()
+    queue = make_queue(RedrivePolicy=json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": 5}))
+    function = fast_function(RECURSIVE)
+    make_mapping(function, queue)
+    queue.send(queue.url)
+    # About sixteen invocations of one chain, then its message goes to the dead-letter queue.
+    wait_for(lambda: dead.counts()[0] == 1)
+    assert queue.is_empty()
+    wait_for(lambda: sum("ROUND" in line for line in function.log_messages()) == 16)
+
+    # Allowed, it goes on: for as long as somebody wants it to.
+    client("lambda").put_function_recursion_config(FunctionName=function.name, RecursiveLoop="Allow")
+    queue.send(queue.url)
+    wait_for(lambda: sum("ROUND" in line for line in function.log_messages()) > 16 + 20)
+    function.delete()
+
+
+def test_stopping_the_server_gives_messages_back(make_server, make_function, make_queue, make_mapping):
+    server = make_server()
+    function = make_function(
+        """
+import time
+def handler(event, context):
+    print("BEGIN", event["Records"][0]["attributes"]["ApproximateReceiveCount"])
+    time.sleep(60)
+""", server=server, Timeout=100, MemorySize=1769)
+    queue = make_queue(server=server, VisibilityTimeout="600")
+    make_mapping(function, queue, server=server)
+    queue.send("1")
+    wait_for(lambda: any("BEGIN" in line for line in function.log_messages()))
+    server.restart("stop")
+    # Not after ten minutes.
+    wait_for(lambda: any(line.strip() == "BEGIN 2" for line in function.log_messages()))

@@ -171,9 +171,23 @@ public struct AsynchronousSettings: Sendable, Hashable {
     public var maximumRetryAttempts: Int
     /// 60...21,600 s, default 21,600.
     public var maximumEventAgeSeconds: Int
-    public init(maximumRetryAttempts: Int = 2, maximumEventAgeSeconds: Int = 21_600) {
+    /// ARNs of the destinations for records, and of the function's own dead-letter queue or topic.
+    public var onSuccess: String?
+    public var onFailure: String?
+    public var deadLetterTarget: String?
+    /// The execution role, whose permissions these are sent with; nil when the function is gone.
+    public var roleARN: String?
+
+    public init(
+        maximumRetryAttempts: Int = 2, maximumEventAgeSeconds: Int = 21_600, onSuccess: String? = nil,
+        onFailure: String? = nil, deadLetterTarget: String? = nil, roleARN: String? = nil
+    ) {
         self.maximumRetryAttempts = maximumRetryAttempts
         self.maximumEventAgeSeconds = maximumEventAgeSeconds
+        self.onSuccess = onSuccess
+        self.onFailure = onFailure
+        self.deadLetterTarget = deadLetterTarget
+        self.roleARN = roleARN
     }
 }
 

@@ -104,6 +104,25 @@ public struct FileDownload: Sendable {
     }
 }
 
+/// Documents behind links that a service gave out: GET requests below a path, before every AWS operation.
+public struct DownloadRoute: Sendable {
+    public enum Content: Sendable {
+        case file(FileDownload)
+        case bytes([UInt8])
+    }
+    /// What the path starts with: nothing that can be a bucket (`_` or a capital letter).
+    public var prefix: String
+    public var contentType: String
+    /// The document behind the rest of the path; nil when there is none (any more).
+    public var find: @Sendable (String) -> Content?
+
+    public init(prefix: String, contentType: String, find: @escaping @Sendable (String) -> Content?) {
+        self.prefix = prefix
+        self.contentType = contentType
+        self.find = find
+    }
+}
+
 public enum ResponsePayload: Sendable {
     /// The body follows from `output` by the protocol.
     case none
@@ -153,15 +172,15 @@ public struct ServiceDefinition: Sendable {
     /// gateway answers `tooLarge`.
     public var bodyLimit: Int
     public var bodyLimits: [String: Int]
-    /// Operations that a web page of any site may ask for even while authentication is off, because the request has its own
-    /// proof in it (a token that was sent to somebody).
-    public var webPageOperations: Set<String>
+    /// What also unsigned requests may ask for, as `Principal.anonymous` when authentication is on. Of the query protocol; a
+    /// request needs no Version then. What proves that they may is in the request itself, so web pages may ask too.
+    public var openOperations: Set<String>
     /// The service's own error for a body over the limit.
     public var tooLarge: @Sendable (_ operation: String, _ limit: Int) -> AWSError
 
     public init(
         schema: ServiceSchema, operations: [String: OperationHandler], bodyLimit: Int = 16 << 20,
-        bodyLimits: [String: Int] = [:], webPageOperations: Set<String> = [],
+        bodyLimits: [String: Int] = [:], openOperations: Set<String> = [],
         tooLarge: @escaping @Sendable (String, Int) -> AWSError = { operation, limit in
             AWSError(
                 "RequestEntityTooLargeException", status: 413,
@@ -172,7 +191,7 @@ public struct ServiceDefinition: Sendable {
         self.operations = operations
         self.bodyLimit = bodyLimit
         self.bodyLimits = bodyLimits
-        self.webPageOperations = webPageOperations
+        self.openOperations = openOperations
         self.tooLarge = tooLarge
     }
 }

@@ -39,12 +39,15 @@ public final class EventSources: EventSourceRunner {
         }
     }
 
-    /// Lets running batches end, gives back what has not started, and returns when all of it is written down.
-    public func stop() async {
+    /// Gives back what has not started, lets running batches end for as long as `grace`, then gives those back too, and
+    /// returns when all of it is written down.
+    public func stop(grace: Duration) async {
         let all = state.withLock { state in
             state.isStopped = true
             return Array(state.queues.values)
         }
+        let end = room.time.schedule(at: room.time.now() + grace) { for mapping in all { mapping.abandon() } }
+        defer { end.cancel() }
         await withTaskGroup(of: Void.self) { group in
             for mapping in all {
                 group.addTask {

@@ -13,12 +13,14 @@ final class QueueMapping: Sendable {
         var mapping: EventSourceMapping
         var filters: RecordFilters
         var poller: QueuePoller
-        var timer: (due: Instant, call: ScheduledCall)?
+        /// When the timer is due that the machine asked for last; nil when none is wanted.
+        var timerDue: Instant?
+        /// Its number: of several that are armed at the same time, the last is the earliest and counts.
+        var timerNumber: UInt64 = 0
+        var timer: ScheduledCall?
         /// Called once when all has ended.
         var onStopped: (@Sendable () -> Void)?
         var problem: String?
-        /// Counts timers, so that one that fired does not take a later one away.
-        var timerNumber: UInt64 = 0
     }
 
     private let room: EventSourceRoom
@@ -74,15 +76,20 @@ final class QueueMapping: Sendable {
         if isStopped { ended() } else { advance { $0.stop(now: $1) } }
     }
 
+    /// After `stop`: what runs is not waited for any longer, and goes back to the queue.
+    func abandon() { advance { $0.abandon(now: $1) } }
+
     private func ended() {
         let (stopped, timer) = state.withLock { state in
             defer {
                 state.onStopped = nil
                 state.timer = nil
+                state.timerDue = nil
+                state.timerNumber += 1
             }
             return (state.onStopped, state.timer)
         }
-        timer?.call.cancel()
+        timer?.cancel()
         stopped?()
     }
 
@@ -99,14 +106,18 @@ final class QueueMapping: Sendable {
 
     private func advance(_ event: (inout QueuePoller, Instant) -> [QueuePoller.Action]) {
         let now = room.time.now()
-        let (actions, mapping, due) = state.withLock { state in
+        let (actions, mapping, timer) = state.withLock { state in
             let actions = event(&state.poller, now)
-            var due: Instant?
+            var timer: (due: Instant, number: UInt64)?
             // A timer that is early costs one look; arming one anew for each batch would cost more.
-            if let next = state.poller.nextTimer(now: now), state.timer.map({ next < $0.due }) ?? true { due = next }
-            return (actions, state.mapping, due)
+            if let next = state.poller.nextTimer(now: now), state.timerDue.map({ next < $0 }) ?? true {
+                state.timerDue = next
+                state.timerNumber += 1
+                timer = (next, state.timerNumber)
+            }
+            return (actions, state.mapping, timer)
         }
-        if let due { arm(due) }
+        if let timer { arm(timer.due, timer.number) }
         for action in actions {
             switch action {
             case .transact(let request): Task { await transact(request, mapping) }
@@ -116,20 +127,16 @@ final class QueueMapping: Sendable {
         }
     }
 
-    private func arm(_ due: Instant) {
-        let number = state.withLock { state in
-            state.timerNumber += 1
-            return state.timerNumber
-        }
+    private func arm(_ due: Instant, _ number: UInt64) {
         let call = room.time.schedule(at: due) { [weak self] in
-            self?.state.withLock { state in if state.timerNumber == number { state.timer = nil } }
+            self?.state.withLock { state in if state.timerNumber == number { state.timerDue = nil } }
             self?.advance { $0.timer(now: $1) }
         }
         let surplus = state.withLock { state -> ScheduledCall? in
-            // Another thread armed one meanwhile: whichever it is, the machine asks again when it fires.
-            guard state.timerNumber == number, !state.poller.isStopped else { return call }
-            defer { state.timer = (due, call) }
-            return state.timer?.call
+            // An earlier one was asked for meanwhile.
+            guard state.timerNumber == number else { return call }
+            defer { state.timer = call }
+            return state.timer
         }
         surplus?.cancel()
     }
@@ -169,6 +176,10 @@ final class QueueMapping: Sendable {
                     as: principal, room.queues, now: now, in: transaction)
             }
             if let refusal = brought.refusal { throw refusal }
+            // There is more, but none of it was handed out: a limit of the queue, or many that moved elsewhere.
+            if request.wanted > 0, brought.receipts.isEmpty, let next = brought.nextVisible, next <= now {
+                brought.nextVisible = now + .milliseconds(Limits.troubleFirstMilliseconds)
+            }
             if isShort { brought.nextVisible = now + .milliseconds(Limits.memoryPauseMilliseconds) }
             if request.wanted > 0 { report(nil) }
             let answer = sort(brought, mapping, function)

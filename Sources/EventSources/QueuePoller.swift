@@ -47,8 +47,6 @@ struct QueuePoller {
         /// When what was received becomes visible to others again.
         var visibleAgain: Instant
         var reservedConcurrency: Int?
-
-        var isEmpty: Bool { receipts.isEmpty && filtered.isEmpty && circular.isEmpty }
     }
 
     /// Why a transaction brought nothing.
@@ -138,6 +136,16 @@ struct QueuePoller {
         return plan(now)
     }
 
+    /// Stopping, and what runs is not waited for any longer: it goes back, too.
+    mutating func abandon(now: Instant) -> [Action] {
+        guard phase != .running else { return [] }
+        for lane in lanes.values {
+            pending.releases += (lane.batch.records + lane.following.flatMap { $0 }).map(\.receiptHandle)
+        }
+        lanes = [:]
+        return plan(now)
+    }
+
     mutating func received(_ answer: Answer, now: Instant) -> [Action] {
         isTransacting = false
         if isReceiving {
@@ -150,10 +158,6 @@ struct QueuePoller {
             if let next = answer.nextVisible { receivable = min(receivable ?? next, next) }
             if answer.nextVisible.map({ $0 > now }) ?? true, ready.isEmpty, lanes.isEmpty, answer.receipts.isEmpty {
                 concurrency.quiet()
-            }
-            // There is more, but none of it was handed out: a limit of the queue, or many that moved elsewhere.
-            if answer.isEmpty, let due = receivable, due <= now {
-                receivable = now + .milliseconds(Limits.troubleFirstMilliseconds)
             }
             take(answer, now: now)
         }

@@ -128,7 +128,7 @@ final class EnvironmentCore {
         if server?.connectionCount == 0 { return takePendingExit() }
         let bound = bound
         _ = loop.scheduleTask(in: .milliseconds(Limits.exitDrainMilliseconds)) {
-            bound.value.takePendingExit()
+            if bound.value.pendingExit?.process == process { bound.value.takePendingExit() }
         }
     }
 
@@ -170,13 +170,11 @@ final class EnvironmentCore {
         case .deliver(let poll, let invocation, let deadline): deliver(poll, invocation, deadline)
         case .finish(let finish): answer(finish)
         case .fail(let error): fail(error)
+        case .giveBack(let error): fail(NotDelivered(cause: error))
         case .reportInit(let report): reportInit(report)
         case .killAll:
             let cell = cell
             queue.async { cell?.killAll() }
-        case .signalRuntime:
-            let (cell, process) = (cell, machine.process)
-            queue.async { cell?.signal(process: process, 15) }
         case .destroyCell: destroyCell()
         case .tellIdle:
             if let environment { owner?.environmentIsIdle(environment) }
@@ -233,13 +231,10 @@ final class EnvironmentCore {
                 platformLog.start(requestID: invocation.requestID, traceID: invocation.traceID, now: wall))
         }
         let remaining = deadline > now ? deadline - now : 0
-        let head = RuntimeAPIResponse.event(
-            requestID: invocation.requestID,
-            deadlineMilliseconds: (wall + .nanoseconds(Int64(clamping: remaining))).milliseconds,
-            functionARN: invocation.invokedFunctionARN, traceID: invocation.traceID,
-            clientContext: invocation.clientContext, contentLength: invocation.payload.readableBytes,
+        let (head, payload) = RuntimeAPIResponse.event(
+            invocation, deadlineMilliseconds: (wall + .nanoseconds(Int64(clamping: remaining))).milliseconds,
             allocator: ByteBufferAllocator())
-        server?.deliver(poll, head: head, payload: invocation.payload)
+        server?.deliver(poll, head: head, payload: payload)
         armLogTimer(after: Limits.firstLogBeat)
     }
 
@@ -279,12 +274,14 @@ final class EnvironmentCore {
             lines = platformLog.start(requestID: finish.requestID, traceID: traceID, now: wall)
         }
         startedRequestID = nil
-        lines += platformLog.report(finish, memoryUsedMB: memoryUsed(), now: wall)
+        lines += platformLog.report(finish, memoryUsedMB: memoryUsed(after: finish), now: wall)
         return logs.finish(lines)
     }
 
-    private func memoryUsed() -> Int {
-        if readMemory(every: Limits.memoryReadingNanoseconds, onlyGrowth: false) {
+    private func memoryUsed(after finish: EnvironmentMachine.Finish) -> Int {
+        let isShort = finish.duration < Limits.shortInvocationNanoseconds && finish.initDuration == nil
+        let interval = isShort ? Limits.memoryReadingWhenShortNanoseconds : Limits.memoryReadingNanoseconds
+        if readMemory(every: interval, onlyGrowth: false) {
             // A kill that this invocation has survived is not the reason when a later one exits.
             seenMemoryKills = max(cell?.outOfMemoryKills() ?? 0, seenMemoryKills)
         }
@@ -499,10 +496,9 @@ final class EnvironmentCore {
         if case .ended(let ending) = machine.state {
             switch ending {
             case .shutDown: break
-            case .failed(let error):
-                failure = EnvironmentFailure(kind: .environment, message: "\(error)", cause: error)
-            case .function(let error):
-                failure = EnvironmentFailure(kind: .function, message: error.message, cause: nil)
+            case .failed(let error), .lost(let error):
+                failure = EnvironmentFailure(message: "\(error)", cause: error)
+            case .function(let error): failure = EnvironmentFailure(message: error.message, cause: nil)
             }
         }
         owner.environmentHasEnded(environment, failure: failure)

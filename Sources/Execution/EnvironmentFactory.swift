@@ -2,6 +2,7 @@ public import Contracts
 import Dispatch
 public import Logging
 public import NIOCore
+import NIOPosix
 public import Platform
 public import Sandbox
 
@@ -29,18 +30,17 @@ public struct EnvironmentSettings: Sendable {
     }
 }
 
-/// Why an environment ended, when nobody asked it to.
+/// Why an environment ended, when nobody asked it to: Martlet could not make or keep it, or the function cannot run in any.
 public struct EnvironmentFailure: Error, Sendable, CustomStringConvertible {
-    public enum Kind: Sendable, Hashable {
-        /// Martlet could not make or keep it: no cell, no runtime on this host.
-        case environment
-        /// The function cannot run in any environment, e.g. it has no bootstrap.
-        case function
-    }
-    public var kind: Kind
     public var message: String
     public var cause: (any Error)?
     public var description: String { message }
+}
+
+/// The environment was lost, or shut down, before the function had the event: another environment can be given it.
+public struct NotDelivered: Error, CustomStringConvertible {
+    public let cause: any Error
+    public var description: String { "the event was not delivered: \(cause)" }
 }
 
 /// Hears of an environment's changes. Called on the environment's event loop, with no lock held.
@@ -76,6 +76,7 @@ public final class EnvironmentFactory: Sendable {
 
     private let parts: Parts
     private let group: any EventLoopGroup
+    private let loops: [any EventLoop]
 
     public convenience init(
         launcher: CellLauncher, runtimes: RuntimeCatalog, endpoint: any CellEndpoint,
@@ -93,12 +94,15 @@ public final class EnvironmentFactory: Sendable {
     init(parts: Parts, group: any EventLoopGroup) {
         self.parts = parts
         self.group = group
+        loops = Array(group.makeIterator())
     }
 
     /// Starts a new environment; never blocks the caller. Its state changes are told to `owner`, which it keeps until
-    /// it has ended.
+    /// it has ended. It lives on the caller's event loop when that is one of the group's: an invocation then crosses no
+    /// thread on its way to the runtime and back.
     public func start(_ function: FunctionVersion, owner: any EnvironmentOwner) -> ExecutionEnvironment {
-        let environment = ExecutionEnvironment(function: function, loop: group.next(), time: parts.time)
+        let own = MultiThreadedEventLoopGroup.currentEventLoop.flatMap { here in loops.first { $0 === here } }
+        let environment = ExecutionEnvironment(function: function, loop: own ?? group.next(), time: parts.time)
         environment.begin(parts: parts, owner: owner)
         return environment
     }
@@ -133,7 +137,8 @@ public final class ExecutionEnvironment: Sendable, Hashable {
     /// Hands over one invocation. May be called as soon as `start` has returned: it waits for init. The completion is
     /// called exactly once, on the environment's event loop. Everything that comes of a function (its error, timeout,
     /// exit, lack of memory, failed init) is an `InvocationResult`; a failure means that the environment could not be
-    /// made or was lost (`AWSError`, `Failure`), or is busy (`Failure`, code `bug`).
+    /// made or was lost (`AWSError`, `Failure`; `NotDelivered` when the function has not had the event), or is busy
+    /// (`Failure`, code `bug`).
     public func invoke(
         _ invocation: Invocation, completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
     ) {
@@ -141,6 +146,9 @@ public final class ExecutionEnvironment: Sendable, Hashable {
             core.value?.invoke(invocation, completion)
         }
     }
+
+    /// Whether the caller runs on this environment's event loop, so that handing over costs no wake-up of a thread.
+    public var isHere: Bool { loop.inEventLoop }
 
     /// Ends the environment after the invocation that runs or waits, and releases everything.
     public func shutdown(reason: ShutdownReason) {

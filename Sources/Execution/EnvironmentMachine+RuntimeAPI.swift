@@ -16,7 +16,7 @@ extension EnvironmentMachine {
             if running.stage == .responded {
                 polls.append(poll)
                 if let following = running.following { return run(following, startedAt: now) }
-                if isShuttingDown { return terminate(now: now) }
+                if isShuttingDown { return destroy(.shutDown) }
                 state = .idle(Idle(since: now, frozen: false))
                 return announce()
             }
@@ -36,7 +36,7 @@ extension EnvironmentMachine {
         if let waiting = phase.waiting {
             return [report] + run(waiting.invocation, startedAt: waiting.startedAt ?? now)
         }
-        if isShuttingDown { return [report] + terminate(now: now) }
+        if isShuttingDown { return [report] + destroy(.shutDown) }
         state = .idle(Idle(since: now, frozen: false))
         return [report] + announce()
     }
@@ -74,7 +74,7 @@ extension EnvironmentMachine {
             reply = .invalidResponseMode
             actions = [finish(running.invocation, .invalidResponseMode, duration: duration)]
         }
-        if isShuttingDown { actions += terminate(now: now) }
+        if isShuttingDown { actions += destroy(.shutDown) }
         return (reply, actions)
     }
 

@@ -13,15 +13,15 @@ typealias PollID = UInt64
 ///                            resetting ←────┴───────┘       failed init, exit, timeout: every process is killed
 ///                               ↓
 ///                            dormant → initializing         the next invocation runs init again ("suppressed init")
-///     any → terminating → destroying → ended
+///     any → destroying → ended
+///
+/// There is no SIGTERM before the end: AWS gives a runtime time for it only when extensions are registered (2.7).
 struct EnvironmentMachine: Sendable {
     struct Settings: Sendable {
         var timeoutSeconds: Int
         var initLimit: UInt64 = .seconds(Limits.initSeconds)
         /// Nil when environments are not frozen between invocations.
         var freezeDelay: UInt64? = .milliseconds(Limits.freezeDelayMilliseconds)
-        /// What the runtime gets between SIGTERM and SIGKILL: nothing without extensions (2.7).
-        var shutdownGrace: UInt64 = 0
         var resetLimit: UInt64 = .milliseconds(Limits.resetMilliseconds)
 
         var timeout: UInt64 { .seconds(UInt64(max(timeoutSeconds, 0))) }
@@ -50,11 +50,12 @@ struct EnvironmentMachine: Sendable {
         case deliver(PollID, Invocation, deadline: UInt64)
         /// Answers the caller and reports.
         case finish(Finish)
-        /// Answers the caller: the environment could not be made or was lost.
+        /// Answers the caller: the environment could not be made, or was lost with the event in the function's hands.
         case fail(any Error)
+        /// The environment was lost before the function had the event: another environment can have it.
+        case giveBack(any Error)
         case reportInit(InitReport)
         case killAll
-        case signalRuntime
         case destroyCell
         case tellIdle
         case tellEnded
@@ -110,7 +111,10 @@ struct EnvironmentMachine: Sendable {
     /// How the environment ended, which answers whoever comes too late.
     enum Ending: Sendable {
         case shutDown
+        /// It could not be made.
         case failed(any Error)
+        /// It was there, and its cell is gone.
+        case lost(any Error)
         /// The function cannot run at all; not Martlet's fault.
         case function(FunctionFailure)
     }
@@ -124,7 +128,6 @@ struct EnvironmentMachine: Sendable {
         /// Every process is being killed; `owed` is a failure that happened while nobody was waiting.
         case resetting(since: UInt64, waiting: Waiting?, owed: FunctionFailure?)
         case dormant(owed: FunctionFailure?)
-        case terminating(deadline: UInt64)
         case destroying(Ending)
         case ended(Ending)
     }
@@ -153,7 +156,6 @@ struct EnvironmentMachine: Sendable {
             return idle.since &+ delay
         case .running(let running): return running.deadline
         case .resetting(let since, _, _): return since &+ settings.resetLimit
-        case .terminating(let deadline): return deadline
         default: return nil
         }
     }
@@ -163,7 +165,7 @@ struct EnvironmentMachine: Sendable {
     /// Whether processes may write something.
     var activity: Activity {
         switch state {
-        case .initializing, .running, .terminating: .busy
+        case .initializing, .running: .busy
         case .idle(let idle): idle.frozen ? .none : .idle
         default: .none
         }
@@ -191,7 +193,8 @@ struct EnvironmentMachine: Sendable {
         switch ending {
         case .function(let failure): return [finish(waiting.invocation, failure, duration: 0), .tellEnded]
         case .failed(let error): return [.fail(error), .tellEnded]
-        case .shutDown: return [.fail(Self.gone), .tellEnded]
+        case .lost(let error): return [.giveBack(error), .tellEnded]
+        case .shutDown: return [.giveBack(Self.gone), .tellEnded]
         }
     }
 
@@ -201,12 +204,16 @@ struct EnvironmentMachine: Sendable {
         // While it starts, launching answers: cellReady or cannotStart.
         case .created, .starting, .destroying, .ended: return []
         case .initializing(let phase):
-            return (phase.waiting == nil ? [] : [.fail(error)]) + destroy(.failed(error))
+            return (phase.waiting == nil ? [] : [.giveBack(error)]) + destroy(.lost(error))
         case .running(let running):
-            return (running.isOwed ? [.fail(error)] : []) + destroy(.failed(error))
+            switch running.stage {
+            case .undelivered: return [.giveBack(error)] + destroy(.lost(error))
+            case .delivered: return [.fail(error)] + destroy(.lost(error))
+            case .responded: return (running.following == nil ? [] : [.giveBack(error)]) + destroy(.lost(error))
+            }
         case .resetting(_, let waiting, _):
-            return (waiting == nil ? [] : [.fail(error)]) + destroy(.failed(error))
-        case .idle, .dormant, .terminating: return destroy(.failed(error))
+            return (waiting == nil ? [] : [.giveBack(error)]) + destroy(.lost(error))
+        case .idle, .dormant: return destroy(.lost(error))
         }
     }
 
@@ -262,7 +269,6 @@ struct EnvironmentMachine: Sendable {
                 actions.append(finish(running.invocation, failure, duration: elapsed(running, now)))
             }
             return actions + reset(waiting: running.followingWaiting, owed: nil, now: now)
-        case .terminating: return destroy(.shutDown)
         default: return []
         }
     }
@@ -296,7 +302,7 @@ struct EnvironmentMachine: Sendable {
         return actions
     }
 
-    private mutating func destroy(_ ending: Ending) -> [Action] {
+    mutating func destroy(_ ending: Ending) -> [Action] {
         var actions: [Action] = []
         if case .idle(let idle) = state, idle.frozen { actions.append(.thaw) }
         polls.removeAll()
@@ -316,6 +322,8 @@ struct EnvironmentMachine: Sendable {
             return (nil, [finish(invocation, failure, duration: 0)])
         case .ended(.failed(let error)), .destroying(.failed(let error)):
             return (error, [])
+        case .ended(.lost(let error)), .destroying(.lost(let error)):
+            return (NotDelivered(cause: error), [])
         case _ where isShuttingDown: break
         case .starting(nil):
             state = .starting(Waiting(invocation: invocation))
@@ -347,7 +355,7 @@ struct EnvironmentMachine: Sendable {
             isAnnounced = wasAnnounced
             return (Failure(.bug, "the environment was given an invocation while it was busy"), [])
         }
-        return (Self.gone, [])
+        return (NotDelivered(cause: Self.gone), [])
     }
 
     /// Runs an invocation now: delivers it when the runtime has asked for one.
@@ -413,7 +421,6 @@ struct EnvironmentMachine: Sendable {
             return answer + reset(waiting: running.followingWaiting, owed: nil, now: now)
         case .resetting:
             return cellGone(Failure(.sandbox, "the processes of an environment could not be killed in time"))
-        case .terminating: return destroy(.shutDown)
         default: return []
         }
     }
@@ -434,20 +441,11 @@ struct EnvironmentMachine: Sendable {
             state = .ended(.shutDown)
             return [.tellEnded]
         case .initializing(let phase) where phase.waiting == nil: return destroy(.shutDown)
-        case .idle: return terminate(now: now)
-        case .running(let running) where !running.isOwed: return terminate(now: now)
+        case .idle: return destroy(.shutDown)
+        case .running(let running) where !running.isOwed: return destroy(.shutDown)
         case .resetting(_, nil, _), .dormant: return destroy(.shutDown)
         default: return []
         }
-    }
-
-    mutating func terminate(now: UInt64) -> [Action] {
-        guard settings.shutdownGrace > 0 else { return destroy(.shutDown) }
-        var actions: [Action] = []
-        if case .idle(let idle) = state, idle.frozen { actions.append(.thaw) }
-        state = .terminating(deadline: now &+ settings.shutdownGrace)
-        actions.append(.signalRuntime)
-        return actions
     }
 
     private static let gone = Failure(.unavailable, "the execution environment is shutting down")

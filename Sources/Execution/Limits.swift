@@ -9,6 +9,8 @@ enum Limits {
     static let targetBytes = 1024
     /// Longest line that starts a chunk, in bytes; extensions are ignored.
     static let chunkLineBytes = 1024
+    /// Payload that is copied behind its head to leave in one piece, in bytes.
+    static let joinedPayloadBytes = 16 << 10
     /// Connections to one environment's Runtime API at a time; further ones are closed.
     static let connections = 64
     /// Request bytes held for one environment's Runtime API over all connections: one response, and room for a second.
@@ -38,8 +40,11 @@ enum Limits {
     static let idleLogBeat: UInt64 = 1000
     /// What LogType=Tail answers with, in bytes (Invoke API reference).
     static let logTailBytes = 4096
-    /// At the end of an invocation the memory in use is read again when the last reading is this old, in nanoseconds.
+    /// At the end of an invocation the memory in use is read again when the last reading is this old, in nanoseconds; after
+    /// a short one, which can hardly have touched a few MB, only when it is much older.
     static let memoryReadingNanoseconds: UInt64 = 10_000_000
+    static let memoryReadingWhenShortNanoseconds: UInt64 = 100_000_000
+    static let shortInvocationNanoseconds: UInt64 = 2_000_000
     /// While processes run it is read by the log's beat, when the last reading is this old, in nanoseconds: a little less
     /// than `quietLogBeat`, so that each quiet beat does it.
     static let memoryBeatNanoseconds: UInt64 = 45_000_000

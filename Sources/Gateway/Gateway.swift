@@ -19,12 +19,12 @@ public final class Gateway: Sendable, CellEndpoint {
     public let metrics: GatewayMetrics
 
     /// `services` in the order in which they share a signing name; `hostRoutes` serve `*.lambda-url.*` and the like;
-    /// `download` finds the file behind `/_martlet/code/TOKEN`.
+    /// `downloads` are documents that services give links to.
     public init(
         configuration: GatewayConfiguration, services: [ServiceDefinition], credentials: any CredentialIssuer,
         time: any TimeSource, logger: Logger, group: any EventLoopGroup, hostRoutes: [any HostRoute] = [],
         metrics: GatewayMetrics = GatewayMetrics(),
-        download: @escaping @Sendable (String) -> FileDownload? = { _ in nil }
+        downloads: [DownloadRoute] = []
     ) {
         var limits = configuration.limits
         limits.connections = ListenerFactory.connectionsAllowed(limits.connections)
@@ -32,14 +32,14 @@ public final class Gateway: Sendable, CellEndpoint {
             limit: limits.connections, cellsLimit: min(limits.connectionsOfCells, limits.connections / 2))
         let counters = GatewayCounters(limits: limits)
         let pipeline = Pipeline(
-            table: ServiceTable(services.map { ServiceKey($0.schema) }),
+            table: ServiceTable(services.map { ServiceKey($0.schema, openActions: $0.openOperations) }),
             entries: services.map { ServiceEntry($0, metrics: metrics) },
             hostRoutes: hostRoutes,
             authenticator: Authenticator(mode: configuration.authentication, credentials: credentials),
             builtIn: BuiltInRoutes(
                 version: configuration.version, services: services.map(\.schema.id),
                 metrics: { metrics.text(counters: counters, connections: registry.count) },
-                isDraining: { registry.isDraining }, download: download),
+                isDraining: { registry.isDraining }, downloads: downloads),
             baseDomains: configuration.baseDomains,
             webPages: WebPages(
                 isChecked: configuration.authentication == .none, baseDomains: configuration.baseDomains,

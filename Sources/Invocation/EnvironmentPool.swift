@@ -27,6 +27,8 @@ struct EnvironmentPool<Environment: Hashable> {
     private struct Entry {
         var function: FunctionKey
         var generation: String
+        /// When its credentials run too low for another invocation.
+        var expires: Instant
         var status: Status
     }
 
@@ -38,56 +40,78 @@ struct EnvironmentPool<Environment: Hashable> {
     private var starting = 0
     /// Environments that ended before `started` made them known.
     private var endedEarly: Set<Environment> = []
+    /// Told to shut down and not gone yet: they still hold memory.
+    private(set) var leaving: Set<Environment> = []
     private let capacity: Int
+    /// How many may be on their way out when another has to make room; else a burst of different functions would have
+    /// twice the machine.
+    private let leavingLimit: Int
 
     /// `capacity`: environments that may exist at the same time on this machine.
-    init(capacity: Int) { self.capacity = capacity }
+    init(capacity: Int) {
+        self.capacity = capacity
+        leavingLimit = max(capacity / 2, Limits.leavingEnvironments)
+    }
 
+    /// Environments that take invocations or will.
     var count: Int { entries.count + starting }
     var idleCount: Int { idle.values.reduce(0) { $0 + $1.count } }
 
     func hasIdle(generation: String) -> Bool { idle[generation] != nil }
 
-    /// Chooses for one invocation. After `.start`, `started` must follow.
-    mutating func choose(generation: String) -> Choice {
-        if var free = idle[generation], let environment = free.popLast() {
-            idle[generation] = free.isEmpty ? nil : free
+    /// Chooses for one invocation. After `.start`, `started` must follow. Of the idle environments used last, one that
+    /// `isNear` the caller is preferred; without one, any serves.
+    mutating func choose(generation: String, isNear: (Environment) -> Bool = { _ in true }) -> Choice {
+        if let environment = takeIdle(generation, isNear) {
             entries[environment]?.status = .busy
             return .reuse(environment)
         }
-        if count < capacity {
+        if count + leaving.count < capacity {
             starting += 1
             return .start(evicting: nil)
         }
-        guard let victim = longestIdle() else { return .full }
-        remove(victim)
+        guard leaving.count < leavingLimit, let victim = longestIdle() else { return .full }
+        leave(victim)
         starting += 1
         return .start(evicting: victim)
     }
 
-    /// The environment of an earlier `.start`; it is busy with the invocation it was started for.
-    mutating func started(_ environment: Environment, function: FunctionKey, generation: String) {
-        starting -= 1
-        if endedEarly.remove(environment) != nil { return }
-        entries[environment] = Entry(function: function, generation: generation, status: .busy)
+    private mutating func takeIdle(_ generation: String, _ isNear: (Environment) -> Bool) -> Environment? {
+        let place: Int? = idle[generation].flatMap { free in
+            free.indices.suffix(Limits.nearnessDepth).last { isNear(free[$0]) } ?? free.indices.last
+        }
+        guard let place, let environment = idle[generation]?.remove(at: place) else { return nil }
+        if idle[generation]?.isEmpty == true { idle[generation] = nil }
+        return environment
     }
 
-    /// The invocation is over. True when the environment must be shut down, because its generation is not current.
+    /// The environment of an earlier `.start`; it is busy with the invocation it was started for.
+    mutating func started(
+        _ environment: Environment, function: FunctionKey, generation: String, now: Instant
+    ) {
+        starting -= 1
+        if endedEarly.remove(environment) != nil { return }
+        entries[environment] = Entry(
+            function: function, generation: generation, expires: now + Limits.environmentLifetime, status: .busy)
+    }
+
+    /// The invocation is over. True when the environment must be shut down, because its generation is not current or its
+    /// credentials are about to expire.
     mutating func finished(_ environment: Environment, now: Instant) -> Bool {
-        guard var entry = entries[environment], case .busy = entry.status else { return false }
-        if let current = current[entry.function], !current.contains(entry.generation) {
-            remove(environment)
+        guard let entry = entries[environment], case .busy = entry.status else { return false }
+        let isCurrent = current[entry.function]?.contains(entry.generation) ?? true
+        guard isCurrent, now < entry.expires else {
+            leave(environment)
             return true
         }
-        entry.status = .idle(since: now)
-        entries[environment] = entry
+        entries[environment]?.status = .idle(since: now)
         idle[entry.generation, default: []].append(environment)
         return false
     }
 
-    /// The environment is gone by itself (one that the pool gave up is not its business any more). A start that fails at
-    /// once can end before it is known.
+    /// The environment is gone, by itself or as it was told. A start that fails at once can end before it is known.
     mutating func ended(_ environment: Environment) {
+        if leaving.remove(environment) != nil { return }
         if entries[environment] == nil, starting > 0 { endedEarly.insert(environment) }
         remove(environment)
     }
@@ -100,7 +124,7 @@ struct EnvironmentPool<Environment: Hashable> {
             if case .idle = entry.status { return true }
             return false
         }.map(\.key)
-        for environment in stale { remove(environment) }
+        for environment in stale { leave(environment) }
         // Nothing is left to be drained of a deleted function: forget it.
         if generations.isEmpty, !entries.values.contains(where: { $0.function == function }) { current[function] = nil }
         return stale
@@ -112,13 +136,14 @@ struct EnvironmentPool<Environment: Hashable> {
             if case .idle(let since) = entry.status { return since <= deadline }
             return false
         }.map(\.key)
-        for environment in old { remove(environment) }
+        for environment in old { leave(environment) }
         return old
     }
 
-    /// Everything, for shutdown.
+    /// Everything, for shutdown; all of it is leaving then.
     mutating func removeAll() -> [Environment] {
         let all = Array(entries.keys)
+        leaving.formUnion(all)
         entries = [:]
         idle = [:]
         return all
@@ -131,6 +156,11 @@ struct EnvironmentPool<Environment: Hashable> {
             if oldest.map({ since < $0.1 }) ?? true { oldest = (environment, since) }
         }
         return oldest?.0
+    }
+
+    private mutating func leave(_ environment: Environment) {
+        remove(environment)
+        leaving.insert(environment)
     }
 
     private mutating func remove(_ environment: Environment) {

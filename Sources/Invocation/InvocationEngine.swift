@@ -16,8 +16,6 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         var pool: EnvironmentPool<ExecutionEnvironment>
         var isShuttingDown = false
         var sweep: ScheduledCall?
-        /// Environments told to shut down and not gone yet.
-        var leaving: Set<ExecutionEnvironment> = []
         var onEmpty: (@Sendable () -> Void)?
     }
 
@@ -45,17 +43,33 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         let key = ConcurrencyLedger.FunctionKey(scope: function.scope, name: function.name)
         let now = time.now()
         let admission = state.withLock { state in admit(function, key, now: now, &state) }
+        go(Attempt(function: function, key: key, invocation: invocation, completion: completion), admission, now)
+    }
+
+    /// One invocation that holds a lease of the ledger, on its way into an environment.
+    private struct Attempt {
+        var function: FunctionVersion
+        var key: ConcurrencyLedger.FunctionKey
+        var invocation: Invocation
+        var completion: @Sendable (Result<InvocationResult, any Error>) -> Void
+        var number = 1
+    }
+
+    private func go(_ attempt: Attempt, _ admission: Admission, _ now: Instant) {
         switch admission {
         case .refused(let error):
-            completion(.failure(error))
+            attempt.completion(.failure(error))
         case .reuse(let environment):
-            run(invocation, on: environment, key, completion)
+            run(attempt, on: environment)
         case .start(let evicting):
             evicting?.shutdown(reason: .spindown)
+            let function = attempt.function
             let environment = factory.start(function, owner: self)
             let poolKey = EnvironmentPool<ExecutionEnvironment>.FunctionKey(scope: function.scope, name: function.name)
-            state.withLock { $0.pool.started(environment, function: poolKey, generation: function.generation) }
-            run(invocation, on: environment, key, completion)
+            state.withLock {
+                $0.pool.started(environment, function: poolKey, generation: function.generation, now: now)
+            }
+            run(attempt, on: environment)
         }
     }
 
@@ -73,30 +87,34 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 AWSError("ServiceException", status: 503, "Martlet is shutting down.", fields: ["Type": "Service"]))
         }
         if let reason = state.ledger.acquire(key) { return .refused(.throttled(reason)) }
+        return place(function, key, now: now, &state)
+    }
+
+    /// Finds an environment for an invocation that holds a lease; gives the lease back when there is none.
+    private func place(
+        _ function: FunctionVersion, _ key: ConcurrencyLedger.FunctionKey, now: Instant, _ state: inout State
+    ) -> Admission {
         guard state.pool.hasIdle(generation: function.generation) || state.ledger.mayStart(key, now: now) else {
             state.ledger.release(key)
             return .refused(.throttled(.rate))
         }
-        switch state.pool.choose(generation: function.generation) {
+        switch state.pool.choose(generation: function.generation, isNear: { $0.isHere }) {
         case .reuse(let environment):
             return .reuse(environment)
         case .full:
             state.ledger.release(key)
             return .refused(.throttled(.account))
         case .start(let evicting):
-            if let evicting { state.leaving.insert(evicting) }
             return .start(evicting: evicting)
         }
     }
 
-    private func run(
-        _ invocation: Invocation, on environment: ExecutionEnvironment, _ key: ConcurrencyLedger.FunctionKey,
-        _ completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
-    ) {
-        environment.invoke(invocation) { [self] result in
+    private func run(_ attempt: Attempt, on environment: ExecutionEnvironment) {
+        environment.invoke(attempt.invocation) { [self] result in
             let now = time.now()
+            if case .failure(let error as NotDelivered) = result { return tryAgain(attempt, error, now) }
             let (drain, needsSweep) = state.withLock { state in
-                state.ledger.release(key)
+                state.ledger.release(attempt.key)
                 // Free again at once, although the runtime has not asked for its next event yet: a client that calls in
                 // sequence would otherwise start a second environment. The environment holds the event until it is asked.
                 let drain: Bool
@@ -105,13 +123,27 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 } else {
                     drain = false
                 }
-                if drain { state.leaving.insert(environment) }
                 return (drain, state.sweep == nil && !state.isShuttingDown)
             }
-            completion(result)
+            attempt.completion(result)
             if drain { environment.shutdown(reason: .spindown) }
             if needsSweep { scheduleSweep() }
         }
+    }
+
+    /// The environment was lost with the event still in the server's hands: another one can have it.
+    private func tryAgain(_ attempt: Attempt, _ error: NotDelivered, _ now: Instant) {
+        let admission: Admission? = state.withLock { state in
+            guard attempt.number < Limits.deliveryAttempts, !state.isShuttingDown else {
+                state.ledger.release(attempt.key)
+                return nil
+            }
+            return place(attempt.function, attempt.key, now: now, &state)
+        }
+        guard let admission else { return attempt.completion(.failure(error.cause)) }
+        var attempt = attempt
+        attempt.number += 1
+        go(attempt, admission, now)
     }
 
     public func enqueue(_ event: AsynchronousEvent, in transaction: any WriteTransaction) throws {
@@ -119,11 +151,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
     }
 
     public func generationsChanged(scope: AccountRegion, function: String, currentGenerations: Set<String>) {
-        let stale = state.withLock { state in
-            let stale = state.pool.setCurrent(currentGenerations, of: .init(scope: scope, name: function))
-            state.leaving.formUnion(stale)
-            return stale
-        }
+        let stale = state.withLock { $0.pool.setCurrent(currentGenerations, of: .init(scope: scope, name: function)) }
         for environment in stale { environment.shutdown(reason: .spindown) }
     }
 
@@ -143,8 +171,8 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 "execution environment ended", metadata: ["environment": "\(environment.id)", "cause": "\(failure)"])
         }
         let empty: (@Sendable () -> Void)? = state.withLock { state in
-            if state.leaving.remove(environment) == nil { state.pool.ended(environment) }
-            guard state.isShuttingDown, state.leaving.isEmpty else { return nil }
+            state.pool.ended(environment)
+            guard state.isShuttingDown, state.pool.leaving.isEmpty else { return nil }
             defer { state.onEmpty = nil }
             return state.onEmpty
         }
@@ -183,7 +211,6 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         let (old, again) = state.withLock { state in
             state.sweep = nil
             let old = state.pool.evict(idleSince: deadline)
-            state.leaving.formUnion(old)
             return (old, state.pool.idleCount > 0)
         }
         for environment in old { environment.shutdown(reason: .spindown) }
@@ -198,9 +225,9 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 state.isShuttingDown = true
                 state.sweep?.cancel()
                 let all = state.pool.removeAll()
-                state.leaving.formUnion(all)
-                if !state.leaving.isEmpty { state.onEmpty = { continuation.resume() } }
-                return (environments: all, isEmpty: state.leaving.isEmpty)
+                let isEmpty = state.pool.leaving.isEmpty
+                if !isEmpty { state.onEmpty = { continuation.resume() } }
+                return (environments: all, isEmpty: isEmpty)
             }
             for environment in all.environments { environment.shutdown(reason: .spindown) }
             if all.isEmpty { continuation.resume() }

@@ -1,6 +1,5 @@
 import ArgumentParser
 
-@main
 struct Martlet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet",

@@ -17,8 +17,9 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var flags: SettingFlags
 
-    func run() async throws {
-        let settings = try await flags.resolve()
+    func run() async throws { try await Self.run(try await flags.resolve()) }
+
+    static func run(_ settings: Settings) async throws {
         var logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .notice
         let group = ServiceGroup(
@@ -26,7 +27,10 @@ struct Serve: AsyncParsableCommand {
                 services: [
                     .init(
                         service: Serving(settings: settings, logger: logger),
-                        successTerminationBehavior: .gracefullyShutdownGroup)
+                        successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .cancelGroup,
+                        // Made from the service by reflection it would cost a millisecond.
+                        serviceName: "martlet")
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
@@ -46,7 +50,11 @@ private struct Serving: Service {
     func run() async throws {
         let server = try await Server.start(settings, logger: logger)
         Banner.show(settings, server)
-        StartupPages.giveBack()
+        // Not while the first requests come in, who need some of those pages.
+        Task {
+            try? await Task.sleep(for: StartupPages.delay)
+            StartupPages.giveBack()
+        }
         try await server.run()
     }
 }

@@ -10,8 +10,10 @@ import Lambda
 import Logging
 import NIOCore
 import NIOPosix
+import Outbound
 import Platform
 import S3
+import SNS
 import SQS
 import STS
 import Sandbox
@@ -32,16 +34,16 @@ final class Server: Service {
     private let outbox: OutboxDispatcher
     private let eventSources: EventSources
     private let logs: CloudWatchLogsService
+    private let sns: SNSService
     private let sqs: SQSService
+    private let outbound: OutboundClient
     private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sqs: SQSService,
-        machine: Machine,
-        logger: Logger
+        sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -52,7 +54,9 @@ final class Server: Service {
         self.outbox = outbox
         self.eventSources = eventSources
         self.logs = logs
+        self.sns = sns
         self.sqs = sqs
+        self.outbound = outbound
         self.machine = machine
         self.logger = logger
     }
@@ -82,43 +86,58 @@ final class Server: Service {
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations, SQSService.migrations,
+                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
 
-        // Services
+        // Services, and what this machine can run: much of a start is spent here, so on two processors.
+        async let runnable = Machine(settings, logger: logger)
         let outbox = OutboxDispatcher(
             database: database, time: time, timeScale: settings.timeScale, logger: logger)
+        let key = try directory.serverKey()
+        async let objects = S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
+        let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
+        async let queues = SQSService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
         let sts = try STSService(
-            serverKey: directory.serverKey(),
-            root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
-        let iam = try IAMService(database: database)
-        let sqs = try SQSService(
-            database: database, time: time, serverKey: directory.serverKey(), logger: logger)
-        let s3 = try S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
+            serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
+
+        let outbound = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let sns = try SNSService(
+            database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
+            timeScale: settings.timeScale, logger: logger)
+
+        let (s3, sqs) = try await (objects, queues)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition, logs.definition, iam.definition, sts.definition, sqs.definition, s3.definition,
+                lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
+                s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            download: { token in
-                guard let hold = lambda.codeDownload(token: token) else { return nil }
-                guard let size = DataDirectory.size(of: hold.path) else {
-                    hold.release()
-                    return nil
-                }
-                return FileDownload(part: FilePart(path: hold.path, offset: 0, length: size), release: hold.release)
-            })
+            downloads: [
+                DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
+                    guard let hold = lambda.codeDownload(token: token) else { return nil }
+                    guard let size = DataDirectory.size(of: hold.path) else {
+                        hold.release()
+                        return nil
+                    }
+                    let part = FilePart(path: hold.path, offset: 0, length: size)
+                    return .file(FileDownload(part: part, release: hold.release))
+                },
+                DownloadRoute(prefix: SNSService.certificatePath, contentType: "application/x-pem-file") { name in
+                    sns.certificate(named: name).map { .bytes($0) }
+                },
+            ])
 
         // Engine
-        let machine = try Machine(settings, logger: logger)
+        let machine = try await runnable
         let factory = EnvironmentFactory(
             launcher: machine.launcher, runtimes: machine.runtimes, endpoint: gateway, credentials: sts, logs: logs,
             time: time, group: NIOSingletons.posixEventLoopGroup,
@@ -127,23 +146,28 @@ final class Server: Service {
             logger: logger)
         let queue = AsynchronousQueue(
             database: database, time: time, timeScale: settings.timeScale,
-            processors: ProcessInfo.processInfo.activeProcessorCount, logger: logger)
+            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
-        lambda.connect(invoker: engine, objects: s3)
+        lambda.connect(invoker: engine, objects: s3, outbox: outbox)
         outbox.register(lambda)
+        outbox.register(sns)
         outbox.register(sqs)
+        outbox.register(objects: s3)
         let eventSources = EventSources(
             database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
             machineConcurrency: machine.environmentCapacity, logger: logger)
         lambda.connectEventSources(runner: eventSources, queues: sqs)
-        gateway.metrics.addLines { engine.metricLines + logs.metricLines + eventSources.metricLines }
+        gateway.metrics.addLines {
+            engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
+        }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
         try await outbox.start()
+        try await sns.start()
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -151,7 +175,8 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, logs: logs, sqs: sqs, machine: machine, logger: logger)
+            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
+            machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -185,12 +210,14 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
+            async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
-            // What takes longer goes back to its queue when the environments end.
-            await withDeadline(.seconds(3)) { [eventSources] in await eventSources.stop() }
+            sns.stop()
+            await sources
             await engine.shutdown()
             await logs.stop()
+            await outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
         await withDeadline(.seconds(2)) { [logs] in await logs.flush() }

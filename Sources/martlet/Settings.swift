@@ -68,34 +68,48 @@ struct SettingFlags: ParsableArguments {
     )
     var config: String?
 
+    /// What was given, by the flags' names.
+    var words: [String: String] {
+        let all = [
+            ("host", host), ("port", port), ("data-dir", dataDir), ("auth", auth), ("isolation", isolation),
+            ("egress", egress), ("durability", durability), ("time-scale", timeScale), ("runtimes", runtimes),
+            ("tls-certificate", tlsCertificate), ("tls-key", tlsKey), ("freeze", freeze), ("log-level", logLevel),
+            ("config", config),
+        ]
+        return Dictionary(uniqueKeysWithValues: all.compactMap { name, value in value.map { (name, $0) } })
+    }
+
+    func resolve() async throws -> Settings { try await Settings(words: words) }
+}
+
+extension Settings {
     /// Throws `ValidationError` naming the setting, what was given and what is allowed.
-    func resolve() async throws -> Settings {
-        let source = try await SettingSource(file: config)
-        let host = try source.text("host", host) ?? "127.0.0.1"
-        let portText = try source.text("port", port) ?? "4566"
+    init(words: [String: String]) async throws {
+        let source = try await SettingSource(words)
+        let host = try source.text("host") ?? "127.0.0.1"
+        let portText = try source.text("port") ?? "4566"
         guard let port = Int(portText), (0...65_535).contains(port) else {
             throw source.invalid("port", portText, allowed: "a number from 0 to 65535")
         }
-        let scaleText = try source.text("time-scale", timeScale) ?? "1.0"
+        let scaleText = try source.text("time-scale") ?? "1.0"
         guard let timeScale = Double(scaleText), timeScale >= 0.001, timeScale <= 1_000_000 else {
             throw source.invalid("time-scale", scaleText, allowed: "a number from 0.001 to 1000000")
         }
-        return Settings(
+        self.init(
             host: host, port: port,
-            dataDirectory: absolute(try source.text("data-dir", dataDir) ?? ".martlet"),
-            isAuthenticationOn: try source.choice("auth", auth, ["none": false, "sigv4": true], default: "none"),
+            dataDirectory: Self.absolute(try source.text("data-dir") ?? ".martlet"),
+            isAuthenticationOn: try source.choice("auth", ["none": false, "sigv4": true], default: "none"),
             isolation: try source.choice(
-                "isolation", isolation, ["namespaces": .namespaces, "none": .none], default: "namespaces"),
-            egress: try source.choice("egress", egress, ["isolated": .isolated, "host": .host], default: "isolated"),
-            durability: try source.choice(
-                "durability", durability, ["full": .full, "relaxed": .relaxed], default: "full"),
+                "isolation", ["namespaces": .namespaces, "none": .none], default: "namespaces"),
+            egress: try source.choice("egress", ["isolated": .isolated, "host": .host], default: "isolated"),
+            durability: try source.choice("durability", ["full": .full, "relaxed": .relaxed], default: "full"),
             timeScale: timeScale,
-            runtimesDirectory: try source.text("runtimes", runtimes).map(absolute),
-            certificateFile: try source.text("tls-certificate", tlsCertificate).map(absolute),
-            privateKeyFile: try source.text("tls-key", tlsKey).map(absolute),
-            freezesIdleEnvironments: try source.choice("freeze", freeze, ["on": true, "off": false], default: "on"),
+            runtimesDirectory: try source.text("runtimes").map(Self.absolute),
+            certificateFile: try source.text("tls-certificate").map(Self.absolute),
+            privateKeyFile: try source.text("tls-key").map(Self.absolute),
+            freezesIdleEnvironments: try source.choice("freeze", ["on": true, "off": false], default: "on"),
             logLevel: try source.choice(
-                "log-level", logLevel,
+                "log-level",
                 Dictionary(
                     uniqueKeysWithValues: ["trace", "debug", "info", "notice", "warning", "error", "critical"].map {
                         ($0, $0)
@@ -105,20 +119,22 @@ struct SettingFlags: ParsableArguments {
             })
     }
 
-    private func absolute(_ path: String) -> String {
+    private static func absolute(_ path: String) -> String {
         path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     }
 }
 
 /// Reads one setting from the environment or the config file.
-private struct SettingSource {
+struct SettingSource {
+    private let words: [String: String]
     private let environment: ConfigReader
     private let file: ConfigReader?
 
-    init(file path: String?) async throws {
+    init(_ words: [String: String]) async throws {
+        self.words = words
         let variables = EnvironmentVariablesProvider()
         environment = ConfigReader(provider: variables)
-        guard let path = path ?? environment.string(forKey: ["martlet", "config"]) else {
+        guard let path = words["config"] ?? environment.string(forKey: ["martlet", "config"]) else {
             file = nil
             return
         }
@@ -159,13 +175,13 @@ private struct SettingSource {
         }
     }
 
-    private static let names: Set<String> = [
+    static let names: Set<String> = [
         "host", "port", "data-dir", "auth", "isolation", "egress", "durability", "time-scale", "runtimes",
         "tls-certificate", "tls-key", "freeze", "log-level", "allow-origin",
     ]
 
-    func text(_ name: String, _ flag: String?) throws -> String? {
-        if let flag { return flag }
+    func text(_ name: String) throws -> String? {
+        if let given = words[name] { return given }
         let words = name.split(separator: "-").map(String.init)
         if let value = environment.string(forKey: ConfigKey(["martlet"] + words)), !value.isEmpty { return value }
         guard let file else { return nil }
@@ -174,8 +190,8 @@ private struct SettingSource {
             ?? file.double(forKey: key).map { String($0) }
     }
 
-    func choice<T>(_ name: String, _ flag: String?, _ choices: [String: T], default fallback: String) throws -> T {
-        let given = try text(name, flag) ?? fallback
+    func choice<T>(_ name: String, _ choices: [String: T], default fallback: String) throws -> T {
+        let given = try text(name) ?? fallback
         guard let value = choices[given] else {
             throw invalid(name, given, allowed: choices.keys.sorted().joined(separator: " or "))
         }

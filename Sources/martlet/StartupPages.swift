@@ -4,6 +4,9 @@ import Glibc
 /// Start-up runs through some twenty megabytes of code that a serving process never needs again. They are
 /// file-backed and clean, so giving them back costs nothing but a page fault for each that is needed after all.
 enum StartupPages {
+    /// From the first moment of serving. Ours.
+    static let delay: Duration = .milliseconds(300)
+
     /// Drops the program's own code from this process's memory; the page cache keeps it. Only what is executable: read-only
     /// data may hold addresses that the loader wrote into this process's own copy.
     static func giveBack() {

@@ -48,18 +48,39 @@ import Wire
         var buffer = LogBuffer()
         let key = LogBuffer.Key(scope: .init(account: "0", region: "r"), group: "g", stream: "s")
         let line = LogEvent(timestamp: Instant(milliseconds: 0), message: String(repeating: "x", count: 1 << 20))
-        #expect(buffer.append([line], to: key) == .schedule)
-        #expect(buffer.append([line], to: key) == .none)
-        for _ in 0..<20 { _ = buffer.append([line], to: key) }
+        let now = Instant(milliseconds: 1_000)
+        #expect(buffer.append([line], to: key, now: now) == .schedule(at: now + .milliseconds(20)))
+        #expect(buffer.append([line], to: key, now: now) == .none)
+        for _ in 0..<20 { _ = buffer.append([line], to: key, now: now) }
         #expect(buffer.bytes <= Limits.bufferedBytes)
         #expect(buffer.dropped == 14)
-        #expect(buffer.take().count == 1)
-        #expect(buffer.take().isEmpty)
-        #expect(buffer.append([line], to: key) == .none)
-        #expect(buffer.written() == true)
+        #expect(buffer.take(now: now).count == 1)
+        #expect(buffer.take(now: now).isEmpty)
+        #expect(buffer.append([line], to: key, now: now) == .none)
+        #expect(buffer.written(now: now) != nil)
         #expect(!buffer.isQuiet)
-        _ = buffer.take()
-        #expect(buffer.written() == false)
+        _ = buffer.take(now: now)
+        #expect(buffer.written(now: now) == nil)
         #expect(buffer.isQuiet)
+    }
+
+    @Test func aSteadyStreamIsWrittenInLargerBatches() {
+        var buffer = LogBuffer()
+        let key = LogBuffer.Key(scope: .init(account: "0", region: "r"), group: "g", stream: "s")
+        let line = LogEvent(timestamp: Instant(milliseconds: 0), message: "x")
+        let start = Instant(milliseconds: 1_000)
+        #expect(buffer.append([line], to: key, now: start) == .schedule(at: start + .milliseconds(20)))
+        _ = buffer.take(now: start + .milliseconds(20))
+        #expect(buffer.append([line], to: key, now: start + .milliseconds(21)) == .none, "it is being written")
+        #expect(buffer.written(now: start + .milliseconds(22)) == start + .milliseconds(120))
+        _ = buffer.take(now: start + .milliseconds(120))
+        #expect(buffer.written(now: start + .milliseconds(121)) == nil)
+        // After a pause a line is on its way soon again.
+        let later = start + .seconds(2)
+        #expect(buffer.append([line], to: key, now: later) == .schedule(at: later + .milliseconds(20)))
+        _ = buffer.take(now: later)
+        _ = buffer.written(now: later)
+        // A clock that was put back must not hold lines for long.
+        #expect(buffer.append([line], to: key, now: start) == .schedule(at: start + .milliseconds(100)))
     }
 }

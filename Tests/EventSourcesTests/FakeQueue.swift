@@ -28,6 +28,8 @@ final class FakeQueue: QueueSource {
         var receiveCalls = 0
         var principals: Set<Principal> = []
         var refusal: AWSError?
+        /// Hands nothing out, although there is something.
+        var isFull = false
     }
 
     static let name = "arn:aws:sqs:us-east-1:000000000000:q"
@@ -75,6 +77,7 @@ final class FakeQueue: QueueSource {
             state.principals.insert(principal)
             state.receiveCalls += 1
             moveDead(&state, now)
+            if state.isFull { return QueueReceipt(messages: [], nextVisible: nextVisible(state, now)) }
             let blocked = Set(
                 state.messages.filter { $0.isDelivered && $0.visibleAt > now }.compactMap { isFIFO ? $0.group : nil })
             var received: [QueueMessage] = []

@@ -64,14 +64,6 @@ import Testing
         #expect(request(actions)?.wanted == 10)
     }
 
-    /// A limit of the queue: there is more, but nothing is handed out.
-    @Test func moreButNothingHandedOut() {
-        var poller = poller()
-        _ = poller.timer(now: now)
-        #expect(poller.received(answer([], next: now), now: now).isEmpty)
-        #expect(poller.nextTimer(now: now) == now + .milliseconds(100))
-    }
-
     @Test func waitsForWhatBecomesVisible() {
         var poller = poller()
         _ = poller.timer(now: now)

@@ -189,7 +189,7 @@ import Wire
         house.send(3)
         try await house.room.start()
         try await house.until("empty") { house.queue.count == 0 }
-        await house.room.stop()
+        await house.room.stop(grace: .seconds(1))
         #expect(house.mappings.settled.withLock { $0.isEmpty })
     }
 
@@ -237,5 +237,35 @@ import Wire
         try await Task.sleep(for: .milliseconds(20))
         #expect(house.time.nextDue() == nil)
         #expect(house.queue.state.withLock { $0.receiveCalls } == 1)
+    }
+
+    /// A limit of the queue: there is more, but nothing is handed out. Asked again after a pause, not in a circle.
+    @Test func moreButNothingHandedOut() async throws {
+        let house = try House(FakeQueue(), Functions { _ in Functions.answer() })
+        house.queue.state.withLock { $0.isFull = true }
+        house.send(1)
+        house.room.mappingChanged(makeMapping())
+        try await house.until("timer") { house.time.nextDue() != nil }
+        #expect(house.time.nextDue() == house.time.now() + .milliseconds(100))
+        #expect(house.queue.state.withLock { $0.receiveCalls } == 1)
+        house.queue.state.withLock { $0.isFull = false }
+        house.time.advance(by: .milliseconds(100))
+        try await house.until("empty") { house.queue.count == 0 }
+    }
+
+    @Test func stoppingGivesBackWhatRunsTooLong() async throws {
+        let functions = Functions(holds: true) { _ in Functions.answer() }
+        let house = try House(FakeQueue(visibility: .seconds(600)), functions)
+        house.room.mappingChanged(makeMapping())
+        house.send(1)
+        try await house.until("running") { functions.state.withLock { $0.waiting.count == 1 } }
+        async let stopped: Void = house.room.stop(grace: .seconds(4))
+        try await house.until("timer") {
+            house.time.nextDue() == house.time.now() + .seconds(4)
+        }
+        house.time.advance(by: .seconds(4))
+        await stopped
+        let now = house.time.now()
+        #expect(house.queue.state.withLock { $0.messages.map(\.visibleAt) } == [now])
     }
 }

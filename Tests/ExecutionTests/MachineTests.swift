@@ -14,9 +14,8 @@ private final class Driver {
     var failures = 0
     var reply: RuntimeReply?
 
-    init(timeout: Int = 3, grace: UInt64 = 0, freeze: UInt64? = 50_000_000) {
+    init(timeout: Int = 3, freeze: UInt64? = 50_000_000) {
         var settings = EnvironmentMachine.Settings(timeoutSeconds: timeout)
-        settings.shutdownGrace = grace
         settings.freezeDelay = freeze
         machine = EnvironmentMachine(settings: settings)
     }
@@ -35,9 +34,11 @@ private final class Driver {
             case .fail:
                 log.append("fail")
                 failures += 1
+            case .giveBack:
+                log.append("give back")
+                failures += 1
             case .reportInit(let report): log.append("init \(report.phase.rawValue) \(report.status)")
             case .killAll: log.append("kill")
-            case .signalRuntime: log.append("term")
             case .destroyCell: log.append("destroy")
             case .tellIdle: log.append("idle")
             case .tellEnded: log.append("ended")
@@ -64,8 +65,8 @@ private final class Driver {
     func exit(_ end: ProcessEnd) { take(machine.processExited(process: machine.process, end, now: now)) }
 
     /// To the first idle.
-    static func ready(timeout: Int = 3, grace: UInt64 = 0) -> Driver {
-        let driver = Driver(timeout: timeout, grace: grace)
+    static func ready(timeout: Int = 3) -> Driver {
+        let driver = Driver(timeout: timeout)
         driver.take(driver.machine.start())
         driver.take(driver.machine.cellReady(now: driver.now))
         driver.now += 100_000_000
@@ -349,7 +350,7 @@ struct MachineTests {
         gone.respond("a")
         gone.invoke("b")
         gone.take(gone.machine.cellGone(Failure(.sandbox, "gone")))
-        #expect(gone.takeLog() == ["deliver a to 1", "finish a", "fail", "destroy"])
+        #expect(gone.takeLog() == ["deliver a to 1", "finish a", "give back", "destroy"])
     }
 
     @Test func asksAgainWithoutAnswering() {
@@ -426,11 +427,6 @@ struct MachineTests {
         running.respond("a")
         running.take(running.machine.cellDestroyed())
         #expect(running.takeLog() == ["deliver a to 1", "finish a", "destroy", "ended"])
-
-        let graceful = Driver.ready(grace: 300_000_000)
-        graceful.take(graceful.machine.shutdown(now: graceful.now))
-        graceful.pass(0.3)
-        #expect(graceful.takeLog() == ["term", "destroy"])
     }
 
     @Test func shutdownWhileInitWorksForACaller() {
@@ -452,6 +448,37 @@ struct MachineTests {
         d.take(d.machine.cellDestroyed())
         #expect(d.takeLog() == ["deliver a to 1", "fail", "destroy", "ended"])
         #expect(!d.invoke("b"))
+    }
+
+    /// What the function has not had can be given to another environment; what it may have begun cannot.
+    @Test func lostCellGivesBackWhatWasNotDelivered() {
+        func lose(_ d: Driver) { d.take(d.machine.cellGone(Failure(.sandbox, "gone"))) }
+        let undelivered = Driver.ready()
+        undelivered.machine.pollClosed(1)
+        undelivered.invoke("a")
+        lose(undelivered)
+        #expect(undelivered.takeLog() == ["give back", "destroy"])
+
+        let initializing = Driver()
+        initializing.take(initializing.machine.start())
+        initializing.take(initializing.machine.cellReady(now: 0))
+        initializing.invoke("a")
+        lose(initializing)
+        #expect(initializing.takeLog() == ["launch", "start 1 init", "give back", "destroy"])
+
+        let late = Driver.ready()
+        lose(late)
+        #expect(late.machine.invocationArrived(invocation("a"), now: 0).refusal is NotDelivered)
+        let shut = Driver.ready()
+        shut.take(shut.machine.shutdown(now: shut.now))
+        #expect(shut.machine.invocationArrived(invocation("a"), now: 0).refusal is NotDelivered)
+        let busy = Driver.ready()
+        busy.invoke("a")
+        #expect(busy.machine.invocationArrived(invocation("b"), now: 0).refusal is Failure)
+        let neverMade = Driver()
+        neverMade.take(neverMade.machine.start())
+        neverMade.take(neverMade.machine.cannotStart(.failed(Failure(.sandbox, "no"))))
+        #expect(neverMade.machine.invocationArrived(invocation("a"), now: 0).refusal is Failure)
     }
 
     @Test func cannotStart() {
@@ -482,7 +509,7 @@ struct MachineTests {
     @Test(arguments: 0..<400)
     func anyOrder(seed: UInt64) {
         var random = SplitMix(state: seed)
-        let d = Driver(timeout: 1, grace: seed % 3 == 0 ? 300_000_000 : 0, freeze: seed % 2 == 0 ? 50_000_000 : nil)
+        let d = Driver(timeout: 1, freeze: seed % 2 == 0 ? 50_000_000 : nil)
         var accepted: [String] = []
         var poll: PollID = 0
         d.take(d.machine.start())

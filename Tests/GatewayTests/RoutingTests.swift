@@ -72,7 +72,7 @@ import Wire
             speaksQuery: true, uris: ["/"]),
         ServiceKey(
             id: "sns-a", signingName: "shared", endpointPrefix: "sns-a", apiVersion: "1", targetPrefix: "TargetA",
-            speaksQuery: false, uris: ["/"]),
+            speaksQuery: false, uris: ["/"], openActions: ["Confirm"]),
         ServiceKey(
             id: "sns-b", signingName: "shared", endpointPrefix: "sns-b", apiVersion: "1", targetPrefix: "TargetB",
             speaksQuery: false, uris: ["/"]),
@@ -130,6 +130,12 @@ import Wire
         #expect(resolve("GET", "/2031-01-01/functions/f/new-thing") == "lambda")
         #expect(resolve("GET", "/2015-03-31/holiday.jpg") == "s3")
         #expect(resolve("GET", "/2015-03-31") == "s3")
+    }
+
+    @Test func linksNameOnlyTheirAction() {
+        #expect(resolve(query: "Action=Confirm&Token=1") == "sns-a")
+        #expect(resolve(query: "Action=Other&Token=1") == "s3")
+        #expect(resolve("GET", "/bucket", query: "Action=Confirm") == "s3")
     }
 
     @Test func s3TakesTheRest() {

@@ -1,3 +1,4 @@
+import Policies
 import Testing
 import Wire
 
@@ -10,6 +11,28 @@ import Wire
             #expect(throws: AWSError.self) { try PolicyDocument.check(text) }
         }
         #expect(throws: AWSError.self) { try PolicyDocument.check("{}") }
+    }
+
+    @Test func theGrammarIsChecked() throws {
+        func text(_ statement: String, kind: Policies.PolicyDocument.Kind = .identity) -> String? {
+            do throws(AWSError) {
+                try PolicyDocument.check(#"{"Version":"2012-10-17","Statement":\#(statement)}"#, kind: kind)
+                return nil
+            } catch {
+                return error.message
+            }
+        }
+        #expect(text(#"{"Effect":"Allow","Action":"a:b","Resource":"*"}"#) == nil)
+        #expect(text(#"{"Effect":"Allow","Action":"a:b"}"#) == "Policy statement must contain resources.")
+        #expect(text(#"{"Effect":"Allow","Resource":"*"}"#) == "Policy statement must contain actions.")
+        #expect(
+            text(#"{"Effect":"Allow","Action":"a:b","Resource":"*","Principal":"*"}"#)
+                == "Policy document should not specify a principal.")
+        #expect(
+            text(#"{"Effect":"Allow","Action":"a:b","Resource":"*","Condition":{"Sort":{"a":"b"}}}"#)
+                == "Syntax errors in policy.")
+        #expect(text(#"{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"x"}}"#, kind: .trust) == nil)
+        #expect(text(#"{"Effect":"Allow","Action":"sts:AssumeRole"}"#, kind: .trust) == "Missing required field Principal")
     }
 
     @Test func whiteSpaceDoesNotCount() { #expect(PolicyDocument.size("{ \"a\" :\n1 }") == 7) }

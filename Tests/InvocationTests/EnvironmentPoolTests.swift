@@ -12,7 +12,7 @@ import Testing
         var pool = EnvironmentPool<Int>(capacity: 10)
         for environment in 1...2 {
             #expect(pool.choose(generation: "g") == .start(evicting: nil))
-            pool.started(environment, function: function, generation: "g")
+            pool.started(environment, function: function, generation: "g", now: now)
         }
         #expect(pool.finished(1, now: now) == false)
         #expect(pool.finished(2, now: now) == false)
@@ -24,7 +24,7 @@ import Testing
     @Test func generationsDoNotShare() {
         var pool = EnvironmentPool<Int>(capacity: 10)
         _ = pool.choose(generation: "old")
-        pool.started(1, function: function, generation: "old")
+        pool.started(1, function: function, generation: "old", now: now)
         _ = pool.finished(1, now: now)
         #expect(pool.choose(generation: "new") == .start(evicting: nil))
     }
@@ -33,7 +33,7 @@ import Testing
         var pool = EnvironmentPool<Int>(capacity: 10)
         for environment in 1...2 {
             _ = pool.choose(generation: "old")
-            pool.started(environment, function: function, generation: "old")
+            pool.started(environment, function: function, generation: "old", now: now)
         }
         _ = pool.finished(1, now: now)
         // The idle one goes now, the busy one when it is done.
@@ -47,7 +47,7 @@ import Testing
         var pool = EnvironmentPool<Int>(capacity: 2)
         for environment in 1...2 {
             _ = pool.choose(generation: "g\(environment)")
-            pool.started(environment, function: function, generation: "g\(environment)")
+            pool.started(environment, function: function, generation: "g\(environment)", now: now)
         }
         #expect(pool.choose(generation: "g3") == .full)
         _ = pool.finished(2, now: now)
@@ -59,7 +59,7 @@ import Testing
     @Test func finishedTwiceOrAfterTheEndDoesNothing() {
         var pool = EnvironmentPool<Int>(capacity: 2)
         _ = pool.choose(generation: "g")
-        pool.started(1, function: function, generation: "g")
+        pool.started(1, function: function, generation: "g", now: now)
         _ = pool.finished(1, now: now)
         #expect(pool.finished(1, now: now) == false)
         #expect(pool.idleCount == 1)
@@ -72,15 +72,57 @@ import Testing
         var pool = EnvironmentPool<Int>(capacity: 1)
         #expect(pool.choose(generation: "g") == .start(evicting: nil))
         pool.ended(7)
-        pool.started(7, function: function, generation: "g")
+        pool.started(7, function: function, generation: "g", now: now)
         #expect(pool.count == 0)
         #expect(pool.choose(generation: "g") == .start(evicting: nil))
+    }
+
+    @Test func theNearestOfTheLastUsedIsPreferredAndAnyOtherServes() {
+        var pool = EnvironmentPool<Int>(capacity: 100)
+        for environment in 1...40 {
+            _ = pool.choose(generation: "g")
+            pool.started(environment, function: function, generation: "g", now: now)
+        }
+        for environment in 1...40 { _ = pool.finished(environment, now: now) }
+        #expect(pool.choose(generation: "g", isNear: { $0 % 10 == 7 }) == .reuse(37))
+        #expect(pool.choose(generation: "g", isNear: { $0 % 10 == 7 }) == .reuse(27))
+        // The only near one is too far down: not worth looking for.
+        #expect(pool.choose(generation: "g", isNear: { $0 == 2 }) == .reuse(40))
+        #expect(pool.choose(generation: "g", isNear: { _ in false }) == .reuse(39))
+        #expect(pool.idleCount == 36)
+    }
+
+    /// An environment that is being shut down still holds memory.
+    @Test func thoseOnTheirWayOutCount() {
+        var pool = EnvironmentPool<Int>(capacity: 10)
+        for environment in 1...10 {
+            _ = pool.choose(generation: "g")
+            pool.started(environment, function: function, generation: "g", now: now)
+            _ = pool.finished(environment, now: now + .milliseconds(environment))
+            #expect(pool.choose(generation: "g") == .reuse(environment))
+        }
+        for environment in 1...10 { _ = pool.finished(environment, now: now + .milliseconds(environment)) }
+        for victim in 1...5 { #expect(pool.choose(generation: "h\(victim)") == .start(evicting: victim)) }
+        #expect(pool.choose(generation: "h6") == .full, "half of the machine is on its way out already")
+        pool.ended(1)
+        #expect(pool.choose(generation: "h6") == .start(evicting: 6))
+    }
+
+    @Test func theyAreReplacedBeforeTheirCredentialsExpire() {
+        var pool = EnvironmentPool<Int>(capacity: 10)
+        _ = pool.choose(generation: "g")
+        pool.started(1, function: function, generation: "g", now: now)
+        #expect(pool.finished(1, now: now + .seconds(11 * 3600 - 1)) == false)
+        #expect(pool.choose(generation: "g") == .reuse(1))
+        #expect(pool.finished(1, now: now + .seconds(11 * 3600)) == true)
+        #expect(pool.choose(generation: "g") == .start(evicting: nil))
+        #expect(pool.leaving == [1])
     }
 
     @Test func idleOnesAreEvictedByAge() {
         var pool = EnvironmentPool<Int>(capacity: 2)
         _ = pool.choose(generation: "g")
-        pool.started(1, function: function, generation: "g")
+        pool.started(1, function: function, generation: "g", now: now)
         #expect(pool.evict(idleSince: now + .seconds(900)).isEmpty)
         _ = pool.finished(1, now: now + .seconds(10))
         #expect(pool.evict(idleSince: now + .seconds(9)).isEmpty)
@@ -96,7 +138,7 @@ import Testing
         var next = 0
         for step in 0..<2_000 {
             let now = Instant(milliseconds: Int64(step))
-            switch Int.random(in: 0..<6, using: &generator) {
+            switch Int.random(in: 0..<7, using: &generator) {
             case 0, 1, 2:
                 let generation = "g\(Int.random(in: 0..<3, using: &generator))"
                 switch pool.choose(generation: generation) {
@@ -104,10 +146,10 @@ import Testing
                     #expect(busy.insert(environment).inserted)
                 case .start:
                     next += 1
-                    pool.started(next, function: function, generation: generation)
+                    pool.started(next, function: function, generation: generation, now: now)
                     busy.insert(next)
                 case .full:
-                    #expect(busy.count == 5)
+                    #expect(pool.count + pool.leaving.count >= 5)
                 }
             case 3:
                 if let environment = busy.randomElement(using: &generator) {
@@ -119,11 +161,14 @@ import Testing
                     busy.remove(environment)
                     pool.ended(environment)
                 }
-            default:
+            case 5:
                 _ = pool.evict(idleSince: now - .milliseconds(50))
+            default:
+                if let environment = pool.leaving.randomElement(using: &generator) { pool.ended(environment) }
             }
             #expect(pool.count == busy.count + pool.idleCount)
             #expect(pool.count <= 5)
+            #expect(pool.count + pool.leaving.count <= 5 + Limits.leavingEnvironments)
         }
     }
 }

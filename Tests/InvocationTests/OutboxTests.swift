@@ -206,12 +206,14 @@ struct OutboxFixture {
         try await fixture.send(
             fixture.delivery("a") {
                 $0.retry = DeliveryRetry(maximumAge: .seconds(3))
-                $0.deadLetter = DeadLetter(target: OutboxFixture.letters, principal: .anonymous)
+                $0.deadLetter = DeadLetter(
+                    target: OutboxFixture.letters, principal: .anonymous, payload: Array("letter".utf8))
             })
         // Next at 1 s; the one after it would be at 3 s.
         try await fixture.advance(.seconds(1))
         #expect(taken == ["a"])
         #expect(target.state.withLock { $0.taken.first?.attributes.message.isEmpty } == true)
+        #expect(target.state.withLock { $0.taken.first?.payload } == Array("letter".utf8))
     }
 
     @Test func aGroupIsNotOvertaken() async throws {
@@ -241,7 +243,8 @@ struct OutboxFixture {
             retry: DeliveryRetry(maximumRetries: 3, maximumAge: .seconds(60)),
             deadLetter: DeadLetter(
                 target: OutboxFixture.letters,
-                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule"
+                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule",
+                payload: [0, 255]
             ))
         var changed = delivery
         changed.purpose = .destination
@@ -254,6 +257,23 @@ struct OutboxFixture {
         }
         for hostile in ["", "\n", "{}\n", "[1]\nx", "{\"id\":1,\"target\":2,\"created\":\"x\"}\n"] {
             #expect(DeliveryRow(encoded: Array(hostile.utf8)) == nil)
+        }
+    }
+
+    @Test func countsOnADamagedDiskCanStillBeAddedTo() throws {
+        for count in ["9223372036854775807", "-9223372036854775808", "-1"] {
+            let head = "{\"id\":\"i\",\"target\":\"t\",\"created\":7,\"tries\":\(count)}\n"
+            let row = try #require(DeliveryRow(encoded: Array(head.utf8)))
+            #expect((0...1_000_000).contains(row.tries))
+            let event = """
+                {"id":"i","account":"1","region":"r","function":"f","qualifier":"q","accepted":7,"arn":"a",\
+                "functionErrors":\(count),"systemErrors":\(count)}\n
+                """
+            let progress = try #require(EventRow(encoded: Array(event.utf8))?.progress)
+            let decision = AsynchronousRetry().decide(
+                .functionError, progress: progress, acceptedAt: Instant(nanoseconds: 7),
+                settings: AsynchronousSettings(), now: Instant(nanoseconds: 8))
+            #expect(decision != .done)
         }
     }
 
@@ -283,7 +303,7 @@ struct OutboxFixture {
     func until(_ condition: () async throws -> Bool) async throws {
         for _ in 0..<10_000 {
             if try await condition() { return }
-            await Task.yield()
+            try await fixture.database.write { _ in }
         }
         Issue.record("never")
     }

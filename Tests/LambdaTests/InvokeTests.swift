@@ -28,7 +28,9 @@ import Wire
         #expect(response.output["LogResult"]?.string == Base64.encode(Array("log".utf8)))
         let invoked = try #require(house.invoker.state.withLock { $0.invoked.first })
         #expect(invoked.invocation.clientContext == #"{"custom":{"a":1}}"#)
-        #expect(invoked.invocation.traceID == "Root=1-5759e988-bd862e3fe1be46a994272793")
+        let traceID = try #require(invoked.invocation.traceID)
+        #expect(traceID.hasPrefix("Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:") && traceID.hasSuffix(":0"))
+        #expect(response.headers.contains { $0 == ("X-Amzn-Trace-Id", traceID) })
         #expect(invoked.invocation.invokedFunctionARN == house.arn())
         #expect(invoked.function.handler == "index.handler")
         #expect(invoked.function.memoryMB == 128)
@@ -54,9 +56,37 @@ import Wire
         let asynchronous = try await house.call("InvokeAsync", ["FunctionName": "fn"], payload: "{}")
         #expect(asynchronous.output["Status"] == 202)
         #expect(house.invoker.state.withLock { $0.enqueued.count } == 2)
+        let large = "\"" + String(repeating: "x", count: Limits.invokeAsyncPayloadBytes) + "\""
+        #expect(
+            await house.error("InvokeAsync", ["FunctionName": "fn"], payload: large)
+                == .requestTooLarge(Limits.invokeAsyncPayloadBytes, operation: "InvokeAsync"))
         #expect(
             await house.error("Invoke", ["FunctionName": "no", "InvocationType": "Event"])
                 == .functionNotFound(house.arn("no")))
+    }
+
+    /// Each invocation gets what the one before it was given, as SDKs inside a function send it on.
+    @Test func aLoopIsStoppedUnlessItIsAllowed() async throws {
+        let house = try await Harness()
+        try await house.create()
+        func loop(_ count: Int) async throws -> Int {
+            var header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
+            for number in 0..<count {
+                do {
+                    _ = try await house.call("Invoke", ["FunctionName": "fn"], headers: [("x-amzn-trace-id", header)])
+                } catch let error as AWSError {
+                    #expect(error == .recursiveInvocation)
+                    return number
+                }
+                header = try #require(house.invoker.state.withLock { $0.invoked.last?.invocation.traceID })
+            }
+            return count
+        }
+        #expect(try await loop(30) == 16)
+        _ = try await house.call("PutFunctionRecursionConfig", ["FunctionName": "fn", "RecursiveLoop": "Allow"])
+        #expect(try await loop(30) == 30)
+        _ = try await house.call("PutFunctionRecursionConfig", ["FunctionName": "fn", "RecursiveLoop": "Terminate"])
+        #expect(try await loop(30) == 16)
     }
 
     @Test func dryRun() async throws {

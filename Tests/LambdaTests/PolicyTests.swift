@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Testing
 
 @testable import Lambda
@@ -83,13 +84,5 @@ import Testing
         denial["Effect"] = "Deny"
         let allow = try grant().statement(resource: function)
         #expect(!allows(ResourcePolicy(statements: [allow, denial]), bucket))
-    }
-
-    @Test(arguments: [
-        ("*", "", true), ("a*c", "abbbc", true), ("a?c", "abc", true), ("a?c", "ac", false), ("*b*d", "abcd", true),
-        ("*b*d", "abc", false), ("", "a", false), ("**", "x", true), ("a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaa", false),
-    ])
-    func globs(pattern: String, text: String, matches: Bool) {
-        #expect(Glob.matches(pattern: pattern, text: text) == matches)
     }
 }

@@ -172,7 +172,11 @@ import Wire
         #expect(updated["DestinationConfig"]?["OnFailure"]?["Destination"]?.string == house.arn("other"))
         let settings = try await house.service.asynchronousSettings(
             scope: Harness.scope, function: "fn", qualifier: "$LATEST")
-        #expect(settings == AsynchronousSettings(maximumRetryAttempts: 0, maximumEventAgeSeconds: 60))
+        #expect(
+            settings
+                == AsynchronousSettings(
+                    maximumRetryAttempts: 0, maximumEventAgeSeconds: 60, onFailure: house.arn("other"),
+                    roleARN: Harness.role))
         func destination(_ arn: String) async -> String? {
             await house.error(
                 "PutFunctionEventInvokeConfig",
@@ -191,7 +195,7 @@ import Wire
         #expect(await house.error("DeleteFunctionEventInvokeConfig", name)?.status == 404)
         let defaults = try await house.service.asynchronousSettings(
             scope: Harness.scope, function: "fn", qualifier: "$LATEST")
-        #expect(defaults == AsynchronousSettings())
+        #expect(defaults == AsynchronousSettings(roleARN: Harness.role))
     }
 
     @Test func storedSettings() async throws {

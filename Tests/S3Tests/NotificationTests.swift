@@ -176,3 +176,74 @@ import Wire
         }
     }
 }
+
+/// What other services write (`ObjectWriter`).
+@Suite struct ObjectWriterTests {
+    private let role = Principal.roleSession(
+        roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "f", account: "000000000000")
+    private let scope = AccountRegion(account: "000000000000", region: "us-east-1")
+
+    @Test func anObjectThatAServiceWritesIsAnObjectAsAnyOther() async throws {
+        let house = try Harness()
+        try await house.makeBucket()
+        try await house.call(
+            "PutBucketNotificationConfiguration",
+            [
+                "Bucket": "bucket",
+                "NotificationConfiguration": [
+                    "LambdaFunctionConfigurations": [
+                        [
+                            "Id": "i", "LambdaFunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:f",
+                            "Events": ["s3:ObjectCreated:Put"],
+                        ]
+                    ]
+                ],
+            ])
+        for text in ["{}", ""] {
+            try await house.service.write(
+                Array(text.utf8), bucket: "bucket", key: "a/b", contentType: "application/json", scope: scope,
+                principal: role)
+            #expect(try await house.get("a/b").text == text)
+        }
+        #expect(house.outbox.deliveries.count == 2)
+    }
+
+    @Test func bucketsThatAreNotThereAndOthersBuckets() async throws {
+        let house = try Harness()
+        try await house.makeBucket()
+        let other = Principal.account("111122223333")
+        for (bucket, principal, code) in [("none", role, "NoSuchBucket"), ("bucket", other, "AccessDenied")] {
+            do {
+                try await house.service.write(
+                    [1], bucket: bucket, key: "k", contentType: "a/b", scope: scope, principal: principal)
+                Issue.record("written to \(bucket)")
+            } catch let error as AWSError {
+                #expect(error.code == code)
+            }
+        }
+    }
+
+    @Test func theTraceGoesWithTheEvent() async throws {
+        let house = try Harness()
+        try await house.makeBucket()
+        try await house.call(
+            "PutBucketNotificationConfiguration",
+            [
+                "Bucket": "bucket",
+                "NotificationConfiguration": [
+                    "LambdaFunctionConfigurations": [
+                        [
+                            "LambdaFunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:f",
+                            "Events": ["s3:ObjectCreated:*"],
+                        ]
+                    ]
+                ],
+            ])
+        let long = "Root=" + String(repeating: "x", count: 2_000)
+        for header in ["Root=1-2-3;Lineage=1:ab:2", long] {
+            try await house.call(
+                "PutObject", ["Bucket": "bucket", "Key": "k"], body: [1], headers: [("x-amzn-trace-id", header)])
+        }
+        #expect(house.outbox.deliveries.map(\.attributes.traceHeader) == ["Root=1-2-3;Lineage=1:ab:2", nil])
+    }
+}

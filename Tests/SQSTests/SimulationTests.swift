@@ -68,7 +68,9 @@ import Testing
                     guard let index = model.firstIndex(where: { $0.body == message.body }) else { continue }
                     model[index].handle = message.receiptHandle
                 }
-                deadLetters += try await harness.receive(dead, 1_000).bodies
+                let died = try await harness.receive(dead, 1_000)
+                try await harness.delete(dead, died.handles)
+                deadLetters += died.bodies
                 // Dead letters are those that were received `maximum` times, and no others.
                 for body in deadLetters {
                     if let index = model.firstIndex(where: { $0.body == body }) {

@@ -1,3 +1,4 @@
+import Contracts
 import NIOCore
 
 /// Answers of the Runtime API, as bytes (`lambda-semantics` 3.1).
@@ -49,30 +50,34 @@ enum RuntimeAPIResponse {
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
     }
 
-    /// The head of an event; the payload follows it. Headers are only those with a value.
+    /// The head of an event, and a small payload behind it; a large one is left to be sent as it is. Headers are only those
+    /// with a value.
     static func event(
-        requestID: String, deadlineMilliseconds: Int64, functionARN: String, traceID: String?, clientContext: String?,
-        contentLength: Int, allocator: ByteBufferAllocator
-    ) -> ByteBuffer {
-        var head = allocator.buffer(capacity: 512)
+        _ invocation: Invocation, deadlineMilliseconds: Int64, allocator: ByteBufferAllocator
+    ) -> (head: ByteBuffer, payload: ByteBuffer?) {
+        let length = invocation.payload.readableBytes
+        let isJoined = length <= Limits.joinedPayloadBytes
+        var head = allocator.buffer(capacity: 512 + (isJoined ? length : 0))
         head.writeStaticString("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: ")
-        writeValue(requestID, to: &head)
+        writeValue(invocation.requestID, to: &head)
         head.writeStaticString("\r\nLambda-Runtime-Deadline-Ms: ")
         head.writeString(String(deadlineMilliseconds))
         head.writeStaticString("\r\nLambda-Runtime-Invoked-Function-Arn: ")
-        writeValue(functionARN, to: &head)
-        if let traceID, !traceID.isEmpty {
+        writeValue(invocation.invokedFunctionARN, to: &head)
+        if let traceID = invocation.traceID, !traceID.isEmpty {
             head.writeStaticString("\r\nLambda-Runtime-Trace-Id: ")
             writeValue(traceID, to: &head)
         }
-        if let clientContext, !clientContext.isEmpty {
+        if let clientContext = invocation.clientContext, !clientContext.isEmpty {
             head.writeStaticString("\r\nLambda-Runtime-Client-Context: ")
             writeValue(clientContext, to: &head)
         }
         head.writeStaticString("\r\nContent-Length: ")
-        head.writeString(String(contentLength))
+        head.writeString(String(length))
         head.writeStaticString("\r\n\r\n")
-        return head
+        guard isJoined else { return (head, invocation.payload) }
+        head.writeImmutableBuffer(invocation.payload)
+        return (head, nil)
     }
 
     /// What callers send must not end a header: control characters become spaces, which JSON does not mind.

@@ -64,7 +64,7 @@ final class RuntimeAPIServer {
     }
 
     /// Answers a parked poll with an event; nothing when its connection is gone.
-    func deliver(_ poll: PollID, head: ByteBuffer, payload: ByteBuffer) {
+    func deliver(_ poll: PollID, head: ByteBuffer, payload: ByteBuffer?) {
         parked.removeValue(forKey: poll)?.respond(head, payload)
     }
 
@@ -84,10 +84,7 @@ final class RuntimeAPIServer {
 
     /// Answers with bytes, or nil when the answer comes later.
     fileprivate func respond(to request: RuntimeRequest, from handler: RuntimeAPIHandler) -> ByteBuffer? {
-        let base = "/2018-06-01/runtime/"
-        guard request.target.hasPrefix(base) else { return respondElsewhere(request) }
-        let path = request.target.dropFirst(base.count)
-        if path == "invocation/next" {
+        if request.target == "/2018-06-01/runtime/invocation/next" {
             guard request.method == .get else { return RuntimeAPIResponse.methodNotAllowed }
             nextPoll &+= 1
             handler.poll = nextPoll
@@ -95,6 +92,37 @@ final class RuntimeAPIServer {
             delegate?.runtimeAsksNext(nextPoll)
             return nil
         }
+        if let (id, what) = Self.invocation(request.target) {
+            guard request.method == .post else { return RuntimeAPIResponse.methodNotAllowed }
+            let body = what == .error ? Self.errorBody(request) : Self.responseBody(request)
+            let reply = delegate?.runtimeResponds(requestID: id, body) ?? .invalidRequestID
+            return RuntimeAPIResponse.reply(reply)
+        }
+        return respondOtherwise(request)
+    }
+
+    private enum Answer { case response, error }
+
+    /// The request id of `/2018-06-01/runtime/invocation/ID/response` and `…/error`.
+    private static func invocation(_ target: String) -> (id: String, Answer)? {
+        let bytes = target.utf8
+        let before = "/2018-06-01/runtime/invocation/".utf8
+        guard bytes.starts(with: before) else { return nil }
+        let rest = bytes.dropFirst(before.count)
+        guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else { return nil }
+        let what: Answer
+        switch target[rest.index(after: slash)...] {
+        case "response": what = .response
+        case "error": what = .error
+        default: return nil
+        }
+        return (String(target[rest.startIndex..<slash]), what)
+    }
+
+    private func respondOtherwise(_ request: RuntimeRequest) -> ByteBuffer {
+        let base = "/2018-06-01/runtime/"
+        guard request.target.hasPrefix(base) else { return respondElsewhere(request) }
+        let path = request.target.dropFirst(base.count)
         if path == "init/error" {
             guard request.method == .post else { return RuntimeAPIResponse.methodNotAllowed }
             guard !request.isTooLarge else { return RuntimeAPIResponse.reply(.tooLarge) }
@@ -103,14 +131,7 @@ final class RuntimeAPIServer {
             return RuntimeAPIResponse.reply(reply)
         }
         if path == "restore/next" || path == "restore/error" { return RuntimeAPIResponse.restoreNotAllowed }
-        let parts = path.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0] == "invocation", parts[2] == "response" || parts[2] == "error" else {
-            return RuntimeAPIResponse.notFound
-        }
-        guard request.method == .post else { return RuntimeAPIResponse.methodNotAllowed }
-        let body = parts[2] == "error" ? Self.errorBody(request) : Self.responseBody(request)
-        let reply = delegate?.runtimeResponds(requestID: String(parts[1]), body) ?? .invalidRequestID
-        return RuntimeAPIResponse.reply(reply)
+        return RuntimeAPIResponse.notFound
     }
 
     private func respondElsewhere(_ request: RuntimeRequest) -> ByteBuffer {
@@ -199,7 +220,7 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
         server.delegate?.replyIsWritten()
     }
 
-    func respond(_ head: ByteBuffer, _ payload: ByteBuffer) {
+    func respond(_ head: ByteBuffer, _ payload: ByteBuffer?) {
         poll = nil
         write(head, payload)
     }

@@ -38,14 +38,19 @@ struct Authenticator: Sendable {
     /// A request out of a cell that brings no session of this server is the function's, whatever account it names.
     func identify(
         _ signed: SignedRequest?, origin: ConnectionInfo.Origin, region hostRegion: String?, style: ErrorStyle,
-        now: Instant
+        now: Instant, mayBeAnonymous: Bool = false
     ) throws(AWSError) -> Identity {
         let signedRegion = signed?.isVersion2 == true ? nil : signed?.scope.region
         let region = signedRegion ?? hostRegion ?? AccountRegion.defaultRegion
         // It becomes part of keys, ARNs and environment variables, whoever signs it.
         guard Region.isWellFormed(region) else { throw style.badRegion(region) }
         guard let signed else {
-            if mode == .sigv4 { throw style.missingAuthentication }
+            if mode == .sigv4 {
+                guard mayBeAnonymous else { throw style.missingAuthentication }
+                return Identity(
+                    scope: AccountRegion(account: AccountRegion.defaultAccount, region: region), principal: .anonymous,
+                    secret: nil)
+            }
             return anybody(origin, account: AccountRegion.defaultAccount, region: region)
         }
         let key = signed.scope.accessKeyID

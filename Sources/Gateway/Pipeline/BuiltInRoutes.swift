@@ -1,4 +1,5 @@
 import Contracts
+import NIOCore
 import Wire
 
 /// The server's own pages: health and metrics, before every AWS service. No bucket or dated path begins with `_`.
@@ -7,11 +8,16 @@ struct BuiltInRoutes: Sendable {
     let services: [String]
     let metrics: @Sendable () -> String
     let isDraining: @Sendable () -> Bool
-    /// The file behind a link that a service gave out, by its token; nil when there is none (any more).
-    let download: @Sendable (String) -> FileDownload?
+    /// Documents that services give links to.
+    let downloads: [DownloadRoute]
 
     func answer(_ request: HTTPRequest) -> HTTPAnswer? {
         let path = request.head.path
+        if request.head.method == "GET" || request.isHead,
+            let route = downloads.first(where: { path.utf8.starts(with: $0.prefix.utf8) })
+        {
+            return document(route, String(path.dropFirst(route.prefix.count)))
+        }
         guard path.utf8.starts(with: "/_".utf8) else { return nil }
         let isMartlet = path == "/_martlet" || path.hasPrefix("/_martlet/")
         guard isMartlet || path == "/_localstack" || path.hasPrefix("/_localstack/") else { return nil }
@@ -20,7 +26,6 @@ struct BuiltInRoutes: Sendable {
             answer.headers.append((name: "Allow", value: "GET, HEAD"))
             return answer
         }
-        if path.hasPrefix(Self.downloads) { return file(String(path.dropFirst(Self.downloads.count))) }
         switch path {
         case "/_martlet/health": return json(isDraining() ? 503 : 200, health())
         case "/_martlet/metrics":
@@ -36,15 +41,15 @@ struct BuiltInRoutes: Sendable {
         }
     }
 
-    /// Where links to packages of code point (GetFunction's `Code.Location`).
-    static let downloads = "/_martlet/code/"
-
-    private func file(_ token: String) -> HTTPAnswer {
-        guard let file = download(token) else {
-            return json(403, "{\"message\":\"This link is not valid, or has expired.\"}")
+    private func document(_ route: DownloadRoute, _ name: String) -> HTTPAnswer {
+        let headers = [(name: "Content-Type", value: route.contentType)]
+        switch route.find(name) {
+        case .file(let file):
+            return HTTPAnswer(status: 200, headers: headers, body: .files([file.part], release: file.release))
+        case .bytes(let bytes):
+            return HTTPAnswer(status: 200, headers: headers, body: .bytes(ByteBuffer(bytes: bytes)))
+        case nil: return json(403, "{\"message\":\"This link is not valid, or has expired.\"}")
         }
-        let headers = [(name: "Content-Type", value: "application/zip")]
-        return HTTPAnswer(status: 200, headers: headers, body: .files([file.part], release: file.release))
     }
 
     private func json(_ status: Int, _ text: String) -> HTTPAnswer {

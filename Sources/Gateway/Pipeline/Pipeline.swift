@@ -86,7 +86,7 @@ struct Pipeline: HTTPResponder {
         var call = entered
         do throws(AWSError) {
             try readVersion2(&call)
-            try authenticate(&call)
+            try authenticate(&call, body: body)
             try match(&call, body: body)
             try checkSignature(&call)
         } catch {
@@ -104,10 +104,10 @@ struct Pipeline: HTTPResponder {
         if call.signed != nil { call.head.headers += PresignedHeaders.hoisted(from: call.head) }
     }
 
-    private func authenticate(_ call: inout Call) throws(AWSError) {
+    private func authenticate(_ call: inout Call, body: ByteBuffer?) throws(AWSError) {
         call.identity = try authenticator.identify(
             call.signed, origin: call.exchange.info.origin, region: call.host.region, style: call.style,
-            now: call.exchange.receivedAt)
+            now: call.exchange.receivedAt, mayBeAnonymous: isOpen(call, body: body))
         // S3 declares the hash of a body, and it is checked with and without authentication. The others sign the hash
         // itself, which `checkSignature` sees to; of them only the framing matters here.
         let declared = call.originalHead.header("x-amz-content-sha256")
@@ -115,6 +115,15 @@ struct Pipeline: HTTPResponder {
             call.style == .s3
             ? declared != nil || call.identity?.secret != nil : declared?.hasPrefix("STREAMING-") == true
         if matters { call.integrity = try SigV4.bodyIntegrity(call.originalHead, signed: call.signed) }
+    }
+
+    /// Whether it is unsigned, and of an operation that takes such requests.
+    private func isOpen(_ call: Call, body: ByteBuffer?) -> Bool {
+        guard call.signed == nil, let open = call.entry?.definition.openOperations, !open.isEmpty else { return false }
+        let action =
+            ServiceTable.parameter("Action", in: call.originalHead.query)
+            ?? body.flatMap { ServiceTable.parameter("Action", in: String(buffer: $0)) }
+        return action.map { open.contains($0) } ?? false
     }
 
     /// Finds the operation, as far as the head says it; refuses what is not implemented before any body is read.
@@ -135,7 +144,7 @@ struct Pipeline: HTTPResponder {
     /// Refuses what a foreign web page has sent, unless the operation has its own proof in the request.
     private func checkPage(_ call: Call, _ entry: ServiceEntry, _ operation: String) throws(AWSError) {
         guard call.exchange.info.origin == .outside, let page = webPages.foreignPage(of: call.originalHead),
-            WebPages.mayChange(call.originalHead), !entry.definition.webPageOperations.contains(operation)
+            WebPages.mayChange(call.originalHead), !entry.definition.openOperations.contains(operation)
         else { return }
         throw call.style.webPage(WebPages.refusal(from: page))
     }

@@ -11,10 +11,12 @@ struct ServiceKey: Sendable {
     var speaksQuery: Bool
     /// URI templates of its REST operations.
     var uris: [String]
+    /// Query operations that need neither a signature nor a Version: links in messages (`?Action=ConfirmSubscription&…`).
+    var openActions: Set<String>
 
     init(
         id: String, signingName: String, endpointPrefix: String, apiVersion: String, targetPrefix: String,
-        speaksQuery: Bool, uris: [String]
+        speaksQuery: Bool, uris: [String], openActions: Set<String> = []
     ) {
         self.id = id
         self.signingName = signingName
@@ -23,13 +25,15 @@ struct ServiceKey: Sendable {
         self.targetPrefix = targetPrefix
         self.speaksQuery = speaksQuery
         self.uris = uris
+        self.openActions = openActions
     }
 
-    init(_ schema: ServiceSchema) {
+    init(_ schema: ServiceSchema, openActions: Set<String> = []) {
         self.init(
             id: schema.id, signingName: schema.signingName, endpointPrefix: schema.endpointPrefix,
             apiVersion: schema.apiVersion, targetPrefix: schema.targetPrefix,
-            speaksQuery: schema.protocols.contains(.query), uris: schema.operations.values.map(\.uri))
+            speaksQuery: schema.protocols.contains(.query), uris: schema.operations.values.map(\.uri),
+            openActions: openActions)
     }
 }
 
@@ -54,6 +58,7 @@ struct ServiceTable: Sendable {
     private var byTarget: [String: Int] = [:]
     private var byEndpoint: [String: Int] = [:]
     private var byVersion: [String: [Int]] = [:]
+    private var byOpenAction: [String: Int] = [:]
     /// Second segments of dated paths (`functions`, `layers`, …).
     private var byDatedRoot: [String: Int] = [:]
 
@@ -67,6 +72,7 @@ struct ServiceTable: Sendable {
             byEndpoint[key.endpointPrefix] = index
             if byEndpoint[key.id] == nil { byEndpoint[key.id] = index }
             if key.speaksQuery { byVersion[key.apiVersion, default: []].append(index) }
+            for action in key.openActions { byOpenAction[action] = index }
             for uri in key.uris {
                 let segments = uri.prefix { $0 != "?" }.split(separator: "/", maxSplits: 2)
                 if segments.count >= 2, ServiceTable.isDate(segments[0]), !segments[1].hasPrefix("{") {
@@ -100,6 +106,11 @@ struct ServiceTable: Sendable {
         if path == "/" || path.isEmpty {
             if let version = ServiceTable.parameter("Version", in: head.query) {
                 return query(version: version, action: ServiceTable.parameter("Action", in: head.query))
+            }
+            if !byOpenAction.isEmpty, let action = ServiceTable.parameter("Action", in: head.query),
+                let index = byOpenAction[action]
+            {
+                return .service(index)
             }
             if head.method == "POST", isForm(head) { return .formBody }
         }

@@ -8,9 +8,10 @@ import Wire
 
 /// The durable queue of asynchronous events, and the workers that run them: claim, invoke, then complete, retry or give up.
 ///
-/// Woken by the commit that enqueues and by the due time of the next event; never polls.
+/// Woken by the commit that enqueues and by the due time of the next event; never polls. An event that finds room is held
+/// from the moment of its commit and begins at once.
 public final class AsynchronousQueue: Sendable {
-    private struct Partition {
+    struct Partition {
         var running = 0
         var concurrency: BacklogConcurrency
         /// The function's reserved concurrency, once an attempt has learned it: more would only be throttled.
@@ -24,32 +25,37 @@ public final class AsynchronousQueue: Sendable {
         var allowed: Int { min(concurrency.limit, max(reserved ?? .max, 1)) }
     }
 
-    private struct State {
+    struct State {
         var partitions: [String: Partition] = [:]
         var isStopped = false
         var running = 0
         var onQuiet: (@Sendable () -> Void)?
         var invoker: (any FunctionInvoker)?
         var directory: (any FunctionDirectory)?
+        var counters = AsynchronousCounters()
     }
 
-    private static let queue = DueQueue(name: "lambda-async")
+    static let queue = DueQueue(name: "lambda-async")
 
-    private let state = Mutex(State())
-    private let database: any Database
-    private let time: any TimeSource
-    private let retry: AsynchronousRetry
-    private let logger: Logger
+    let state = Mutex(State())
+    let database: any Database
+    let time: any TimeSource
+    let retry: AsynchronousRetry
+    let outbox: any DeliveryOutbox
+    let logger: Logger
     private let processors: Int
 
-    /// `timeScale` divides the waits between attempts (development); 1 is AWS's timing.
+    /// `timeScale` divides the waits between attempts (development); 1 is AWS's timing. What events leave behind (records
+    /// for destinations, dead letters) goes through `outbox`.
     public init(
-        database: any Database, time: any TimeSource, timeScale: Double, processors: Int, logger: Logger
+        database: any Database, time: any TimeSource, timeScale: Double, processors: Int, outbox: any DeliveryOutbox,
+        logger: Logger
     ) {
         self.processors = processors
         self.database = database
         self.time = time
         self.retry = AsynchronousRetry(timeScale: timeScale)
+        self.outbox = outbox
         self.logger = logger
     }
 
@@ -80,19 +86,63 @@ public final class AsynchronousQueue: Sendable {
         }
     }
 
+    /// How events fared, in Prometheus's text format.
+    public var metricLines: String { state.withLock { $0.counters }.metricLines }
+
     func enqueue(_ event: AsynchronousEvent, in transaction: any WriteTransaction) throws {
-        let partition = EventRow.partition(of: event)
-        let row = EventRow(event: event, progress: .init())
-        try Self.queue.enqueue(
-            NewDueItem(partition: partition, due: event.acceptedAt, payload: row.encoded()), now: event.acceptedAt,
-            in: transaction)
-        transaction.afterCommit { [weak self] in self?.pump(partition) }
+        let name = EventRow.partition(of: event)
+        let payload = EventRow(event: event, progress: .init()).encoded()
+        let item = NewDueItem(partition: name, due: event.acceptedAt, payload: payload)
+        let slot = takeSlot(name)
+        let held =
+            try slot.map { _ in
+                try Self.queue.enqueueHeld(
+                    item, now: event.acceptedAt, lease: Limits.asynchronousLease, in: transaction)
+            }
+        if held == nil { try Self.queue.enqueue(item, now: event.acceptedAt, in: transaction) }
+        transaction.afterCommit { [weak self] in
+            guard let self else { return }
+            state.withLock { $0.counters.received += 1 }
+            guard let slot, let held else { return pump(name) }
+            slot.use()
+            attempt(held, name)
+        }
+    }
+
+    // MARK: Room for an event that comes
+
+    /// Room that an event has taken in a transaction. Gives it back when the transaction comes to nothing: then its
+    /// `afterCommit` is let go of, and with it this.
+    private final class Slot: Sendable {
+        private let isUsed = Mutex(false)
+        private let giveBack: @Sendable () -> Void
+        init(giveBack: @escaping @Sendable () -> Void) { self.giveBack = giveBack }
+        func use() { isUsed.withLock { $0 = true } }
+        deinit { if !isUsed.withLock({ $0 }) { giveBack() } }
+    }
+
+    /// Room for one attempt more, counted as running; nil when there is none, or when a claim on its way may fill it.
+    private func takeSlot(_ name: String) -> Slot? {
+        let isFree = state.withLock { state in
+            guard !state.isStopped, state.invoker != nil else { return false }
+            var partition = state.partitions[name] ?? newPartition()
+            guard !partition.isClaiming, partition.allowed > partition.running else { return false }
+            partition.running += 1
+            state.running += 1
+            state.partitions[name] = partition
+            return true
+        }
+        guard isFree else { return nil }
+        return Slot { [weak self] in
+            self?.finished(name, claims: false)
+            self?.pump(name)
+        }
     }
 
     // MARK: Claiming
 
     /// Claims what is due in a partition, as far as its concurrency allows.
-    private func pump(_ name: String) {
+    func pump(_ name: String) {
         let free: Int = state.withLock { state in
             guard !state.isStopped, state.invoker != nil else { return 0 }
             var partition = state.partitions[name] ?? newPartition()
@@ -156,7 +206,7 @@ public final class AsynchronousQueue: Sendable {
         if again { pump(name) }
     }
 
-    private func wake(_ name: String, at instant: Instant) {
+    func wake(_ name: String, at instant: Instant) {
         let call = time.schedule(at: instant) { [weak self] in self?.pump(name) }
         let surplus = state.withLock { state -> ScheduledCall? in
             guard !state.isStopped, state.partitions[name] != nil else { return call }
@@ -168,7 +218,7 @@ public final class AsynchronousQueue: Sendable {
     }
 
     /// Takes note that a claim or an attempt is over; forgets partitions with nothing to do.
-    private func finished(_ name: String, claims: Bool) {
+    func finished(_ name: String, claims: Bool) {
         let quiet: (@Sendable () -> Void)? = state.withLock { state in
             state.running -= 1
             if !claims {
@@ -185,87 +235,5 @@ public final class AsynchronousQueue: Sendable {
             return state.onQuiet
         }
         quiet?()
-    }
-
-    // MARK: One attempt
-
-    private func attempt(_ item: DueItem, _ name: String) {
-        guard let row = EventRow(encoded: item.payload) else {
-            logger.error("an asynchronous event cannot be read and is dropped", metadata: ["queue": "\(name)"])
-            conclude(item, name, row: nil, .done)
-            return
-        }
-        let (invoker, directory) = state.withLock { ($0.invoker, $0.directory) }
-        guard let invoker, let directory else { return }
-        let event = row.event
-        Task {
-            let settings: AsynchronousSettings
-            do {
-                settings = try await directory.asynchronousSettings(
-                    scope: event.scope, function: event.function, qualifier: event.qualifier)
-                let function = try await directory.resolve(
-                    scope: event.scope, function: event.function, qualifier: event.qualifier)
-                state.withLock { $0.partitions[name]?.reserved = function.reservedConcurrency }
-                if function.reservedConcurrency == 0 {
-                    decide(.zeroReservedConcurrency, item, name, row, settings)
-                    return
-                }
-                let invocation = Invocation(
-                    requestID: event.requestID, payload: ByteBuffer(bytes: event.payload),
-                    invokedFunctionARN: event.invokedFunctionARN, traceID: event.traceID)
-                invoker.invoke(function, invocation) { result in
-                    self.decide(Self.outcome(of: result), item, name, row, settings)
-                }
-            } catch {
-                decide(Self.outcome(of: .failure(error)), item, name, row, AsynchronousSettings())
-            }
-        }
-    }
-
-    private static func outcome(of result: Result<InvocationResult, any Error>) -> AsynchronousRetry.Outcome {
-        switch result {
-        case .success(let answer): answer.functionError == nil ? .success : .functionError
-        case .failure(let error as AWSError) where error.code == "ResourceNotFoundException": .functionGone
-        case .failure: .systemError
-        }
-    }
-
-    private func decide(
-        _ outcome: AsynchronousRetry.Outcome, _ item: DueItem, _ name: String, _ row: EventRow,
-        _ settings: AsynchronousSettings
-    ) {
-        let decision = retry.decide(
-            outcome, progress: row.progress, acceptedAt: row.event.acceptedAt, settings: settings, now: time.now())
-        conclude(item, name, row: row, decision)
-    }
-
-    private func conclude(_ item: DueItem, _ name: String, row: EventRow?, _ decision: AsynchronousRetry.Decision) {
-        if case .discard(let reason) = decision {
-            logger.warning(
-                "asynchronous event discarded",
-                metadata: [
-                    "queue": "\(name)", "reason": "\(reason.rawValue)", "requestId": "\(row?.event.requestID ?? "")",
-                ])
-        }
-        database.write { transaction in
-            switch decision {
-            case .done, .discard:
-                _ = try Self.queue.complete(item, in: transaction)
-            case .retry(let due, let progress):
-                guard var row else { return }
-                row.progress = progress
-                _ = try Self.queue.reschedule(item, due: due, payload: row.encoded(), in: transaction)
-            }
-        } completion: { [self] result in
-            if case .failure(let error) = result {
-                // The lease is what keeps the event: it comes again when the lease ends.
-                logger.error("cannot write down an attempt", metadata: ["queue": "\(name)", "error": "\(error)"])
-                wake(name, at: time.now() + Limits.asynchronousLease)
-            } else if case .retry(let due, _) = decision {
-                wake(name, at: due)
-            }
-            finished(name, claims: false)
-            pump(name)
-        }
     }
 }

@@ -20,6 +20,10 @@ struct AsynchronousRetry {
         case zeroReservedConcurrency
         /// The function or its qualifier is gone.
         case functionGone
+        /// Too old before it was tried.
+        case expired
+        /// The chain of invocations that it comes from runs in a circle.
+        case recursion
     }
 
     /// The record's `condition`, where AWS has one.
@@ -27,7 +31,10 @@ struct AsynchronousRetry {
         case retriesExhausted = "RetriesExhausted"
         case eventAgeExceeded = "EventAgeExceeded"
         case zeroReservedConcurrency = "ZeroReservedConcurrency"
+        /// What a destination had is gone with the function: AWS discards the event.
         case functionGone = "FunctionNotFound"
+        /// AWS does not say how it names this one in records; ours.
+        case recursion = "RecursiveInvocation"
     }
 
     enum Decision: Equatable {
@@ -48,6 +55,8 @@ struct AsynchronousRetry {
         case .success: return .done
         case .functionGone: return .discard(.functionGone)
         case .zeroReservedConcurrency: return .discard(.zeroReservedConcurrency)
+        case .expired: return .discard(.eventAgeExceeded)
+        case .recursion: return .discard(.recursion)
         case .functionError:
             progress.functionErrors += 1
             progress.systemErrors = 0
@@ -58,14 +67,15 @@ struct AsynchronousRetry {
             progress.systemErrors += 1
             wait = min(Limits.systemBackoffFirst * (1 << doublings), Limits.systemBackoffLongest)
         }
-        let next = now + scaled(wait)
+        let next = now + wait.divided(by: timeScale)
         // Recorded on AWS: the age is held against the planned time of the next attempt. The age itself is never scaled:
         // a busy development server must not lose events for their age.
         let end = acceptedAt + .seconds(settings.maximumEventAgeSeconds)
         return next >= end ? .discard(.eventAgeExceeded) : .retry(at: next, progress)
     }
 
-    private func scaled(_ wait: Duration) -> Duration {
-        .nanoseconds(Int64(Double(wait.clampedNanoseconds) / max(timeScale, 0.001)))
+    /// Whether an event has waited too long to be tried at all.
+    func isExpired(_ event: AsynchronousEvent, _ settings: AsynchronousSettings, now: Instant) -> Bool {
+        now >= event.acceptedAt + .seconds(settings.maximumEventAgeSeconds)
     }
 }

@@ -41,7 +41,9 @@ struct EventRow {
             qualifier: qualifier, payload: Array(bytes[(end + 1)...]), acceptedAt: Instant(nanoseconds: accepted),
             invokedFunctionARN: arn, traceID: head["trace"]?.string)
         progress = .init(
-            functionErrors: Int(clamping: head["functionErrors"]?.int ?? 0),
-            systemErrors: Int(clamping: head["systemErrors"]?.int ?? 0))
+            functionErrors: Self.count(head["functionErrors"]), systemErrors: Self.count(head["systemErrors"]))
     }
+
+    /// A count that can be added to, whatever is on the disk.
+    private static func count(_ value: Value?) -> Int { Int(min(max(value?.int ?? 0, 0), 1_000_000)) }
 }

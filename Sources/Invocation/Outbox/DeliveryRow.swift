@@ -32,6 +32,7 @@ struct DeliveryRow {
             var fields: Fields = ["target": .string(letter.target)]
             fields.append(letter.principal)
             if let rule = letter.ruleARN { fields.append("rule", .string(rule)) }
+            if let payload = letter.payload { fields.append("payload", .string(Base64.encode(payload))) }
             head.append("deadLetter", .map(fields))
         }
         if delivery.purpose != .event { head.append("purpose", .string(delivery.purpose.rawValue)) }
@@ -53,10 +54,12 @@ struct DeliveryRow {
             maximumAge: head["age"]?.int.map { .nanoseconds($0) })
         if let letter = head["deadLetter"], let target = letter["target"]?.string {
             delivery.deadLetter = DeadLetter(
-                target: target, principal: Principal(row: letter), ruleARN: letter["rule"]?.string)
+                target: target, principal: Principal(row: letter), ruleARN: letter["rule"]?.string,
+                payload: letter["payload"]?.string.flatMap { Base64.decode($0) })
         }
         delivery.purpose = head["purpose"]?.string.flatMap { Delivery.Purpose(rawValue: $0) } ?? .event
-        tries = Int(clamping: max(head["tries"]?.int ?? 0, 0))
+        // A count that can be added to, whatever is on the disk.
+        tries = Int(min(max(head["tries"]?.int ?? 0, 0), 1_000_000))
     }
 
     // MARK: Attributes

@@ -54,8 +54,8 @@ struct DeliveryRules {
             attributes.message += added
         }
         var letter = Delivery(
-            id: delivery.id, target: deadLetter.target, principal: deadLetter.principal, payload: delivery.payload,
-            createdAt: now, attributes: attributes, retry: DeliveryRetry(maximumAge: Limits.deadLetterAge))
+            id: delivery.id, target: deadLetter.target, principal: deadLetter.principal,
+            payload: deadLetter.payload ?? delivery.payload, createdAt: now, attributes: attributes, retry: DeliveryRetry(maximumAge: Limits.deadLetterAge))
         letter.purpose = .deadLetter
         return letter
     }

@@ -66,9 +66,10 @@ public final class CloudWatchLogsService: Sendable, LogSink {
 
     public func append(scope: AccountRegion, group: String, stream: String, events: [Contracts.LogEvent]) {
         let key = LogBuffer.Key(scope: scope, group: group, stream: stream)
-        switch state.withLock({ $0.buffer.append(events, to: key) }) {
+        let now = time.now()
+        switch state.withLock({ $0.buffer.append(events, to: key, now: now) }) {
         case .none: break
-        case .schedule: planWrite()
+        case .schedule(let due): planWrite(at: due)
         case .writeNow: write()
         }
     }
@@ -96,14 +97,13 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         """
     }
 
-    private func planWrite() {
-        _ = time.schedule(at: time.now() + Limits.bufferDelay) { [weak self] in self?.write() }
-    }
+    private func planWrite(at due: Instant) { _ = time.schedule(at: due) { [weak self] in self?.write() } }
 
     private func write() {
-        let batch = state.withLock { $0.buffer.take() }
+        let taken = time.now()
+        let batch = state.withLock { $0.buffer.take(now: taken) }
         guard !batch.isEmpty else { return }
-        let now = time.now().milliseconds
+        let now = taken.milliseconds
         database.write { transaction in
             for (key, events) in batch { try Self.store(events, key, now: now, in: transaction) }
         } completion: { [self] result in
@@ -111,14 +111,15 @@ public final class CloudWatchLogsService: Sendable, LogSink {
                 // The lines are lost: logs are best effort, and a full disk must not stop functions.
                 logger.error("cannot write function logs", metadata: ["error": "\(error)"])
             }
+            let end = time.now()
             let (again, quiet) = state.withLock { state in
-                let again = state.buffer.written()
+                let again = state.buffer.written(now: end)
                 let quiet = state.buffer.isQuiet ? state.waiting : []
                 if state.buffer.isQuiet { state.waiting = [] }
                 return (again, quiet)
             }
             for continuation in quiet { continuation.resume() }
-            if again { state.withLock({ !$0.waiting.isEmpty }) ? write() : planWrite() }
+            if let again { state.withLock({ !$0.waiting.isEmpty }) ? write() : planWrite(at: again) }
         }
     }
 

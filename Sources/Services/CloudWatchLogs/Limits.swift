@@ -29,8 +29,11 @@ enum Limits {
     /// Functions' log lines that wait to be written; past either, new ones are dropped and counted. Ours.
     static let bufferedEvents = 100_000
     static let bufferedBytes = 8 << 20
-    /// How long a line waits for company before it is written. Ours.
+    /// How long a line waits for company before it is written, after a pause and in a steady stream. Ours.
     static let bufferDelay: Duration = .milliseconds(20)
+    static let steadyBufferDelay: Duration = .milliseconds(100)
+    /// Events written by one statement. Ours.
+    static let eventsPerStatement = 8
     /// Characters and depth of a filter pattern (1,024: PutMetricFilter reference; depth is ours).
     static let patternCharacters = 1_024
     static let patternDepth = 32

@@ -12,8 +12,8 @@ struct LogBuffer: Sendable {
     enum Action: Equatable {
         /// A write is on its way or planned.
         case none
-        /// Plan a write after the buffer's delay.
-        case schedule
+        /// Plan a write at this time.
+        case schedule(at: Instant)
         /// Write now: the buffer is half full.
         case writeNow
     }
@@ -24,9 +24,10 @@ struct LogBuffer: Sendable {
     /// Lines dropped since the server started.
     private(set) var dropped: UInt64 = 0
     private var isPlanned = false
+    private var lastTaken: Instant?
     private var isWriting = false
 
-    mutating func append(_ new: [Contracts.LogEvent], to key: Key) -> Action {
+    mutating func append(_ new: [Contracts.LogEvent], to key: Key, now: Instant) -> Action {
         for event in new {
             guard count < Limits.bufferedEvents, bytes + event.message.utf8.count <= Limits.bufferedBytes else {
                 dropped += 1
@@ -40,14 +41,23 @@ struct LogBuffer: Sendable {
         if bytes > Limits.bufferedBytes / 2 || count > Limits.bufferedEvents / 2 { return .writeNow }
         guard !isPlanned else { return .none }
         isPlanned = true
-        return .schedule
+        return .schedule(at: due(now))
+    }
+
+    /// A line after a pause waits a moment for company; a steady stream is written in larger batches, because each costs a
+    /// transaction.
+    private func due(_ now: Instant) -> Instant {
+        let soon = now + Limits.bufferDelay
+        guard let lastTaken else { return soon }
+        return min(max(soon, lastTaken + Limits.steadyBufferDelay), now + Limits.steadyBufferDelay)
     }
 
     /// Takes everything to be written; empty while another write is running.
-    mutating func take() -> [Key: [Contracts.LogEvent]] {
+    mutating func take(now: Instant) -> [Key: [Contracts.LogEvent]] {
         isPlanned = false
         guard !isWriting, count > 0 else { return [:] }
         isWriting = true
+        lastTaken = now
         defer {
             events = [:]
             count = 0
@@ -56,12 +66,12 @@ struct LogBuffer: Sendable {
         return events
     }
 
-    /// The write is over; true when more came meanwhile.
-    mutating func written() -> Bool {
+    /// The write is over; when more came meanwhile, the answer says when to write that.
+    mutating func written(now: Instant) -> Instant? {
         isWriting = false
-        guard count > 0, !isPlanned else { return false }
+        guard count > 0, !isPlanned else { return nil }
         isPlanned = true
-        return true
+        return due(now)
     }
 
     var isQuiet: Bool { count == 0 && !isWriting }

@@ -1,16 +1,23 @@
 public import Contracts
 import Platform
+import Policies
 public import Storage
 import Wire
 
-/// Identity and Access Management: roles and policies, stored and returned exactly as they were given.
+/// Identity and Access Management: roles and policies, stored and returned exactly as they were given, and asked by other
+/// services (`Authorizer`).
 ///
 /// IAM is global: Regions play no part in its keys.
 public final class IAMService: Sendable {
     public let definition: ServiceDefinition
     public static var migrations: Migrations { Schema.migrations }
 
-    public init(database: any Database) throws {
+    /// Whether what no policy allows is forbidden (see `Authorizer`).
+    let isAuthenticationOn: Bool
+    let rolePolicies = RolePolicyCache()
+
+    public init(database: any Database, isAuthenticationOn: Bool = true) throws {
+        self.isAuthenticationOn = isAuthenticationOn
         let roles = RoleOperations(database: database)
         let inline = InlinePolicyOperations(database: database)
         let managed = ManagedPolicyOperations(database: database)
@@ -86,14 +93,33 @@ struct Page {
     }
 }
 
-/// A policy document: checked to be a JSON object, kept as it was given.
+/// A policy document: checked, kept as it was given.
 enum PolicyDocument {
-    static func check(_ text: String) throws(AWSError) {
+    /// Checks the grammar of a role's policy, or of a trust policy.
+    static func check(_ text: String, kind: Policies.PolicyDocument.Kind = .identity) throws(AWSError) {
         guard let value = try? JSON.parse(Array(text.utf8)), value.fields != nil else {
             throw AWSError("MalformedPolicyDocument", "This policy contains invalid Json")
         }
-        guard value["Statement"] != nil else {
-            throw AWSError("MalformedPolicyDocument", "Syntax errors in policy.")
+        let hasUnknownOperators: Bool
+        do throws(PolicyError) {
+            hasUnknownOperators = try Policies.PolicyDocument(value, kind: kind).hasUnknownOperators
+        } catch {
+            throw AWSError("MalformedPolicyDocument", message(of: error))
+        }
+        if hasUnknownOperators { throw AWSError("MalformedPolicyDocument", "Syntax errors in policy.") }
+    }
+
+    static func checkTrust(_ text: String) throws(AWSError) { try check(text, kind: .trust) }
+
+    /// AWS's texts, as far as they are known; else its general one.
+    private static func message(of error: PolicyError) -> String {
+        switch (error.kind, error.element) {
+        case (.missing, "Resource"): "Policy statement must contain resources."
+        case (.missing, "Action"): "Policy statement must contain actions."
+        case (.unexpected, "Principal"): "Policy document should not specify a principal."
+        case (.unexpected, "Resource"): "Has prohibited field Resource"
+        case (.missing, "Principal"): "Missing required field Principal"
+        default: "Syntax errors in policy."
         }
     }
 

@@ -15,4 +15,6 @@ enum Limits {
     static let defaultPage = 100
     /// Seconds of a role session when MaxSessionDuration is not given.
     static let defaultSessionSeconds = 3_600
+    /// Roles whose policies are kept compiled.
+    static let cachedRoles = 1_024
 }

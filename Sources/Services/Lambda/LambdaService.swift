@@ -12,6 +12,10 @@ public final class LambdaService: Sendable {
     struct Connections: Sendable {
         var invoker: any FunctionInvoker
         var objects: any ObjectReader
+        /// Checks that targets exist which configurations name; without it they are not checked.
+        var outbox: (any DeliveryOutbox)?
+        /// Without it, whoever is of the function's account may invoke it.
+        var authorizer: (any Authorizer)?
     }
 
     let database: any Database
@@ -46,9 +50,14 @@ public final class LambdaService: Sendable {
 
     public static var migrations: Migrations { LambdaMigrations.all }
 
-    /// Introduces the engine and the store of objects; before the first request.
-    public func connect(invoker: any FunctionInvoker, objects: any ObjectReader) {
-        links.withLock { $0 = Connections(invoker: invoker, objects: objects) }
+    /// Introduces the engine, the store of objects, the way to targets, and who knows permissions; before the first request.
+    public func connect(
+        invoker: any FunctionInvoker, objects: any ObjectReader, outbox: (any DeliveryOutbox)? = nil,
+        authorizer: (any Authorizer)? = nil
+    ) {
+        links.withLock {
+            $0 = Connections(invoker: invoker, objects: objects, outbox: outbox, authorizer: authorizer)
+        }
     }
 
     /// Throws `Failure(.unavailable)` before `connect`.
@@ -207,7 +216,7 @@ extension LambdaService {
             bodyLimits: [
                 "CreateFunction": Limits.codeRequestBytes, "UpdateFunctionCode": Limits.codeRequestBytes,
                 "PublishLayerVersion": Limits.codeRequestBytes, "Invoke": Limits.synchronousPayloadBytes,
-                "InvokeAsync": Limits.eventPayloadBytes,
+                "InvokeAsync": Limits.invokeAsyncPayloadBytes,
             ],
             tooLarge: { operation, limit in
                 .requestTooLarge(limit, operation: operation == "Invoke" ? "InvokeFunction" : operation)

@@ -45,6 +45,8 @@ enum Limits {
 
     static let synchronousPayloadBytes = 6_291_456
     static let eventPayloadBytes = 1_048_576
+    /// Payload of the deprecated InvokeAsync, in bytes (the model: 256 KB).
+    static let invokeAsyncPayloadBytes = 262_144
     /// Bytes of `X-Amz-Client-Context`, in base64.
     static let clientContextBytes = 3_583
 

@@ -119,6 +119,14 @@ struct EventRow: Sendable {
 
     var position: Position { Position(timestamp: timestamp, id: id) }
 
+    private static let insertOne = insert(1)
+    private static let insertMany = insert(Limits.eventsPerStatement)
+
+    private static func insert(_ rows: Int) -> String {
+        "INSERT INTO logs_event (group_id, stream_id, timestamp, ingested, message) VALUES "
+            + Array(repeating: "(?, ?, ?, ?, ?)", count: rows).joined(separator: ", ")
+    }
+
     /// Writes events of one stream and moves the stream's and group's figures.
     static func append(
         _ events: [(timestamp: Int64, message: String)], stream: Int64, group: Int64, ingested: Int64,
@@ -127,10 +135,18 @@ struct EventRow: Sendable {
         guard !events.isEmpty else { return }
         var bytes = 0
         var (first, last) = (Int64.max, Int64.min)
-        for event in events {
+        var rest = events[...]
+        while !rest.isEmpty {
+            // As many as one statement takes, then one by one: two texts, which stay prepared.
+            let count = rest.count >= Limits.eventsPerStatement ? Limits.eventsPerStatement : 1
             try transaction.execute(
-                "INSERT INTO logs_event (group_id, stream_id, timestamp, ingested, message) VALUES (?, ?, ?, ?, ?)",
-                [.int(group), .int(stream), .int(event.timestamp), .int(ingested), .text(event.message)])
+                count == 1 ? insertOne : insertMany,
+                rest.prefix(count).flatMap { event in
+                    [.int(group), .int(stream), .int(event.timestamp), .int(ingested), .text(event.message)]
+                })
+            rest = rest.dropFirst(count)
+        }
+        for event in events {
             bytes += event.message.utf8.count + Limits.overheadPerEvent
             first = min(first, event.timestamp)
             last = max(last, event.timestamp)

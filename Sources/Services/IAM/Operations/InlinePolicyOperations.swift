@@ -12,7 +12,7 @@ struct InlinePolicyOperations: Sendable {
         let (name, policy, document) = (input.roleName ?? "", input.policyName ?? "", input.policyDocument ?? "")
         let account = request.context.scope.account
         try PolicyDocument.check(document)
-        try await database.write { transaction in
+        try await database.change { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
             let others = try transaction.query(
                 "SELECT document FROM iam_role_policy WHERE account = ? AND role = ? AND name <> ?",
@@ -76,7 +76,7 @@ struct InlinePolicyOperations: Sendable {
         let input = Model.DeleteRolePolicyRequest(request.input)
         let (name, policy) = (input.roleName ?? "", input.policyName ?? "")
         let account = request.context.scope.account
-        try await database.write { transaction in
+        try await database.change { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
             let removed = try transaction.execute(
                 "DELETE FROM iam_role_policy WHERE account = ? AND role = ? AND name = ?",
@@ -97,7 +97,7 @@ struct AttachmentOperations: Sendable {
         let input = Model.AttachRolePolicyRequest(request.input)
         let (name, arn) = (input.roleName ?? "", input.policyArn ?? "")
         let account = request.context.scope.account
-        try await database.write { transaction in
+        try await database.change { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
             let policyName = try Self.policyName(arn, account: account, in: transaction)
             let count =
@@ -121,7 +121,7 @@ struct AttachmentOperations: Sendable {
         let input = Model.DetachRolePolicyRequest(request.input)
         let (name, arn) = (input.roleName ?? "", input.policyArn ?? "")
         let account = request.context.scope.account
-        try await database.write { transaction in
+        try await database.change { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
             let removed = try transaction.execute(
                 "DELETE FROM iam_attachment WHERE account = ? AND role = ? AND policy = ?",

@@ -23,7 +23,7 @@ struct ManagedPolicyOperations: Sendable {
         ]
         if let description = input.description { attributes["Description"] = .string(description) }
         let stored = JSON.encode(.map(attributes))
-        let policy = try await database.write { transaction in
+        let policy = try await database.change { transaction in
             try Self.checkRoom(name, account: account, in: transaction)
             try transaction.execute(
                 """
@@ -84,7 +84,7 @@ struct ManagedPolicyOperations: Sendable {
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let account = request.context.scope.account
         let arn = Model.DeletePolicyRequest(request.input).policyArn ?? ""
-        try await database.write { transaction in
+        try await database.change { transaction in
             let policy = try PolicyRow.find(arn, account: account, in: transaction)
             guard policy.attachments == 0 else {
                 throw IAMError.conflict("Cannot delete a policy attached to entities.")
@@ -110,7 +110,7 @@ struct ManagedPolicyOperations: Sendable {
         try Self.check(document)
         let created = request.context.now.seconds * 1_000
         let isDefault = input.setAsDefault ?? false
-        let version = try await database.write { transaction in
+        let version = try await database.change { transaction in
             let policy = try PolicyRow.find(arn, account: account, in: transaction)
             guard try Self.versions(arn, in: transaction).count < Limits.versionsPerPolicy else {
                 throw IAMError.limit(
@@ -173,7 +173,7 @@ struct ManagedPolicyOperations: Sendable {
         let account = request.context.scope.account
         let input = Model.SetDefaultPolicyVersionRequest(request.input)
         let (arn, name) = (input.policyArn ?? "", input.versionId ?? "")
-        try await database.write { transaction in
+        try await database.change { transaction in
             _ = try PolicyRow.find(arn, account: account, in: transaction)
             let version = try Self.versionNumber(name, arn)
             guard try Self.versions(arn, in: transaction).contains(where: { $0.version == version }) else {
@@ -189,7 +189,7 @@ struct ManagedPolicyOperations: Sendable {
         let account = request.context.scope.account
         let input = Model.DeletePolicyVersionRequest(request.input)
         let (arn, name) = (input.policyArn ?? "", input.versionId ?? "")
-        try await database.write { transaction in
+        try await database.change { transaction in
             let policy = try PolicyRow.find(arn, account: account, in: transaction)
             let version = try Self.versionNumber(name, arn)
             guard version != policy.defaultVersion else {

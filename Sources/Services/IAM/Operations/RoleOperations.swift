@@ -108,7 +108,7 @@ struct RoleOperations: Sendable {
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let name = Model.DeleteRoleRequest(request.input).roleName ?? ""
         let account = request.context.scope.account
-        try await database.write { transaction in
+        try await database.change { transaction in
             let role = try RoleRow.find(name, account: account, in: transaction)
             let key: [SQLValue] = [.text(account), .text(role.folded)]
             if try transaction.first(
@@ -182,7 +182,7 @@ struct RoleOperations: Sendable {
         _ name: String?, _ context: OperationContext, _ body: @escaping @Sendable (inout RoleRow) throws -> Void
     ) async throws -> RoleRow {
         let account = context.scope.account
-        return try await database.write { transaction in
+        return try await database.change { transaction in
             var role = try RoleRow.find(name ?? "", account: account, in: transaction)
             try body(&role)
             try role.update(in: transaction)
@@ -191,7 +191,7 @@ struct RoleOperations: Sendable {
     }
 
     private func insert(_ role: RoleRow) async throws {
-        try await database.write { transaction in
+        try await database.change { transaction in
             let key: [SQLValue] = [.text(role.account), .text(role.folded)]
             if try transaction.first(
                 "SELECT 1 FROM iam_role WHERE account = ? AND folded = ?", key, { $0.int(0) }) != nil
@@ -234,7 +234,7 @@ struct RoleOperations: Sendable {
     }
 
     private static func checkTrustPolicy(_ document: String) throws {
-        try PolicyDocument.check(document)
+        try PolicyDocument.checkTrust(document)
         guard PolicyDocument.size(document) <= Limits.trustPolicyCharacters else {
             throw IAMError.limit("Cannot exceed quota for ACLSizePerRole: \(Limits.trustPolicyCharacters)")
         }

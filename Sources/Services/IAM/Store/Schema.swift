@@ -32,7 +32,8 @@ enum Schema {
                 PRIMARY KEY (account, role, policy)
             );
             CREATE INDEX iam_attachment_policy ON iam_attachment (policy);
-            """
+            """,
+            "CREATE TABLE iam_generation (id BIGINT NOT NULL PRIMARY KEY, value TEXT NOT NULL);",
         ])
 }
 

@@ -94,6 +94,8 @@ struct EventInvokeSettings: Sendable, Hashable {
     /// For the engine, with AWS's defaults.
     var asynchronous: AsynchronousSettings {
         AsynchronousSettings(
-            maximumRetryAttempts: maximumRetryAttempts ?? 2, maximumEventAgeSeconds: maximumEventAgeSeconds ?? 21_600)
+            maximumRetryAttempts: maximumRetryAttempts ?? 2, maximumEventAgeSeconds: maximumEventAgeSeconds ?? 21_600,
+            onSuccess: onSuccess.flatMap { $0.isEmpty ? nil : $0 },
+            onFailure: onFailure.flatMap { $0.isEmpty ? nil : $0 })
     }
 }

@@ -76,11 +76,11 @@ extension VersionRecord {
     }
 
     /// What the engine runs. Throws 409 while the version is not ready.
-    func functionVersion(reserved: Int?, codeStore: CodeStore) throws -> FunctionVersion {
+    func functionVersion(of function: FunctionRecord?, codeStore: CodeStore) throws -> FunctionVersion {
         if configuration.state != "Active" { throw AWSError.wrongState(configuration.state ?? "Pending") }
         let logging = configuration.loggingConfig
         let variables = (configuration.environment?.variables ?? []).map { (name: $0.key, value: $0.value) }
-        return FunctionVersion(
+        var result = FunctionVersion(
             scope: scope, name: name, version: version, generation: generation, functionARN: scope.functionARN(name),
             runtime: configuration.runtime ?? "", handler: configuration.handler ?? "",
             architecture: configuration.architectures?.first ?? "x86_64",
@@ -93,6 +93,9 @@ extension VersionRecord {
                 format: logging?.logFormat == "JSON" ? .json : .text,
                 applicationLevel: logging?.applicationLogLevel ?? "INFO",
                 systemLevel: logging?.systemLogLevel ?? "INFO", group: logging?.logGroup ?? "/aws/lambda/\(name)"),
-            reservedConcurrency: reserved, tracingActive: configuration.tracingConfig?.mode == "Active")
+            reservedConcurrency: function?.reservedConcurrency,
+            tracingActive: configuration.tracingConfig?.mode == "Active")
+        result.allowsRecursion = function?.recursiveLoop == "Allow"
+        return result
     }
 }

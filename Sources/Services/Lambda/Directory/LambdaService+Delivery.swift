@@ -1,5 +1,6 @@
 public import Contracts
 public import Platform
+import Policies
 public import Storage
 import Wire
 
@@ -25,7 +26,8 @@ extension LambdaService: DeliveryTarget {
             AsynchronousEvent(
                 requestID: Identifier.uuid(), scope: target.scope, function: target.name,
                 qualifier: target.qualifier ?? Qualifier.latestName, payload: delivery.payload, acceptedAt: now,
-                invokedFunctionARN: target.arn, traceID: TraceHeader.generate(now: now)),
+                invokedFunctionARN: target.arn,
+                traceID: TraceHeader.honoured(delivery.attributes.traceHeader, now: now)),
             in: transaction)
     }
 
@@ -48,24 +50,45 @@ extension LambdaService: DeliveryTarget {
             throw DeliveryRefusal.permanent(
                 code: "ResourceNotFoundException", message: "Function not found: \(text)")
         }
-        guard try mayInvoke(target, principal, in: transaction) else {
+        if let denial = try denial(of: target, to: principal, in: transaction) {
             throw DeliveryRefusal.permanent(
                 code: "AccessDeniedException",
                 message: "User: \(principal.arn) is not authorized to perform: lambda:InvokeFunction on resource: "
-                    + "\(text) because no resource-based policy allows the lambda:InvokeFunction action")
+                    + "\(text) \(denial)")
         }
         return target
     }
 
-    private func mayInvoke(
-        _ target: FunctionTarget, _ principal: Principal, in transaction: any ReadTransaction
-    ) throws -> Bool {
+    /// Why the principal may not invoke the target, in AWS's words; nil when it may.
+    private func denial(
+        of target: FunctionTarget, to principal: Principal, in transaction: any ReadTransaction
+    ) throws -> String? {
+        let isOwn = principal.account == target.scope.account
         switch principal {
-        case .service: break
-        // The account's own identities are the business of identity policies.
-        case .account, .roleSession: if principal.account == target.scope.account { return true }
-        case .anonymous: break
+        case .service, .anonymous: break
+        case .account: if isOwn { return nil }
+        case .roleSession:
+            let decision =
+                try connections().authorizer?.decide(
+                    principal, action: "lambda:InvokeFunction", resource: target.arn, in: transaction) ?? .allowed
+            switch decision {
+            case .allowed: if isOwn { return nil }
+            case .explicitlyDenied: return "with an explicit deny in an identity-based policy"
+            case .notAllowed:
+                // In one account the resource's policy suffices.
+                let text = "because no identity-based policy allows the lambda:InvokeFunction action"
+                if !isOwn { return text }
+                return try isAllowed(principal, target, in: transaction) ? nil : text
+            }
         }
+        return try isAllowed(principal, target, in: transaction)
+            ? nil : "because no resource-based policy allows the lambda:InvokeFunction action"
+    }
+
+    /// Whether the function's own policy lets the principal in.
+    private func isAllowed(
+        _ principal: Principal, _ target: FunctionTarget, in transaction: any ReadTransaction
+    ) throws -> Bool {
         // `$LATEST` and the unqualified function are one for a policy.
         let latest = Qualifier(target.qualifier) == .latest
         let policy = try PolicyTable.get(

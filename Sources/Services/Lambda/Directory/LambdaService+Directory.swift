@@ -14,10 +14,21 @@ extension LambdaService: FunctionDirectory {
     {
         if let cached = cache.settings(scope, function, qualifier) { return cached }
         let mark = cache.mark()
-        let stored = try await database.read { transaction in
-            try EventInvokeConfigTable.get(scope, function, qualifier: qualifier, in: transaction)
+        let target = FunctionTarget(scope: scope, name: function, qualifier: qualifier)
+        let settings = try await database.read { transaction in
+            let stored = try EventInvokeConfigTable.get(scope, function, qualifier: qualifier, in: transaction)
+            var settings = stored?.asynchronous ?? AsynchronousSettings()
+            // Of an alias with two versions the first's; AWS wants them to have the same (reference 2.5).
+            let record: VersionRecord
+            do {
+                record = try FunctionResolution.resolve(target, in: transaction).record
+            } catch is AWSError {
+                return settings
+            }
+            settings.deadLetterTarget = record.configuration.deadLetterConfig?.targetArn
+            settings.roleARN = record.configuration.role
+            return settings
         }
-        let settings = stored?.asynchronous ?? AsynchronousSettings()
         cache.store(settings, scope, function, qualifier, since: mark)
         return settings
     }
@@ -27,7 +38,7 @@ extension LambdaService: FunctionDirectory {
         let qualifier = target.qualifier ?? Qualifier.latestName
         if let cached = cache.lookup(target.scope, target.name, qualifier) { return cached }
         let mark = cache.mark()
-        let (resolved, additional, reserved) = try await database.read { transaction in
+        let (resolved, additional, function) = try await database.read { transaction in
             let resolved = try FunctionResolution.resolve(target, in: transaction)
             var additional: VersionRecord?
             if let version = resolved.alias?.additional?.version {
@@ -35,10 +46,10 @@ extension LambdaService: FunctionDirectory {
                     target.scope, target.name, number: VersionRecord.number(of: version), in: transaction)
             }
             let function = try FunctionTable.get(target.scope, target.name, in: transaction)
-            return (resolved, additional, function?.reservedConcurrency)
+            return (resolved, additional, function)
         }
-        let primary = try resolved.record.functionVersion(reserved: reserved, codeStore: codeStore)
-        let second = try additional?.functionVersion(reserved: reserved, codeStore: codeStore)
+        let primary = try resolved.record.functionVersion(of: function, codeStore: codeStore)
+        let second = try additional?.functionVersion(of: function, codeStore: codeStore)
         for record in [resolved.record] + (additional.map { [$0] } ?? []) {
             do {
                 try await unpack(record)

@@ -54,12 +54,16 @@ extension LambdaService {
             guard try FunctionTable.get(target.scope, target.name, in: transaction) != nil else {
                 throw AWSError.notFound("The function doesn't exist.")
             }
+            let record: VersionRecord
             do {
-                _ = try FunctionResolution.resolve(target, in: transaction)
+                record = try FunctionResolution.resolve(target, in: transaction).record
             } catch is AWSError {
                 throw AWSError.notFound("The function doesn't exist.")
             }
             try checked.get()
+            for destination in [asked.onSuccess, asked.onFailure] {
+                try self.checkDestination(destination, of: record, in: transaction)
+            }
             let current = try EventInvokeConfigTable.get(
                 target.scope, target.name, qualifier: qualifier, in: transaction)
             var settings = try decide(current)

@@ -107,7 +107,7 @@ extension LambdaService {
         let target = try FunctionTarget(input.functionName ?? "", in: context.scope)
         try target.requireUnqualified()
         let value = input.recursiveLoop ?? "Terminate"
-        try await database.write { transaction in
+        try await mutate(target.scope, target.name) { transaction in
             var function = try FunctionResolution.function(target, in: transaction)
             function.recursiveLoop = value
             try FunctionTable.put(function, in: transaction)

@@ -78,6 +78,11 @@ extension LambdaService {
             let old = try LambdaService.updatable(target, revision, in: transaction)
             if let layers { _ = try self.layers(layers, for: target.scope, in: transaction) }
             var record = try change(old)
+            if record.configuration.deadLetterConfig?.targetArn != old.configuration.deadLetterConfig?.targetArn
+                || record.configuration.role != old.configuration.role
+            {
+                try checkDeadLetterTarget(of: record, in: transaction)
+            }
             record.generation = Identifier.uuid()
             ConfigurationChange.markUpdating(&record.configuration, now: now)
             record.settling = true

@@ -1,4 +1,6 @@
+import Contracts
 import Platform
+import Policies
 import Wire
 
 /// What AddPermission says, before it is a statement of the resource policy.
@@ -65,6 +67,12 @@ struct ResourcePolicy: Sendable, Hashable {
 
     var document: Value {
         ["Version": "2012-10-17", "Id": "default", "Statement": .list(statements)]
+    }
+
+    /// Whether some statement allows the request, and none denies it.
+    func allows(_ request: PolicyRequest) -> Bool {
+        guard !statements.isEmpty, let policy = try? PolicyDocument(document) else { return false }
+        return policy.decision(for: request) == .allowed
     }
 
     func contains(_ statementID: String) -> Bool { statements.contains { $0["Sid"]?.string == statementID } }

@@ -69,8 +69,8 @@ extension S3Service {
             try UploadTable.delete(upload, bucket: bucket.name, in: transaction)
             try self.release(unused, in: transaction)
             try self.store(
-                object, replacing: existing, bucket: bucket, event: EventName.complete, context: context,
-                in: transaction)
+                object, replacing: existing, bucket: bucket, event: EventName.complete,
+                cause: EventCause(context), in: transaction)
             return true
         }
     }

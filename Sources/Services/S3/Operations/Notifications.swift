@@ -7,27 +7,29 @@ extension S3Service {
     /// Puts one delivery into the outbox for every rule that the event fires.
     func notify(
         _ event: String, key: ObjectKey, created: (size: Int64, etag: String)?, bucket: StoredBucket,
-        context: OperationContext, in transaction: any WriteTransaction
+        cause: EventCause, in transaction: any WriteTransaction
     ) throws {
         let rules = bucket.notifications.matching(event: event, key: key)
         guard !rules.isEmpty else { return }
         let now = time.now()
         let record = ObjectEvent(
             name: event, key: key, created: created, time: now,
-            sequencer: try Sequencer.next(now: now, in: transaction), requestID: context.requestID,
-            sourceIP: context.sourceIP, principal: context.principal)
+            sequencer: try Sequencer.next(now: now, in: transaction), requestID: cause.requestID,
+            sourceIP: cause.sourceIP, principal: cause.principal)
         for rule in rules {
             let message = EventRecord.message(record, bucket: bucket, configurationID: rule.id)
-            try send(message, to: rule.target, for: bucket, in: transaction)
+            try send(message, to: rule.target, for: bucket, traceHeader: cause.traceHeader, in: transaction)
         }
     }
 
     private func send(
-        _ message: Value, to target: String, for bucket: StoredBucket, in transaction: any WriteTransaction
+        _ message: Value, to target: String, for bucket: StoredBucket, traceHeader: String?,
+        in transaction: any WriteTransaction
     ) throws {
         let delivery = Delivery(
             id: Identifier.uuid(), target: target, principal: bucket.principal, payload: JSON.encode(message),
-            createdAt: time.now())
+            createdAt: time.now(),
+            attributes: DeliveryAttributes(subject: "Amazon S3 Notification", traceHeader: traceHeader))
         try outbox.send(delivery, in: transaction)
     }
 
@@ -55,7 +57,7 @@ extension S3Service {
             for rule in configuration.rules where rule.kind != .lambda && input.skipDestinationValidation != true {
                 let message = EventRecord.testMessage(
                     bucket: bucket.name, time: self.time.now(), requestID: context.requestID)
-                try self.send(message, to: rule.target, for: bucket, in: transaction)
+                try self.send(message, to: rule.target, for: bucket, traceHeader: nil, in: transaction)
             }
         }
         return OperationResponse()

@@ -60,7 +60,8 @@ extension S3Service {
             try conditions.check(currentETag: existing?.etag, key: copy.key.text)
             try self.retain(copy.parts, in: transaction)
             try self.store(
-                copy, replacing: existing, bucket: bucket, event: EventName.copy, context: context, in: transaction)
+                copy, replacing: existing, bucket: bucket, event: EventName.copy,
+                cause: EventCause(context), in: transaction)
             return true
         }
     }

@@ -35,7 +35,8 @@ extension S3Service {
         try ObjectTable.delete(object.key, bucket: bucket.name, in: transaction)
         try release(object.parts, in: transaction)
         try notify(
-            EventName.delete, key: object.key, created: nil, bucket: bucket, context: context, in: transaction)
+            EventName.delete, key: object.key, created: nil, bucket: bucket, cause: EventCause(context), in: transaction
+        )
     }
 
     func deleteObjects(_ input: Model.DeleteObjectsRequest, _ request: OperationRequest) async throws

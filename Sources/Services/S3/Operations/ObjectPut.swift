@@ -108,8 +108,8 @@ extension S3Service {
                 try conditions.check(currentETag: existing?.etag, key: key.text)
                 try self.retain(object.parts, in: transaction)
                 try self.store(
-                    object, replacing: existing, bucket: bucket, event: EventName.put, context: context,
-                    in: transaction)
+                    object, replacing: existing, bucket: bucket, event: EventName.put,
+                    cause: EventCause(context), in: transaction)
             }
         }
         var output = Model.PutObjectOutput()
@@ -138,12 +138,12 @@ extension S3Service {
     /// notifications into the outbox: one transaction.
     func store(
         _ object: StoredObject, replacing existing: StoredObject?, bucket: StoredBucket, event: String,
-        context: OperationContext, in transaction: any WriteTransaction
+        cause: EventCause, in transaction: any WriteTransaction
     ) throws {
         try ObjectTable.put(object, bucket: bucket.name, in: transaction)
         if let existing { try release(existing.parts, in: transaction) }
         try notify(
-            event, key: object.key, created: (object.size, object.etag), bucket: bucket, context: context,
+            event, key: object.key, created: (object.size, object.etag), bucket: bucket, cause: cause,
             in: transaction)
     }
 }

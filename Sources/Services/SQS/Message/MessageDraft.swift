@@ -138,7 +138,7 @@ enum MessageText {
         case "String", "Number":
             guard let text = value.stringValue, !text.isEmpty else { throw empty(name, String(base)) }
             guard isValid(text) else { throw .invalidCharacters }
-            if base == "Number", Double(text) == nil {
+            if base == "Number", !isNumber(text) {
                 throw .invalid(
                     "Can't cast the value of message (user) attribute '\(name)' to a number.")
             }
@@ -151,6 +151,11 @@ enum MessageText {
                 "The type of message (user) attribute '\(name)' is invalid. You must use only the following supported "
                     + "type prefixes: Binary, Number, String.")
         }
+    }
+
+    /// Decimal, possibly with an exponent; neither `nan` nor `0x10`, which Swift would read too.
+    private static func isNumber(_ text: String) -> Bool {
+        Double(text) != nil && text.utf8.allSatisfy { (0x30...0x39).contains($0) || "+-.eE".utf8.contains($0) }
     }
 
     private static func empty(_ name: String, _ type: String) -> AWSError {

@@ -24,7 +24,8 @@ struct Queues: Sendable {
                 }
                 return queue
             }
-            try desk.access.checkCreation(context.principal, context.scope, name, in: transaction)
+            try desk.access.check(
+                context.principal, "CreateQueue", onAny: Queue.arn(context.scope, name), in: transaction)
             let now = desk.time.now()
             let arn = Queue.arn(context.scope, name)
             try checkRedrive(attributes, of: arn, in: transaction)
@@ -77,7 +78,9 @@ struct Queues: Sendable {
         let after = try PageToken.decode(input.nextToken)
         let context = request.context
         let names = try await desk.database.read { transaction in
-            try QueueTable.list(context.scope, prefix: prefix, after: after, limit: limit + 1, in: transaction)
+            try desk.access.check(
+                context.principal, "ListQueues", onAny: Queue.arn(context.scope, "*"), in: transaction)
+            return try QueueTable.list(context.scope, prefix: prefix, after: after, limit: limit + 1, in: transaction)
         }
         var output = Model.ListQueuesResult()
         let page = names.prefix(limit)
@@ -191,16 +194,16 @@ struct Queues: Sendable {
 }
 
 extension Access {
-    /// Creating has no queue yet whose policy could speak.
-    func checkCreation(
-        _ principal: Principal, _ scope: AccountRegion, _ name: String, in transaction: any ReadTransaction
+    /// For actions that are on no queue whose policy could speak. Throws `AccessDenied`.
+    func check(
+        _ principal: Principal, _ action: String, onAny resource: String, in transaction: any ReadTransaction
     ) throws {
-        let arn = Queue.arn(scope, name)
         let decision =
-            try authorizer?.decide(principal, action: "sqs:CreateQueue", resource: arn, in: transaction) ?? .allowed
+            try authorizer?.decide(principal, action: "sqs:" + action, resource: resource, in: transaction) ?? .allowed
         guard decision == .allowed else {
+            let name = "sqs:" + action.lowercased()
             throw AWSError.accessDenied(
-                principal.arn, "sqs:createqueue", arn, "no identity-based policy allows the sqs:createqueue action")
+                principal.arn, name, resource, "no identity-based policy allows the \(name) action")
         }
     }
 }

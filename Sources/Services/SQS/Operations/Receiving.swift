@@ -184,7 +184,7 @@ private final class LongPoll: Sendable {
         }
         guard now < deadline else { return false }
         // A time in the past that brought nothing now (messages in flight at the limit) must not turn into a spin.
-        let next = outcome.next.map { max($0, now + .milliseconds(10)) }
+        let next = outcome.next.map { max($0, now + .milliseconds(100)) }
         let waiting = WaitingReceives.Waiting(
             retry: { self.attempt() }, expire: { self.answer([], outcome.queue) })
         guard let number = desk.waiting.wait(queue: outcome.queue.arn, deadline: deadline, next: next, waiting)

@@ -35,10 +35,13 @@ struct QueueAddress: Sendable, Hashable {
 
     private static func path(of url: String) -> Substring {
         let text = url.prefix { $0 != "?" && $0 != "#" }
-        guard let scheme = text.range(of: "://") else { return text }
-        let rest = text[scheme.upperBound...]
-        guard let slash = rest.firstIndex(of: "/") else { return "" }
-        return rest[slash...]
+        // `scheme://host` goes; a bare path has no colon before its first slash.
+        guard let colon = text.utf8.firstIndex(where: { $0 == 0x3A || $0 == 0x2F }), text.utf8[colon] == 0x3A,
+            text[colon...].utf8.starts(with: "://".utf8)
+        else { return text }
+        let host = text[colon...].utf8.dropFirst(3)
+        guard let slash = host.firstIndex(of: 0x2F) else { return "" }
+        return text[slash...]
     }
 
     static func isAccount(_ text: some StringProtocol) -> Bool {
@@ -64,17 +67,5 @@ struct QueueAddress: Sendable, Hashable {
             throw .invalid(
                 "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
         }
-    }
-}
-
-extension Substring {
-    /// Without Foundation: where a short text first is.
-    fileprivate func range(of text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
     }
 }

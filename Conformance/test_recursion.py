@@ -1,0 +1,93 @@
+"""Loops of functions are found by the trace header that SDKs send on, and stopped after sixteen invocations."""
+
+import json
+
+import pytest
+
+from .harness import wait_for
+
+# Sends every event to itself again, as boto3 does: _X_AMZN_TRACE_ID goes along.
+LOOP = """
+import json, os, boto3
+client = boto3.client('lambda')
+def handler(event, context):
+    print('turn', event['n'], flush=True)
+    answer = client.invoke(
+        FunctionName=context.function_name, InvocationType=event['type'], Payload=json.dumps({**event, 'n': event['n'] + 1}))
+    return json.loads(answer['Payload'].read() or 'null')
+"""
+RECEIVER = "import json\ndef handler(event, context):\n    print('got ' + json.dumps(event), flush=True)\n"
+LIMIT = 16
+
+
+def turns(function):
+    return [message for message in function.log_messages() if message.startswith("turn ")]
+
+
+@pytest.fixture
+def loop(fast_function):
+    try:
+        function = fast_function(LOOP, Timeout=30)
+        function.invoke({"n": 0, "type": "DryRun"})
+    except Exception:  # pragma: no cover
+        pytest.skip("boto3 cannot be had in a function here")
+    return function
+
+
+def test_asynchronous(fast_function, loop):
+    receiver = fast_function(RECEIVER)
+    loop.client.put_function_event_invoke_config(
+        FunctionName=loop.name, DestinationConfig={"OnFailure": {"Destination": receiver.arn}}
+    )
+    before = len(turns(loop))
+    loop.invoke({"n": 1, "type": "Event"}, InvocationType="Event")
+    wait_for(lambda: any(message.startswith("got ") for message in receiver.log_messages()))
+    (line,) = [message for message in receiver.log_messages() if message.startswith("got ")]
+    record = json.loads(line.removeprefix("got "))
+    assert record["requestContext"]["condition"] == "RecursiveInvocation"
+    assert record["requestPayload"]["n"] == LIMIT + 1
+    wait_for(lambda: len(turns(loop)) - before == LIMIT)
+
+
+def test_allowed(loop):
+    loop.client.put_function_recursion_config(FunctionName=loop.name, RecursiveLoop="Allow")
+    loop.invoke({"n": 1, "type": "Event"}, InvocationType="Event")
+    wait_for(lambda: len(turns(loop)) > LIMIT + 10)
+    loop.client.put_function_recursion_config(FunctionName=loop.name, RecursiveLoop="Terminate")
+    wait_for(lambda: settled(loop))
+
+
+def settled(function):
+    import time
+
+    count = len(turns(function))
+    time.sleep(0.5)
+    return len(turns(function)) == count
+
+
+def test_the_header_of_a_synchronous_caller(function_that_shows_its_header):
+    function = function_that_shows_its_header
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
+    for _ in range(LIMIT):
+        answer, trace = call(function, trace)
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    with pytest.raises(function.client.exceptions.RecursiveInvocationException) as caught:
+        call(function, trace)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.fixture
+def function_that_shows_its_header(fast_function):
+    return fast_function("import os\ndef handler(event, context): return os.environ['_X_AMZN_TRACE_ID']\n")
+
+
+def call(function, trace):
+    client = function.server.client("lambda")
+    client.meta.events.register("before-sign.lambda.Invoke", lambda request, **_: set_trace(request, trace))
+    answer = client.invoke(FunctionName=function.name, Payload=b"{}")
+    return answer, json.loads(answer["Payload"].read())
+
+
+def set_trace(request, trace):
+    del request.headers["X-Amzn-Trace-Id"]
+    request.headers["X-Amzn-Trace-Id"] = trace

@@ -1,0 +1,109 @@
+import AsyncHTTPClient
+public import Contracts
+public import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Platform
+import Synchronization
+
+/// HTTP requests to the world outside. Nothing is made before the first one: no thread, no connection, no memory. Redirects are not
+/// followed, certificates are checked, and nothing is decompressed.
+public final class OutboundClient: OutboundHTTP {
+    private enum State {
+        case unused
+        case open(HTTPClient)
+        case closed
+    }
+
+    private let state = Mutex(State.unused)
+    private let group: any EventLoopGroup
+
+    public init(group: any EventLoopGroup) { self.group = group }
+
+    public func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse {
+        let client = try client()
+        var outgoing = HTTPClientRequest(url: request.url)
+        outgoing.method = HTTPMethod(rawValue: request.method)
+        for header in request.headers {
+            guard Self.isField(header.name, header.value) else {
+                throw Failure(.configuration, "A header of the request to \(Self.shown(request.url)) cannot be sent.")
+            }
+            outgoing.headers.add(name: header.name, value: header.value)
+        }
+        if !request.body.isEmpty { outgoing.body = .bytes(ByteBuffer(bytes: request.body)) }
+        do {
+            return try await withDeadline(request.timeout) { [outgoing] in
+                let answer = try await client.execute(outgoing, timeout: TimeAmount(request.timeout))
+                let body = try await answer.body.collect(upTo: bodyLimit)
+                return OutboundResponse(
+                    status: Int(answer.status.code), headers: answer.headers.map { ($0.name, $0.value) },
+                    body: Array(body.readableBytesView))
+            }
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw Failure(.unavailable, "No answer from \(Self.shown(request.url)): \(error)", cause: error)
+        }
+    }
+
+    /// Closes what is open; requests under way fail, later ones too.
+    public func shutdown() async {
+        let client = state.withLock { state -> HTTPClient? in
+            defer { state = .closed }
+            if case .open(let client) = state { return client }
+            return nil
+        }
+        try? await client?.shutdown()
+    }
+
+    private func client() throws -> HTTPClient {
+        try state.withLock { state in
+            switch state {
+            case .open(let client): return client
+            case .closed: throw Failure(.unavailable, "The server is shutting down.")
+            case .unused:
+                var configuration = HTTPClient.Configuration(
+                    redirectConfiguration: .disallow,
+                    timeout: .init(connect: TimeAmount(Limits.connectTimeout)), decompression: .disabled)
+                configuration.connectionPool.idleTimeout = TimeAmount(Limits.idleTimeout)
+                configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = Limits.connectionsPerHost
+                // What is retried is its sender's decision: it knows whether a repeat does harm.
+                configuration.connectionPool.retryConnectionEstablishment = false
+                let client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
+                state = .open(client)
+                return client
+            }
+        }
+    }
+
+    /// The timeout holds for the body too, however slowly it drips.
+    private func withDeadline<T: Sendable>(
+        _ timeout: Duration, _ body: @escaping @Sendable () async throws -> T
+    ) async throws -> T {
+        try await withThrowingTaskGroup(of: T.self) { group in
+            group.addTask(operation: body)
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                throw Failure(.unavailable, "No whole answer within \(timeout).")
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next() else { throw CancellationError() }
+            return first
+        }
+    }
+
+    /// No line breaks and nothing else that would end a header before its time.
+    private static func isField(_ name: String, _ value: String) -> Bool {
+        !name.isEmpty && name.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ":") }
+            && value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    }
+
+    /// A URL without user, password and query, for messages.
+    private static func shown(_ url: String) -> String {
+        let plain = url.prefix { $0 != "?" && $0 != "#" }
+        guard let scheme = plain.firstRange(of: "://"), let at = plain[scheme.upperBound...].lastIndex(of: "@") else {
+            return String(plain)
+        }
+        return plain[..<scheme.upperBound] + String(plain[plain.index(after: at)...])
+    }
+}

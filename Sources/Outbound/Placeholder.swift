@@ -1,1 +1,0 @@
-// Placeholder: the room's helper deletes this file.

@@ -1,0 +1,7 @@
+/// Bounds of policies. The size of a document in characters is limited by the services that keep it.
+enum Limits {
+    /// Statements in one document that are read; AWS has no such quota, its limits of size allow fewer.
+    static let statements = 2_048
+    /// Values in one condition, and actions, resources and principals in one statement.
+    static let values = 4_096
+}

@@ -1,0 +1,65 @@
+public import Contracts
+public import Platform
+public import Storage
+import Wire
+
+/// Who caused an object's event, and how.
+struct EventCause: Sendable {
+    var requestID: String
+    var sourceIP: String
+    var principal: Principal
+    /// `X-Amzn-Trace-Id`: a function's lineage is in it.
+    var traceHeader: String?
+
+    init(requestID: String, sourceIP: String, principal: Principal, traceHeader: String? = nil) {
+        self.requestID = requestID
+        self.sourceIP = sourceIP
+        self.principal = principal
+        self.traceHeader = traceHeader
+    }
+
+    init(_ context: OperationContext) {
+        self.init(
+            requestID: context.requestID, sourceIP: context.sourceIP, principal: context.principal,
+            traceHeader: context.header("x-amzn-trace-id").flatMap { $0.utf8.count <= 1_024 ? $0 : nil })
+    }
+}
+
+/// Other services put small objects: as PutObject does, with its events.
+extension S3Service: ObjectWriter {
+    public func write(
+        _ bytes: [UInt8], bucket name: String, key: String, contentType: String, scope: AccountRegion,
+        principal: Principal
+    ) async throws {
+        let key = try ObjectKey(key)
+        try await database.read { try self.validate(bucket: name, for: principal, in: $0) }
+        var digest = BodyDigest([.crc64nvme])
+        digest.update(bytes)
+        let blob = bytes.isEmpty ? nil : try await blobs.store(bytes).id
+        let body = ReceivedBody(size: Int64(bytes.count), md5: digest.md5Bytes, blob: blob, digest: digest)
+        let part = body.part(algorithm: .crc64nvme)
+        var metadata = ObjectMetadata()
+        metadata.contentType = contentType
+        let object = StoredObject(
+            key: key, id: Identifier.hex(16), size: body.size, etag: body.etag, modified: wholeSeconds(time.now()),
+            storageClass: StoredObject.standardClass,
+            checksum: StoredChecksum(
+                algorithm: .crc64nvme, kind: .fullObject, value: Base64.encode(part.checksum)),
+            isMultipart: false, uploadID: nil, metadata: metadata, parts: [part])
+        // A service acts: the address that records show is its name, as on AWS.
+        let cause = EventCause(requestID: Identifier.uuid(), sourceIP: "lambda.amazonaws.com", principal: principal)
+        try await keeping(body) {
+            try await database.write { transaction in
+                let bucket = try self.bucket(name, for: principal, in: transaction)
+                let existing = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
+                try self.retain(object.parts, in: transaction)
+                try self.store(
+                    object, replacing: existing, bucket: bucket, event: EventName.put, cause: cause, in: transaction)
+            }
+        }
+    }
+
+    public func validate(bucket: String, for principal: Principal, in transaction: any ReadTransaction) throws {
+        _ = try self.bucket(bucket, for: principal, in: transaction)
+    }
+}

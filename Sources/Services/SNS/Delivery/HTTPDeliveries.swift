@@ -1,0 +1,305 @@
+import Contracts
+import Logging
+import Platform
+import Storage
+import Synchronization
+
+/// The durable queue of messages to HTTP(S) subscribers, and the workers that send them: claim, post, then complete, try again or
+/// give up. A partition for each subscription, so that a dead subscriber holds up no other.
+///
+/// Woken by the commit that puts a message in and by the due time of the next one; never polls.
+final class HTTPDeliveries: Sendable {
+    fileprivate struct Partition {
+        var running = 0
+        var isClaiming = false
+        /// Something came while it was claiming.
+        var isDirty = false
+        /// Has work, and waits for one of all the requests under way to end.
+        var isWaiting = false
+        var timer: ScheduledCall?
+        var rate: ReceiveRate?
+
+        var isIdle: Bool { running == 0 && !isClaiming && !isDirty && !isWaiting && timer == nil }
+    }
+
+    fileprivate struct State {
+        var partitions: [String: Partition] = [:]
+        /// Partitions that wait, oldest first.
+        var waiting: [String] = []
+        /// Requests under way, and places that claims have asked for.
+        var taken = 0
+        var isStopped = true
+    }
+
+    static let queue = DueQueue(name: "sns-http")
+
+    private let state = Mutex(State())
+    private let database: any Database
+    private let http: any OutboundHTTP
+    private let outbox: any DeliveryOutbox
+    private let time: any TimeSource
+    private let timeScale: Double
+    private let logger: Logger
+
+    init(
+        database: any Database, http: any OutboundHTTP, outbox: any DeliveryOutbox, time: any TimeSource,
+        timeScale: Double, logger: Logger
+    ) {
+        self.database = database
+        self.http = http
+        self.outbox = outbox
+        self.time = time
+        self.timeScale = timeScale
+        self.logger = logger
+    }
+
+    /// Starts working. What an earlier process had claimed becomes claimable at once: one process works on a store.
+    func start() async throws {
+        let partitions = try await database.write { transaction in
+            try Self.queue.releaseLeases(in: transaction)
+            return try Self.queue.partitions(in: transaction)
+        }
+        state.withLock { $0.isStopped = false }
+        for partition in partitions { pump(partition) }
+    }
+
+    /// Claims nothing more. What is under way and does not get written down comes again after the next start.
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            for partition in state.partitions.values { partition.timer?.cancel() }
+        }
+    }
+
+    /// `partition` is the subscription's ARN.
+    func send(_ item: HTTPItem, partition: String, now: Instant, in transaction: any WriteTransaction) throws {
+        try Self.queue.enqueue(
+            NewDueItem(partition: partition, due: now, payload: item.encoded()), now: now, in: transaction)
+        transaction.afterCommit { [weak self] in self?.pump(partition) }
+    }
+
+    // MARK: Claiming
+
+    private func pump(_ name: String) {
+        let now = time.now()
+        let (count, later) = state.withLock { $0.reserve(name, now: now) }
+        if let later { wake(name, at: later) }
+        guard count > 0 else { return }
+        database.write { transaction in
+            let items = try Self.queue.claim(
+                limit: count, partition: name, now: now, lease: Limits.httpLease, in: transaction)
+            let next = items.count < count ? try Self.queue.nextClaimable(partition: name, in: transaction) : nil
+            return (items, next)
+        } completion: { [self] result in
+            claimed(name, asked: count, result)
+        }
+    }
+
+    private func claimed(_ name: String, asked: Int, _ result: Result<([DueItem], Instant?), any Error>) {
+        var items: [DueItem] = []
+        var next: Instant?
+        switch result {
+        case .success(let answer): (items, next) = answer
+        case .failure(let error):
+            logger.error("cannot claim notifications", metadata: ["subscription": "\(name)", "error": "\(error)"])
+            next = time.now() + .seconds(1)
+        }
+        let now = time.now()
+        let again = state.withLock { state in
+            var partition = state.partitions[name] ?? Partition()
+            partition.isClaiming = false
+            partition.running += items.count
+            partition.rate?.giveBack(asked - items.count)
+            state.taken -= asked - items.count
+            // A full claim leaves perhaps more.
+            let again = partition.isDirty || items.count == asked
+            partition.isDirty = false
+            state.partitions[name] = partition
+            return again
+        }
+        for item in items { attempt(item, name, now: now) }
+        if let next { wake(name, at: next) }
+        if again { pump(name) }
+        settle(name)
+    }
+
+    private func wake(_ name: String, at instant: Instant) {
+        let call = time.schedule(at: instant) { [weak self] in self?.woken(name) }
+        let surplus = state.withLock { state -> ScheduledCall? in
+            guard !state.isStopped else { return call }
+            let before = state.partitions[name, default: Partition()].timer
+            state.partitions[name, default: Partition()].timer = call
+            return before
+        }
+        surplus?.cancel()
+    }
+
+    private func woken(_ name: String) {
+        state.withLock { $0.partitions[name]?.timer = nil }
+        pump(name)
+        settle(name)
+    }
+
+    /// Lets the next partition have free places, and forgets one with nothing to do.
+    private func settle(_ name: String) {
+        let next: String? = state.withLock { state in
+            if state.partitions[name]?.isIdle == true { state.partitions[name] = nil }
+            guard state.taken < Limits.httpConcurrency, !state.waiting.isEmpty else { return nil }
+            let next = state.waiting.removeFirst()
+            state.partitions[next]?.isWaiting = false
+            return next
+        }
+        if let next { pump(next) }
+    }
+
+    // MARK: One attempt
+
+    private func attempt(_ claimed: DueItem, _ name: String, now: Instant) {
+        guard var item = HTTPItem(encoded: claimed.payload) else {
+            logger.error("a notification cannot be read and is dropped", metadata: ["subscription": "\(name)"])
+            return conclude(claimed, name, nil, .delivered)
+        }
+        if let perSecond = item.policy.maxReceivesPerSecond {
+            state.withLock { state in
+                if state.partitions[name]?.rate?.perSecond != perSecond {
+                    state.partitions[name]?.rate = ReceiveRate(perSecond: perSecond, now: now)
+                }
+            }
+        }
+        item.attempts += 1
+        let target = BasicCredentials.split(item.url)
+        let request = OutboundRequest(
+            method: "POST", url: target.url, headers: item.headers + target.headers, body: item.body,
+            timeout: Limits.httpTimeout)
+        Task { [item] in
+            let outcome: HTTPOutcome
+            do {
+                outcome = .status(try await http.send(request, bodyLimit: Limits.httpAnswerBytes).status)
+            } catch {
+                logger.debug("no answer", metadata: ["subscription": "\(name)", "error": "\(error)"])
+                outcome = .noAnswer
+            }
+            conclude(
+                claimed, name, item,
+                HTTPRetry.decide(outcome, attempts: item.attempts, policy: item.policy), outcome: outcome)
+        }
+    }
+
+    private func conclude(
+        _ claimed: DueItem, _ name: String, _ item: HTTPItem?, _ decision: HTTPRetry.Decision,
+        outcome: HTTPOutcome = .noAnswer
+    ) {
+        let now = time.now()
+        let due: Instant? =
+            if case .again(let wait) = decision {
+                now + .nanoseconds(Int64(Double(wait.clampedNanoseconds) / max(timeScale, 0.001)))
+            } else { nil }
+        if decision == .giveUp, let item {
+            logger.warning(
+                "notification not delivered",
+                metadata: [
+                    "subscription": "\(name)", "messageId": "\(item.messageID)", "last": "\(outcome)",
+                    "deadLetterQueue": "\(item.deadLetterTarget ?? "none")",
+                ])
+        }
+        database.write { [outbox] transaction in
+            if let due, let item {
+                _ = try Self.queue.reschedule(claimed, due: due, payload: item.encoded(), in: transaction)
+            } else if try Self.queue.complete(claimed, in: transaction), decision == .giveUp,
+                let delivery = item?.deadLetter(now: now)
+            {
+                try outbox.send(delivery, in: transaction)
+            }
+        } completion: { [self] result in
+            if case .failure(let error) = result {
+                // The lease is what keeps the message: it comes again when the lease ends.
+                logger.error(
+                    "cannot write down a delivery", metadata: ["subscription": "\(name)", "error": "\(error)"])
+                wake(name, at: time.now() + Limits.httpLease)
+            } else if let due {
+                wake(name, at: due)
+            }
+            state.withLock { state in
+                state.taken -= 1
+                state.partitions[name]?.running -= 1
+            }
+            pump(name)
+            settle(name)
+        }
+    }
+}
+
+extension HTTPDeliveries.State {
+    /// Takes places for a claim of this partition: as many as it, all together, and its rate allow. Answers when to come again
+    /// if only the rate is in the way.
+    fileprivate mutating func reserve(_ name: String, now: Instant) -> (count: Int, later: Instant?) {
+        guard !isStopped else { return (0, nil) }
+        var partition = partitions[name] ?? .init()
+        defer { partitions[name] = partition }
+        if partition.isClaiming {
+            partition.isDirty = true
+            return (0, nil)
+        }
+        let own = Limits.httpConcurrencyPerSubscription - partition.running
+        // With all its places taken it is pumped again when one of its requests ends.
+        guard own > 0 else { return (0, nil) }
+        let free = Limits.httpConcurrency - taken
+        guard free > 0 else {
+            if !partition.isWaiting {
+                partition.isWaiting = true
+                waiting.append(name)
+            }
+            return (0, nil)
+        }
+        let wanted = min(own, free)
+        var (count, later) = (wanted, Instant?.none)
+        if let answer = partition.rate?.take(wanted, now: now) { (count, later) = answer }
+        guard count > 0 else { return (0, later) }
+        partition.isClaiming = true
+        partition.isDirty = false
+        partition.timer?.cancel()
+        partition.timer = nil
+        taken += count
+        return (count, nil)
+    }
+}
+
+extension HTTPItem {
+    /// What goes to the dead-letter queue when nothing more is tried; nil without one.
+    func deadLetter(now: Instant) -> Delivery? {
+        guard let deadLetterTarget, kind == .notification else { return nil }
+        return Delivery(
+            id: Identifier.uuid(), target: deadLetterTarget,
+            principal: .service(name: snsPrincipal, sourceARN: topicARN, sourceAccount: account), payload: body,
+            createdAt: now, retry: DeliveryRetry(maximumRetries: Limits.managedRetries, maximumAge: Limits.managedAge))
+    }
+}
+
+/// User and password in a URL (`https://user:password@host/path`) go into a header.
+enum BasicCredentials {
+    static func split(_ url: String) -> (url: String, headers: [(name: String, value: String)]) {
+        guard let scheme = url.firstRange(of: "://") else { return (url, []) }
+        let rest = url[scheme.upperBound...]
+        let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        guard let at = authority.lastIndex(of: "@") else { return (url, []) }
+        let credentials = percentDecoded(authority[..<at])
+        let plain = url[..<scheme.upperBound] + rest[rest.index(after: at)...]
+        return (String(plain), [("Authorization", "Basic \(Base64.encode(credentials))")])
+    }
+
+    private static func percentDecoded(_ text: Substring) -> [UInt8] {
+        var out: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                out.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                out.append(byte)
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,68 @@
+import Platform
+
+/// Every bound of SNS, with its unit and its source: AWS's quotas page and API reference unless it says otherwise.
+enum Limits {
+    // MARK: Messages
+
+    /// Bytes of a message and its attributes, where the topic has no `MaximumMessageSize` of its own; also of a batch.
+    static let messageBytes = 262_144
+    /// What `MaximumMessageSize` may be.
+    static let maximumMessageBytes = 1_024...1_048_576
+    /// Subscriptions of a topic that takes more than `messageBytes`.
+    static let largeMessageSubscriptions = 100
+    static let batchEntries = 10
+    static let batchEntryIDCharacters = 80
+    /// A subject is shorter than this.
+    static let subjectCharacters = 100
+    /// Of message group and deduplication ids.
+    static let fifoIDCharacters = 128
+    /// A message attribute's name is shorter than this, in bytes.
+    static let attributeNameBytes = 256
+    /// Message attributes that an SQS queue takes with a raw message.
+    static let rawMessageAttributes = 10
+    static let deduplicationInterval = Duration.seconds(300)
+    /// Old deduplication ids that one publish clears away. Ours: the table stays as small as its traffic.
+    static let deduplicationSweep = 64
+
+    // MARK: Topics and subscriptions
+
+    static let nameCharacters = 256
+    static let topics = 100_000
+    static let fifoTopics = 1_000
+    /// Ours (AWS: 12,500,000): a publish writes its whole fan-out in one transaction.
+    static let subscriptions = 10_000
+    static let fifoSubscriptions = 100
+    static let filterPoliciesPerTopic = 200
+    static let tags = 50
+    static let displayNameCharacters = 100
+    static let policyBytes = 30_720
+    static let endpointBytes = 2_048
+    static let page = 100
+    /// How long a token confirms a subscription, and how long an unconfirmed subscription is kept.
+    static let tokenLifetime = Duration.seconds(2 * 86_400)
+    /// Characters of a token, hexadecimal.
+    static let tokenCharacters = 288
+    /// Unconfirmed subscriptions that one call clears away. Ours.
+    static let tokenSweep = 64
+    /// Compiled filter policies that are kept in memory. Ours.
+    static let filterCache = 1_024
+
+    // MARK: Delivery
+
+    /// To SQS and Lambda: 100,015 attempts over 23 days (reference 6, overview).
+    static let managedRetries = 100_014
+    static let managedAge = Duration.seconds(23 * 86_400)
+    /// How long an HTTP(S) subscriber may take to answer.
+    static let httpTimeout = Duration.seconds(15)
+    /// Of an answer, which nobody reads; more is taken for a failure. Ours.
+    static let httpAnswerBytes = 65_536
+    /// Requests under way to one subscription, and to all. Ours.
+    static let httpConcurrencyPerSubscription = 8
+    static let httpConcurrency = 256
+    /// Held longer than any request takes.
+    static let httpLease = Duration.seconds(60)
+    /// Retries and seconds that a delivery policy may ask for.
+    static let policyRetries = 100
+    static let policyDelaySeconds = 3_600
+    static let policyTotalSeconds = 3_600.0
+}

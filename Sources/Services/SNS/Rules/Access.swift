@@ -1,0 +1,63 @@
+import Contracts
+import Platform
+import Policies
+import Storage
+import Wire
+
+/// Who may do what to a topic: the topic's policy, and the caller's own policies.
+struct Access: Sendable {
+    let authorizer: any Authorizer
+
+    /// Throws AuthorizationError unless the principal may. `action` without its `sns:`.
+    ///
+    /// In the topic's account one of the two kinds of policies must allow it, from another account both; a Deny wins always.
+    func check(_ principal: Principal, _ action: String, _ topic: Topic, in transaction: any ReadTransaction) throws {
+        guard try !mayDo(principal, action, topic, in: transaction) else { return }
+        throw Self.refusal(principal, action, resource: topic.key.arn)
+    }
+
+    func mayDo(
+        _ principal: Principal, _ action: String, _ topic: Topic, in transaction: any ReadTransaction
+    ) throws -> Bool {
+        let own = try authorizer.decide(principal, action: "sns:\(action)", resource: topic.key.arn, in: transaction)
+        return PolicyDecision.permits(
+            principal, identity: own, resource: Self.decision(of: topic, principal, action),
+            resourceAccount: topic.key.scope.account)
+    }
+
+    /// For what no topic's policy speaks of: the caller's own policies alone count.
+    func check(
+        _ principal: Principal, _ action: String, resource: String, in transaction: any ReadTransaction
+    ) throws {
+        let decision = try authorizer.decide(principal, action: "sns:\(action)", resource: resource, in: transaction)
+        guard decision == .allowed else { throw Self.refusal(principal, action, resource: resource) }
+    }
+
+    private static func refusal(_ principal: Principal, _ action: String, resource: String) -> AWSError {
+        .forbidden(
+            "User: \(principal.arn) is not authorized to perform: SNS:\(action) on resource: \(resource) because no "
+                + "resource-based policy allows the SNS:\(action) action")
+    }
+
+    /// What the topic's policy says. `aws:SourceOwner`, which the default policy asks for, is the account of a caller; services
+    /// do not bring it.
+    private static func decision(of topic: Topic, _ principal: Principal, _ action: String) -> PolicyDecision {
+        // The default policy says no more than this, and is by far the most frequent.
+        guard let text = topic.attribute("Policy") else {
+            switch principal {
+            case .account(let account), .roleSession(_, _, let account):
+                return account == topic.key.scope.account ? .allowed : .notAllowed
+            case .service, .anonymous: return .notAllowed
+            }
+        }
+        guard let document = try? PolicyDocument(text: text) else { return .notAllowed }
+        var context: [String: [String]] = [:]
+        switch principal {
+        case .account(let account), .roleSession(_, _, let account): context["aws:SourceOwner"] = [account]
+        case .service, .anonymous: break
+        }
+        return document.decision(
+            for: PolicyRequest(
+                principal: principal, action: "sns:\(action)", resource: topic.key.arn, context: context))
+    }
+}

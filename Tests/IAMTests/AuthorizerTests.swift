@@ -1,0 +1,168 @@
+import Contracts
+import Platform
+import Storage
+import Testing
+
+@testable import IAM
+
+@Suite struct AuthorizerTests {
+    let queue = "arn:aws:sqs:us-east-1:000000000000:jobs"
+    let session = Principal.roleSession(
+        roleARN: "arn:aws:iam::000000000000:role/Worker", sessionName: "s", account: "000000000000")
+
+    /// A store with a role, and what it decides about sending to a queue.
+    private final class Store: Sendable {
+        let database: SQLiteDatabase
+        let service: IAMService
+
+        init(authentication: Bool = true) throws {
+            database = try SQLiteDatabase.temporary(migrations: [IAMService.migrations])
+            service = try IAMService(database: database, isAuthenticationOn: authentication)
+        }
+
+        deinit { database.close() }
+
+        func decide(_ principal: Principal, _ action: String, _ resource: String) async throws -> PolicyDecision {
+            try await database.read { [service] in
+                try service.decide(principal, action: action, resource: resource, in: $0)
+            }
+        }
+
+        func makeRole(boundary: String? = nil) async throws {
+            var attributes: Fields = [:]
+            if let boundary { attributes["PermissionsBoundary"] = .string(boundary) }
+            let role = RoleRow(
+                account: "000000000000", name: "Worker", path: "/", trustPolicy: "{}", attributes: attributes)
+            try await database.change { try role.insert(in: $0) }
+        }
+
+        func putInline(_ name: String, _ statement: String) async throws {
+            try await database.change { transaction in
+                try transaction.execute(
+                    "INSERT INTO iam_role_policy (account, role, name, document) VALUES (?, ?, ?, ?)",
+                    [
+                        "000000000000", "worker", .text(name),
+                        .text(#"{"Version":"2012-10-17","Statement":[\#(statement)]}"#),
+                    ])
+            }
+        }
+
+        func attach(_ arn: String) async throws {
+            try await database.change { transaction in
+                try transaction.execute(
+                    "INSERT INTO iam_attachment (account, role, policy, policy_name) VALUES (?, ?, ?, ?)",
+                    ["000000000000", "worker", .text(arn), "n"])
+            }
+        }
+    }
+
+    @Test func inlinePoliciesCountAtOnce() async throws {
+        let store = try Store()
+        try await store.makeRole()
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+        try await store.putInline("a", #"{"Effect":"Allow","Action":"sqs:Send*","Resource":"\#(queue)"}"#)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue + "2") == .notAllowed)
+        try await store.putInline("b", #"{"Effect":"Deny","Action":"sqs:SendMessage","Resource":"*"}"#)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .explicitlyDenied)
+        try await store.database.change { try $0.execute("DELETE FROM iam_role_policy WHERE name = ?", ["b"]) }
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
+    }
+
+    @Test func decisionsInsideOfAWriteSeeIt() async throws {
+        let store = try Store()
+        try await store.makeRole()
+        _ = try await store.decide(session, "sqs:SendMessage", queue)
+        let (service, session, queue) = (store.service, session, queue)
+        struct Undo: Error {}
+        await #expect(throws: Undo.self) {
+            try await store.database.write { transaction in
+                try transaction.execute(
+                    "INSERT INTO iam_role_policy (account, role, name, document) VALUES (?, ?, ?, ?)",
+                    [
+                        "000000000000", "worker", "x",
+                        #"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#,
+                    ])
+                try PolicyGeneration.renew(in: transaction)
+                #expect(
+                    try service.decide(session, action: "sqs:SendMessage", resource: queue, in: transaction) == .allowed)
+                throw Undo()
+            }
+        }
+        // Rolled back: what was cached meanwhile does not count.
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+    }
+
+    @Test func managedPolicies() async throws {
+        let store = try Store()
+        try await store.makeRole()
+        try await store.attach("arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole")
+        #expect(try await store.decide(session, "sqs:ReceiveMessage", queue) == .allowed)
+        #expect(try await store.decide(session, "logs:PutLogEvents", "arn:aws:logs:a:b:c") == .allowed)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+        try await store.attach("arn:aws:iam::aws:policy/NobodyKnowsIt")
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+        try await store.attach("arn:aws:iam::aws:policy/PowerUserAccess")
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
+        #expect(try await store.decide(session, "iam:CreateRole", "*") == .notAllowed)
+    }
+
+    @Test func theDefaultVersionCounts() async throws {
+        let store = try Store()
+        try await store.makeRole()
+        let arn = "arn:aws:iam::000000000000:policy/own"
+        try await store.database.change { transaction in
+            try transaction.execute(
+                """
+                INSERT INTO iam_policy (account, folded, arn, path, default_version, last_version, attributes)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
+                """, ["000000000000", "own", .text(arn), "/", 1, 2, .blob(Array("{}".utf8))])
+            for (version, effect) in [(1, "Allow"), (2, "Deny")] {
+                try transaction.execute(
+                    "INSERT INTO iam_policy_version (policy, version, document, created) VALUES (?, ?, ?, ?)",
+                    [
+                        .text(arn), .int(Int64(version)),
+                        .text(#"{"Statement":{"Effect":"\#(effect)","Action":"sqs:*","Resource":"*"}}"#), 0,
+                    ])
+            }
+        }
+        try await store.attach(arn)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
+        try await store.database.change {
+            try $0.execute("UPDATE iam_policy SET default_version = 2 WHERE arn = ?", [.text(arn)])
+        }
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .explicitlyDenied)
+    }
+
+    @Test func boundaries() async throws {
+        let store = try Store()
+        try await store.makeRole(boundary: "arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess")
+        try await store.putInline("a", #"{"Effect":"Allow","Action":"*","Resource":"*"}"#)
+        #expect(try await store.decide(session, "sqs:GetQueueUrl", queue) == .allowed)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+    }
+
+    @Test func withoutAuthenticationOnlyDenialsCount() async throws {
+        let store = try Store(authentication: false)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
+        try await store.makeRole()
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
+        try await store.putInline("a", #"{"Effect":"Deny","Action":"sqs:*","Resource":"*"}"#)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .explicitlyDenied)
+    }
+
+    @Test func otherPrincipals() async throws {
+        let store = try Store()
+        #expect(try await store.decide(.account("000000000000"), "sqs:SendMessage", queue) == .allowed)
+        #expect(try await store.decide(.anonymous, "sqs:SendMessage", queue) == .notAllowed)
+        let service = Principal.service(name: "s3.amazonaws.com", sourceARN: "", sourceAccount: "")
+        #expect(try await store.decide(service, "sqs:SendMessage", queue) == .notAllowed)
+        #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+    }
+
+    @Test func everyBuiltInPolicyIsReadable() {
+        #expect(ManagedPolicies.names.count >= 40)
+        #expect(ManagedPolicies.document("arn:aws:iam::aws:policy/AdministratorAccess") != nil)
+        #expect(ManagedPolicies.document("arn:aws:iam::000000000000:policy/AdministratorAccess") == nil)
+    }
+}

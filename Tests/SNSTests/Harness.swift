@@ -1,0 +1,182 @@
+import Contracts
+import Logging
+import NIOCore
+import NIOEmbedded
+import Platform
+import Storage
+import Synchronization
+import Wire
+
+@testable import SNS
+
+/// SNS over a real store in a temporary directory, called through its operation table as the front door does.
+final class Harness: Sendable {
+    static let account = "000000000000"
+    let database: SQLiteDatabase
+    let outbox = RecordingOutbox()
+    let http = FakeHTTP()
+    let authorizer = FakeAuthorizer()
+    let time = ManualTime()
+    let service: SNSService
+
+    init(timeScale: Double = 1) async throws {
+        database = try SQLiteDatabase.temporary(migrations: [DueQueue.migrations, SNSService.migrations])
+        service = try SNSService(
+            database: database, outbox: outbox, http: http, authorizer: authorizer, time: time, timeScale: timeScale,
+            logger: Logger(label: "test"))
+        try await service.start()
+    }
+
+    deinit { database.close() }
+
+    @discardableResult
+    func call(
+        _ operation: String, _ input: Value, account: String = account, principal: Principal? = nil,
+        region: String = "us-east-1", headers: [(name: String, value: String)] = [("authorization", "AWS4 …")]
+    ) async throws -> Value {
+        guard let handler = service.definition.operations[operation] else {
+            throw AWSError.notImplemented(service: "sns", operation: operation)
+        }
+        let loop = NIOAsyncTestingEventLoop()
+        let context = OperationContext(
+            requestID: "REQUEST", service: "sns", operation: operation,
+            scope: AccountRegion(account: account, region: region), principal: principal ?? .account(account),
+            now: time.now(), endpoint: "http://localhost:4566", sourceIP: "127.0.0.1", headers: headers, uri: "/",
+            eventLoop: loop, closed: loop.makeSucceededVoidFuture())
+        let request = OperationRequest(context: context, input: input, payload: ByteBuffer())
+        switch handler {
+        case .asynchronous(let body): return try await body(request).output
+        case .callback(let body):
+            return try await withCheckedThrowingContinuation { continuation in
+                body(request) { continuation.resume(with: $0) }
+            }.output
+        }
+    }
+
+    /// The error of a call that must fail.
+    func error(
+        _ operation: String, _ input: Value, account: String = account, principal: Principal? = nil
+    ) async -> AWSError? {
+        do {
+            try await call(operation, input, account: account, principal: principal)
+            return nil
+        } catch { return error as? AWSError }
+    }
+
+    /// A topic's ARN.
+    func topic(_ name: String = "news", _ attributes: Fields = [:]) async throws -> String {
+        try await call("CreateTopic", ["Name": .string(name), "Attributes": .map(attributes)])["TopicArn"]?.string ?? ""
+    }
+
+    /// A FIFO topic's ARN.
+    func fifo(_ name: String = "orders.fifo", _ attributes: Fields = [:]) async throws -> String {
+        var all: Fields = ["FifoTopic": "true"]
+        for entry in attributes.entries { all[entry.name] = entry.value }
+        return try await topic(name, all)
+    }
+
+    @discardableResult
+    func subscribe(
+        _ topic: String, _ transport: String, _ endpoint: String, _ attributes: Fields = [:], account: String = account
+    ) async throws -> String {
+        let answer = try await call(
+            "Subscribe",
+            [
+                "TopicArn": .string(topic), "Protocol": .string(transport), "Endpoint": .string(endpoint),
+                "Attributes": .map(attributes), "ReturnSubscriptionArn": true,
+            ], account: account)
+        return answer["SubscriptionArn"]?.string ?? ""
+    }
+
+    @discardableResult
+    func publish(_ topic: String, _ text: String, _ more: Fields = [:]) async throws -> Value {
+        var input: Value = ["TopicArn": .string(topic), "Message": .string(text)]
+        for entry in more.entries { input[entry.name] = entry.value }
+        return try await call("Publish", input)
+    }
+
+    func attributes(ofTopic arn: String) async throws -> [String: String] {
+        Self.dictionary(try await call("GetTopicAttributes", ["TopicArn": .string(arn)])["Attributes"])
+    }
+
+    func attributes(of arn: String) async throws -> [String: String] {
+        Self.dictionary(try await call("GetSubscriptionAttributes", ["SubscriptionArn": .string(arn)])["Attributes"])
+    }
+
+    static func dictionary(_ value: Value?) -> [String: String] {
+        Dictionary((value?.fields?.entries ?? []).map { ($0.name, $0.value.string ?? "") }) { $1 }
+    }
+
+    static func queue(_ name: String, account: String = account) -> String {
+        "arn:aws:sqs:us-east-1:\(account):\(name)"
+    }
+    static let function = "arn:aws:lambda:us-east-1:000000000000:function:fn"
+}
+
+/// Keeps what was sent and committed.
+final class RecordingOutbox: DeliveryOutbox {
+    private let sent = Mutex<[Delivery]>([])
+    var deliveries: [Delivery] { sent.withLock { $0 } }
+    var bodies: [Value] { deliveries.compactMap { try? JSON.parse($0.payload) } }
+    func clear() { sent.withLock { $0 = [] } }
+
+    func send(_ delivery: Delivery, in transaction: any WriteTransaction) throws {
+        transaction.afterCommit { [self] in sent.withLock { $0.append(delivery) } }
+    }
+
+    func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {}
+}
+
+/// Answers as it is told, and hands each request to whoever waits for it.
+final class FakeHTTP: OutboundHTTP {
+    private struct State {
+        var requests: [OutboundRequest] = []
+        var answers: [Int?] = []
+        var waiting: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+    private let state = Mutex(State())
+
+    /// Statuses of the next answers (nil: none comes); 200 when there are no more.
+    func answer(_ statuses: Int?...) { state.withLock { $0.answers = statuses } }
+    var requests: [OutboundRequest] { state.withLock { $0.requests } }
+
+    func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse {
+        let (status, ready) = state.withLock { state in
+            state.requests.append(request)
+            let status = state.answers.isEmpty ? 200 : state.answers.removeFirst()
+            let ready = state.waiting.filter { $0.count <= state.requests.count }
+            state.waiting.removeAll { $0.count <= state.requests.count }
+            return (status, ready)
+        }
+        for one in ready { one.continuation.resume() }
+        guard let status else { throw Failure(.unavailable, "no answer") }
+        return OutboundResponse(status: status, headers: [], body: [])
+    }
+
+    /// Returns when so many requests have been made.
+    func wait(for count: Int) async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isThere = state.withLock { state in
+                if state.requests.count >= count { return true }
+                state.waiting.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+}
+
+/// Allows what it is not told to deny.
+final class FakeAuthorizer: Authorizer {
+    private let decisions = Mutex<[String: PolicyDecision]>([:])
+    func set(_ action: String, _ decision: PolicyDecision) { decisions.withLock { $0[action] = decision } }
+
+    func decide(
+        _ principal: Principal, action: String, resource: String, in transaction: any ReadTransaction
+    ) throws -> PolicyDecision {
+        switch principal {
+        case .service, .anonymous: .notAllowed
+        case .account, .roleSession: decisions.withLock { $0[action] } ?? .allowed
+        }
+    }
+}
