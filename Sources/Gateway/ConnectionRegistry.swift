@@ -23,8 +23,8 @@ final class ConnectionRegistry: Sendable {
 
     private struct Entry {
         var channel: any Channel
-        var listener: ObjectIdentifier
-        var isCell: Bool
+        /// Kept alive: its identity is a key of `counts`.
+        var listener: Listener
     }
 
     private struct State {
@@ -58,8 +58,7 @@ final class ConnectionRegistry: Sendable {
                 state.ofCells += 1
             }
             state.counts[key] = mine + 1
-            state.entries[ObjectIdentifier(channel)] = Entry(
-                channel: channel, listener: key, isCell: listener.isCell)
+            state.entries[ObjectIdentifier(channel)] = Entry(channel: channel, listener: listener)
             return .accepted(isDraining: state.isDraining)
         }
     }
@@ -67,9 +66,10 @@ final class ConnectionRegistry: Sendable {
     func remove(_ channel: any Channel) {
         let empty: [EventLoopPromise<Void>] = state.withLock { state in
             guard let entry = state.entries.removeValue(forKey: ObjectIdentifier(channel)) else { return [] }
-            let left = state.counts[entry.listener, default: 1] - 1
-            state.counts[entry.listener] = left > 0 ? left : nil
-            if entry.isCell { state.ofCells -= 1 }
+            let key = ObjectIdentifier(entry.listener)
+            let left = state.counts[key, default: 1] - 1
+            state.counts[key] = left > 0 ? left : nil
+            if entry.listener.isCell { state.ofCells -= 1 }
             guard state.entries.isEmpty else { return [] }
             defer { state.whenEmpty = [] }
             return state.whenEmpty
@@ -79,8 +79,7 @@ final class ConnectionRegistry: Sendable {
 
     func channels(of listener: Listener? = nil) -> [any Channel] {
         state.withLock { state in
-            let key = listener.map { ObjectIdentifier($0) }
-            return state.entries.values.filter { key == nil || $0.listener == key }.map(\.channel)
+            state.entries.values.filter { listener == nil || $0.listener === listener }.map(\.channel)
         }
     }
 

@@ -138,13 +138,15 @@ struct Pipeline: HTTPResponder {
         guard call.operation?.handler != nil else {
             throw .notImplemented(service: entry.definition.schema.id, operation: match.operation.name)
         }
-        try checkPage(call, entry, match.operation.name)
+        try checkPage(call, entry, match.operation)
     }
 
     /// Refuses what a foreign web page has sent, unless the operation has its own proof in the request.
-    private func checkPage(_ call: Call, _ entry: ServiceEntry, _ operation: String) throws(AWSError) {
+    private func checkPage(
+        _ call: Call, _ entry: ServiceEntry, _ operation: OperationSchema
+    ) throws(AWSError) {
         guard call.exchange.info.origin == .outside, let page = webPages.foreignPage(of: call.originalHead),
-            WebPages.mayChange(call.originalHead), !entry.definition.openOperations.contains(operation)
+            WebPages.mayChange(operation), !entry.definition.openOperations.contains(operation.name)
         else { return }
         throw call.style.webPage(WebPages.refusal(from: page))
     }

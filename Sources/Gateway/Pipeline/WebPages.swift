@@ -13,7 +13,8 @@ import Wire
 /// Users' own HTTP (function URLs, APIs) is meant for web pages and answers for itself.
 struct WebPages: Sendable {
     let isChecked: Bool
-    /// Further names of this server, in lower case.
+    /// Further names of this server, in lower case; and those, with the hosts of the welcome origins.
+    private let domains: Set<String>
     private let hosts: Set<String>
     /// Origins that are welcome: `https://app.example:3000`, in lower case.
     private let origins: Set<String>
@@ -22,6 +23,7 @@ struct WebPages: Sendable {
     init(isChecked: Bool, baseDomains: [String] = [], origins: [String] = []) {
         self.isChecked = isChecked
         self.origins = Set(origins.map(lowercasedASCII))
+        domains = Set(baseDomains)
         hosts = Set(baseDomains + self.origins.map { WebPages.name(ofOrigin: $0) })
     }
 
@@ -44,13 +46,10 @@ struct WebPages: Sendable {
         return head.header("sec-fetch-site") == "cross-site" ? "another site" : nil
     }
 
-    /// Whether a request may change something. Reading is harmless, since the browser keeps the answer from the page; but
-    /// query protocols change things by GET.
-    static func mayChange(_ head: RequestHead) -> Bool {
-        switch head.method {
-        case "GET", "HEAD", "OPTIONS": ServiceTable.parameter("Action", in: head.query) != nil
-        default: true
-        }
+    /// Whether an operation may change something, by its model and not by the request: query protocols take GET for
+    /// everything. Reading is harmless, since the browser keeps the answer from the page.
+    static func mayChange(_ operation: OperationSchema) -> Bool {
+        operation.method != "GET" && operation.method != "HEAD"
     }
 
     static func refusal(from page: String) -> String {
@@ -65,7 +64,7 @@ struct WebPages: Sendable {
         if let host, origin.hasSuffix("://" + lowercasedASCII(host)) { return true }
         let name = WebPages.name(ofOrigin: origin)
         if name.hasPrefix("127.") { return WebPages.isPlain(name) }
-        return name == "localhost" || name == "[::1]" || hosts.contains(name)
+        return name == "localhost" || name == "[::1]" || domains.contains(name)
             || WebPages.loopbackDomains.contains { name.hasSuffix($0) }
     }
 
@@ -77,7 +76,7 @@ struct WebPages: Sendable {
         var name = lowercasedASCII(String(host.prefix { $0 != ":" }))
         if name.hasSuffix(".") { name.removeLast() }
         if WebPages.isPlain(name) || !name.utf8.contains(UInt8(ascii: ".")) { return true }
-        return hosts.contains(name) || WebPages.domains.contains { name == $0.dropFirst() || name.hasSuffix($0) }
+        return hosts.contains(name) || WebPages.safeDomains.contains { name == $0.dropFirst() || name.hasSuffix($0) }
             || hosts.contains { name.hasSuffix("." + $0) }
     }
 
@@ -88,7 +87,7 @@ struct WebPages: Sendable {
     }
 
     /// `.internal` is reserved for private use (ICANN, 2024); the others are `HostName`'s.
-    private static let domains = [
+    private static let safeDomains = [
         ".localhost", ".localhost.localstack.cloud", ".internal", ".amazonaws.com", ".amazonaws.com.cn", ".api.aws",
     ]
 
