@@ -56,8 +56,8 @@ public struct GatewayConfiguration: Sendable {
         if let wrong = allowedOrigins.first(where: { !WebPages.isOrigin(lowercasedASCII($0)) }) {
             throw Failure(
                 .configuration,
-                "--allow-origin '\(wrong)' is no origin: it takes a scheme and a host, and a port when the page has one, as "
-                    + "in http://localhost:3000.")
+                "--allow-origin '\(wrong)' is no origin: it takes a scheme and a host, and a port when the page has "
+                    + "one, as in http://localhost:3000.")
         }
         self.allowedOrigins = allowedOrigins
         self.host = host

@@ -32,8 +32,8 @@ struct WebPages: Sendable {
     func refusal(of request: HTTPRequest, host: HostName) -> String? {
         guard isChecked, host.labels.isEmpty, let text = request.host, !isOurs(text) else { return nil }
         return
-            "The host name \(WebPages.shown(text)) could be anybody's, and this server runs without authentication. Use "
-            + "localhost or the address, or start it with --allow-origin http://NAME."
+            "The host name \(WebPages.shown(text)) could be anybody's, and this server runs without authentication. "
+            + "Use localhost or the address, or start it with --allow-origin http://NAME."
     }
 
     /// Whether a page of another site has sent this; nil when it has not, or is welcome.
@@ -53,14 +53,16 @@ struct WebPages: Sendable {
     }
 
     static func refusal(from page: String) -> String {
-        "This request comes from a web page of \(shown(page)), and this server runs without authentication, so that any page "
-            + "could use it. If the page is yours, start the server with --allow-origin and its origin, e.g. "
+        "This request comes from a web page of \(shown(page)), and this server runs without authentication, so that any "
+            + "page could use it. If the page is yours, start the server with --allow-origin and its origin, e.g. "
             + "--allow-origin http://localhost:3000."
     }
 
     /// A page that this machine itself serves, or this server.
     private func isLocal(_ origin: String, _ host: String?) -> Bool {
-        guard WebPages.isOrigin(origin), origin.hasPrefix("http://") || origin.hasPrefix("https://") else { return false }
+        guard WebPages.isOrigin(origin), origin.hasPrefix("http://") || origin.hasPrefix("https://") else {
+            return false
+        }
         if let host, origin.hasSuffix("://" + lowercasedASCII(host)) { return true }
         let name = WebPages.name(ofOrigin: origin)
         if name.hasPrefix("127.") { return WebPages.isPlain(name) }
