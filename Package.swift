@@ -155,7 +155,10 @@ targets.append(
 targets.append(
     .testTarget(
         name: "FuzzTests",
-        dependencies: ["Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", nioCore]
+        dependencies: [
+            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "EventPatterns", "EventSources",
+            nioCore,
+        ]
             + services.map { .byName(name: $0) },
         swiftSettings: settings))
 

@@ -153,7 +153,10 @@ def seen(server, function, count):
     for _ in range(100):
         token = {}
         while True:
-            page = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", limit=10000, **token)
+            try:
+                page = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", limit=10000, **token)
+            except logs.exceptions.ResourceNotFoundException:
+                break
             for event in page.get("events", []):
                 words = event["message"].split()
                 if words[:1] == ["AT"]:

@@ -113,6 +113,24 @@ def test_bad_settings_are_named_with_what_is_allowed(tmp_path, name, given, allo
     assert not (tmp_path / "data").exists(), "nothing is made before the settings are right"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--port=70000",), "--port.*70000"),
+        (("--port", "1", "--port", "70000"), "--port.*70000"),
+        (("--port",), "Missing value for '--port"),
+        (("--port", "--host"), "Missing value for '--port"),
+        (("--port", "1", "extra"), "Unexpected argument 'extra'"),
+        (("--wings=2",), "Unknown option '--wings"),
+    ],
+)
+def test_flags_of_serve_in_every_form(tmp_path, arguments, words):
+    """A plain `serve` is read by a short way of its own: what that does not take must be refused in the usual words."""
+    done = martlet("serve", "--data-dir", tmp_path / "data", *arguments, timeout=5)
+    assert done.returncode == USAGE and re.search(words, done.stderr), done
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"time-scale": {"a": 1}}', '{"time-scal": 2}'])
 def test_bad_config_files(tmp_path, content):
     (tmp_path / "config.json").write_text(content)

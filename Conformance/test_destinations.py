@@ -9,6 +9,7 @@ import pytest
 from .expect import aws_error
 from .harness import wait_for
 from .lambda_helpers import ECHO
+from .sns_helpers import Queue
 
 # Keeps what it gets in its log, which tests read.
 RECEIVER = "import json\ndef handler(event, context):\n    print('got ' + json.dumps(event), flush=True)\n"
@@ -223,3 +224,86 @@ def test_what_a_configuration_may_name(client, fast_function, unique):
         )
     with aws_error("InvalidParameterValueException", re.compile("^The provided destination config Destination.* is inv")):
         configure(function, OnSuccess="arn:aws:s3:::bucket")
+
+
+def test_to_topics(client, server, fast_function, unique):
+    """The record is the message; the event is that of the dead-letter topic, with its attributes."""
+    sns = client("sns")
+    topics = [sns.create_topic(Name=unique("topic"))["TopicArn"] for _ in range(2)]
+    queues = [Queue(server) for _ in topics]
+    for topic, queue in zip(topics, queues):
+        sns.subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=queue.arn, Attributes={"RawMessageDelivery": "true"}
+        )
+    function = fast_function(FAILS, DeadLetterConfig={"TargetArn": topics[1]})
+    configure(function, OnFailure=topics[0], MaximumRetryAttempts=0)
+    request = function.invoke({"a": 1}, InvocationType="Event").request_id
+    (record,) = queues[0].bodies(1)
+    assert record["requestContext"]["requestId"] == request
+    (letter,) = queues[1].messages(1)
+    assert json.loads(letter["Body"]) == {"a": 1}
+    assert letter["MessageAttributes"]["ErrorCode"] == {"DataType": "Number", "StringValue": "200"}
+    assert letter["MessageAttributes"]["RequestID"]["StringValue"] == request
+
+
+def test_a_record_too_large_for_a_topic_goes_without_its_payloads(client, server, fast_function, unique):
+    sns = client("sns")
+    topic, queue = sns.create_topic(Name=unique("topic"))["TopicArn"], Queue(server)
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn, Attributes={"RawMessageDelivery": "true"})
+    function = fast_function("def handler(event, context): return 'x' * 300_000\n")
+    configure(function, OnSuccess=topic)
+    function.invoke({}, InvocationType="Event")
+    (record,) = queue.bodies(1)
+    assert list(record) == ["version", "timestamp", "requestContext", "responseContext"]
+    assert record["requestContext"]["condition"] == "Success"
+
+
+@pytest.fixture
+def role(client, unique):
+    """The name and ARN of a role of the test's own."""
+    name = unique("role")
+    trust = {"Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ]}
+    yield name, client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+
+
+def deny(client, role, *actions):
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": actions, "Resource": "*"}]}
+    client("iam").put_role_policy(RoleName=role[0], PolicyName="deny", PolicyDocument=json.dumps(policy))
+
+
+def test_the_role_must_be_allowed_to_send(client, fast_function, receiver, queue, role):
+    """The shared server does not authenticate: only an explicit Deny counts."""
+    url, arn = queue
+    function = fast_function(ECHO, Role=role[1])
+    other = fast_function(FAILS, Role=role[1], DeadLetterConfig={"TargetArn": arn})
+    configure(function, OnSuccess=receiver.arn)
+    deny(client, role, "sqs:SendMessage", "lambda:InvokeFunction")
+    for target, call in ((arn, "SendMessage"), (receiver.arn, "InvokeFunction")):
+        with aws_error(
+            "InvalidParameterValueException",
+            f"The function's execution role does not have permissions to call {call} on {target}",
+        ):
+            configure(function, OnFailure=target)
+    with aws_error(
+        "InvalidParameterValueException",
+        "The provided execution role does not have permissions to call SendMessage on SQS",
+    ):
+        client("lambda").update_function_configuration(
+            FunctionName=function.name, DeadLetterConfig={"TargetArn": arn}
+        )
+    # What was configured before is refused when it comes to that.
+    names = ("martlet_destination_delivery_failures_total", "martlet_dead_letter_errors_total")
+    before = [metric(client, name) for name in names]
+    function.invoke({}, InvocationType="Event")
+    other.invoke({}, InvocationType="Event")
+    wait_for(lambda: [metric(client, name) for name in names] == [count + 1 for count in before])
+    assert received(receiver) == []
+    assert "Messages" not in client("sqs").receive_message(QueueUrl=url)
+
+
+def metric(client, name):
+    with urllib.request.urlopen(client("sqs").meta.endpoint_url + "/_martlet/metrics", timeout=5) as answer:
+        (line,) = [line for line in answer.read().decode().splitlines() if line.startswith(name + " ")]
+    return int(line.split()[1])

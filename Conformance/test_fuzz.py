@@ -15,7 +15,7 @@ from .hostile import RESIDENT_LIMIT_MB, victim_in
 from .raw import exchange, request, resident_mb, scope
 
 SEED = os.environ.get("MARTLET_SEED", "martlet")
-ROUNDS = 2_500
+ROUNDS = 3_000
 CONNECTIONS = 24
 INCOMPLETE_S = 0.5  # after this, what was sent is taken for the beginning of a request
 JSON11 = "application/x-amz-json-1.1"
@@ -56,6 +56,16 @@ def corpus():
             Content_Type=JSON11,
         )
 
+    def sqs(operation, **value):
+        return request(
+            "POST",
+            "/",
+            json.dumps(value).encode(),
+            Authorization=scope("sqs"),
+            X_Amz_Target=f"AmazonSQS.{operation}",
+            Content_Type="application/x-amz-json-1.0",
+        )
+
     def s3(method, path, body=b"", **headers):
         return request(method, path, body, Authorization=scope("s3"), **headers)
 
@@ -82,6 +92,55 @@ def corpus():
             "POST",
             "/2018-10-31/layers/fuzzed/versions",
             {"Content": {"ZipFile": package}, "CompatibleRuntimes": ["python3.11"]},
+        ),
+        rest(
+            "POST",
+            "/2015-03-31/event-source-mappings",
+            {
+                "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:target",
+                "FunctionName": "target",
+                "BatchSize": 5,
+                "FilterCriteria": {"Filters": [{"Pattern": '{"body":{"a":[{"numeric":[">",1,"<=",5]},{"wildcard":"b*"}]}}'}]},
+                "ScalingConfig": {"MaximumConcurrency": 2},
+            },
+        ),
+        sqs("CreateQueue", QueueName="fuzzed.fifo", Attributes={"FifoQueue": "true", "DelaySeconds": "1"}, tags={"a": "b"}),
+        sqs(
+            "SetQueueAttributes",
+            QueueUrl="http://127.0.0.1/000000000000/target",
+            Attributes={
+                "RedrivePolicy": '{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:target","maxReceiveCount":3}',
+                "VisibilityTimeout": "0",
+            },
+        ),
+        sqs(
+            "SendMessage",
+            QueueUrl="http://127.0.0.1/000000000000/target",
+            MessageBody="b\u00e4",
+            DelaySeconds=1,
+            MessageAttributes={"n": {"DataType": "Number", "StringValue": "1.5"}},
+            MessageSystemAttributes={"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-5759e988-bd862e3fe1be46a994272793"}},
+        ),
+        sqs(
+            "SendMessageBatch",
+            QueueUrl="/000000000000/target",
+            Entries=[{"Id": "a", "MessageBody": "x"}, {"Id": "b", "MessageBody": "y"}],
+        ),
+        sqs("ReceiveMessage", QueueUrl="/000000000000/target", MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0),
+        sqs("ChangeMessageVisibility", QueueUrl="/000000000000/target", ReceiptHandle="AQEBAAAA", VisibilityTimeout=1),
+        sqs("ListQueues", QueueNamePrefix="t", MaxResults=3, NextToken="YQ=="),
+        request(
+            "POST",
+            "/000000000000/target",
+            b"Action=SendMessage&Version=2012-11-05&MessageBody=b&MessageAttribute.1.Name=a&MessageAttribute.1.Value.DataType=String"
+            b"&MessageAttribute.1.Value.StringValue=v",
+            Authorization=scope("sqs"),
+            Content_Type=FORM,
+        ),
+        request(
+            "GET",
+            "/000000000000/target?Action=ReceiveMessage&Version=2012-11-05&AttributeName.1=All&MaxNumberOfMessages=2",
+            Authorization=scope("sqs"),
         ),
         logs("CreateLogGroup", logGroupName="/fuzz", tags={"a": "b"}),
         logs(
@@ -254,6 +313,7 @@ def test_mutated_requests(tmp_path):
         server.client("s3").create_bucket(Bucket="target")
         server.client("s3").put_object(Bucket="target", Key="key", Body=b"0123456789")
         server.client("logs").create_log_group(logGroupName="/fuzz")
+        server.client("sqs").create_queue(QueueName="target")
         server.client("logs").create_log_stream(logGroupName="/fuzz", logStreamName="s")
         server.client("lambda").create_function(
             FunctionName="target",

@@ -1,6 +1,7 @@
 """Loops of functions are found by the trace header that SDKs send on, and stopped after sixteen invocations."""
 
 import json
+import time
 
 import pytest
 
@@ -49,6 +50,36 @@ def test_asynchronous(fast_function, loop):
     wait_for(lambda: len(turns(loop)) - before == LIMIT)
 
 
+# Puts into the bucket whose events it gets, as boto3 does.
+S3_LOOP = """
+import boto3
+s3 = boto3.client('s3')
+def handler(event, context):
+    for record in event['Records']:
+        print('turn', record['eventName'], flush=True)
+        s3.put_object(Bucket=record['s3']['bucket']['name'], Key='k', Body=b'x')
+"""
+
+
+def test_through_a_bucket(client, fast_function, unique):
+    s3, bucket = client("s3"), unique("loop")
+    s3.create_bucket(Bucket=bucket)
+    function = fast_function(S3_LOOP, Timeout=30)
+    client("lambda").add_permission(
+        FunctionName=function.name, StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
+    )
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": [{"LambdaFunctionArn": function.arn, "Events": ["s3:ObjectCreated:*"]}]
+        },
+    )
+    s3.put_object(Bucket=bucket, Key="k", Body=b"first")
+    wait_for(lambda: len(turns(function)) == LIMIT)
+    wait_for(lambda: settled(function))
+    assert len(turns(function)) == LIMIT
+
+
 def test_allowed(loop):
     loop.client.put_function_recursion_config(FunctionName=loop.name, RecursiveLoop="Allow")
     loop.invoke({"n": 1, "type": "Event"}, InvocationType="Event")
@@ -58,8 +89,6 @@ def test_allowed(loop):
 
 
 def settled(function):
-    import time
-
     count = len(turns(function))
     time.sleep(0.5)
     return len(turns(function)) == count

@@ -409,6 +409,39 @@ def test_restart(make_server, make_function, make_queue, make_mapping):
     wait_for(queue.is_empty)
 
 
+def test_role_without_permission(client, fast_function, make_queue, make_mapping, unique):
+    iam = client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(
+        RoleName=unique("role"), AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )["Role"]
+
+    def deny(action):
+        statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
+        iam.put_role_policy(
+            RoleName=role["RoleName"], PolicyName="deny",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    function = fast_function(ECHO, Role=role["Arn"])
+    queue = make_queue()
+    deny("sqs:*")
+    with pytest.raises(ClientError) as caught:
+        make_mapping(function, queue)
+    text = "The provided execution role does not have permissions to call ReceiveMessage on SQS"
+    assert caught.value.response["Error"]["Message"] == text
+    iam.delete_role_policy(RoleName=role["RoleName"], PolicyName="deny")
+    mapping = make_mapping(function, queue)
+    deny("sqs:ReceiveMessage")
+    queue.send("x")
+    lambda_ = client("lambda")
+    got = wait_for(lambda: lambda_.get_event_source_mapping(UUID=mapping["UUID"]).get("LastProcessingResult"))
+    assert got == f"PROBLEM: {text}"
+    assert queue.counts()[0] == 1
+    iam.delete_role_policy(RoleName=role["RoleName"], PolicyName="deny")
+    wait_for(queue.is_empty)
+    wait_for(lambda: "LastProcessingResult" not in lambda_.get_event_source_mapping(UUID=mapping["UUID"]))
+
+
 # MARK: the operations
 
 

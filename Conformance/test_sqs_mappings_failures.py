@@ -14,7 +14,10 @@ MESSAGES = int(os.environ.get("MARTLET_FIFO_MESSAGES", "2000"))
 GROUPS = 50
 SEED = int(os.environ.get("MARTLET_SEED", "7"))
 RECEIVES = 4
-VISIBILITY_S = 2
+TIMEOUT_S = 1
+# Longer than the timeout by what a cold start on a busy machine takes: a handler that is still running when its messages
+# are visible again may report them out of order, on AWS too.
+VISIBILITY_S = 4
 
 # Handles a batch in order; reports what it did into a second queue with the message's number, because only what has
 # been acknowledged counts. Poison always fails; others fail or run into the timeout at random.
@@ -88,15 +91,15 @@ def test_nothing_lost_and_groups_in_order(make_server, make_function):
         },
     )["QueueUrl"]
     function = make_function(
-        HANDLER, server=server, Timeout=VISIBILITY_S, MemorySize=1769, Environment={"Variables": {"DONE": done_url}})
+        HANDLER, server=server, Timeout=TIMEOUT_S, MemorySize=1769, Environment={"Variables": {"DONE": done_url}})
 
-    # One message in a hundred is poison; whatever is sent is acknowledged before the kills begin to matter.
+    # One message in two hundred is poison; whatever is sent is acknowledged before the kills begin to matter.
     sent = {}
     for start in range(0, MESSAGES, 10):
         entries = []
         for number in range(start, min(start + 10, MESSAGES)):
             group = f"g{rng.randrange(GROUPS)}"
-            body = {"n": number, "group": group, "poison": rng.random() < 0.01}
+            body = {"n": number, "group": group, "poison": rng.random() < 0.005}
             sent[number] = body
             entries.append({"Id": str(number), "MessageBody": json.dumps(body), "MessageGroupId": group})
         answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
@@ -132,7 +135,8 @@ def test_nothing_lost_and_groups_in_order(make_server, make_function):
     latest = {}
     for number in dict.fromkeys(numbers):
         group = sent[number]["group"]
-        assert latest.get(group, -1) < number, f"{number} after {latest[group]} in {group}"
+        assert latest.get(group, -1) < number, (
+            f"{number} after {latest[group]} in {group}; dead as well: {number in dead_numbers}")
         latest[group] = number
 
     # Poison is in the dead-letter queue, after as many attempts as the redrive policy says, less what kills cut off.

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import urllib.error
 
 import pytest
 
@@ -374,3 +375,69 @@ def test_a_move_goes_on_after_a_kill(make_server):
     server.restart("kill9")
     wait_for(lambda: sqs.list_message_move_tasks(SourceArn=arn("dead"))["Results"][0]["Status"] == "COMPLETED")
     assert counts(sqs, url) == (30, 0, 0) and counts(sqs, dead) == (0, 0, 0)
+
+
+# From inside a function
+
+
+def test_a_function_sends_and_receives(sqs, queue, runner):
+    """Through the endpoint in its cell, by the URL from outside; answers' URLs are those of the cell."""
+    answer = runner(f"""
+        import http.client, json
+        def call(operation, **members):
+            api = http.client.HTTPConnection("127.0.0.1", 4566, timeout=20)
+            api.request("POST", "/", json.dumps(members), {{
+                "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + operation}})
+            return json.loads(api.getresponse().read() or b"{{}}")
+        call("SendMessage", QueueUrl={queue!r}, MessageBody="from a cell")
+        name = {queue!r}.rsplit("/", 1)[1]
+        result = call("GetQueueUrl", QueueName=name)["QueueUrl"]
+    """).json
+    assert answer == "http://127.0.0.1:4566/" + "/".join(queue.split("/")[3:])
+    (message,) = receive(sqs, queue, AttributeNames=["SenderId"])
+    assert message["Body"] == "from a cell"
+    assert re.fullmatch("AROA[A-Z2-7]{17}:.+", message["Attributes"]["SenderId"])
+
+
+# With signatures
+
+
+def test_with_authentication(make_server):
+    """Both protocols with real signatures; without one nothing goes."""
+    import configparser
+    import urllib.request
+
+    import boto3
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    server = make_server("--auth", "sigv4")
+    with aws_error("UnrecognizedClientException"):
+        server.client("sqs").list_queues()
+    parser = configparser.ConfigParser()
+    parser.read(server.data_dir / "credentials")
+    keys = parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
+    sqs = boto3.session.Session().client(
+        "sqs", endpoint_url=server.url, region_name=REGION, aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
+    url = sqs.create_queue(QueueName="queue")["QueueUrl"]
+    request = AWSRequest(
+        "POST", url, data=b"Action=SendMessage&Version=2012-11-05&MessageBody=signed",
+        headers={"Content-Type": "application/x-www-form-urlencoded"})
+    SigV4Auth(Credentials(*keys), "sqs", REGION).add_auth(request)
+    done = urllib.request.urlopen(urllib.request.Request(url, request.data, dict(request.headers)))
+    assert b"<MessageId>" in done.read()
+    assert [message["Body"] for message in receive(sqs, url)] == ["signed"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url, b"Action=SendMessage&Version=2012-11-05&MessageBody=unsigned")
+    assert refused.value.code in (400, 403)
+    assert counts(sqs, url) == (0, 1, 0)
+
+
+def test_the_command_line(aws, sqs, queue):
+    sent = aws("sqs", "send-message", "--queue-url", queue, "--message-body", "hello").json
+    assert receive(sqs, queue)[0]["MessageId"] == sent["MessageId"]
+    shown = aws("sqs", "get-queue-attributes", "--queue-url", queue, "--attribute-names", "All").json
+    assert shown["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+    result = aws("sqs", "get-queue-url", "--queue-name", "absent", check=False)
+    assert "AWS.SimpleQueueService.NonExistentQueue" in result.error

@@ -38,7 +38,9 @@ func measure(_ name: String, _ body: (Int) throws -> Bool) rethrows {
     for round in 0..<rounds where try body(round) { matched += 1 }
     let seconds = processorSeconds() - start
     let rate = Int(Double(rounds) / seconds)
-    print("\(name): \(rate) evaluations/s, \(Int(seconds / Double(rounds) * 1e9)) ns each, \(matched) of \(rounds) matched")
+    print(
+        "\(name): \(rate) evaluations/s, \(Int(seconds / Double(rounds) * 1e9)) ns each, \(matched) of \(rounds) matched"
+    )
 }
 
 measure("five fields, parsed event") { compiled.matches(events[$0 & 1]) }

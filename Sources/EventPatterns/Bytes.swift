@@ -52,8 +52,8 @@ struct ExactText: Sendable, Hashable {
         isASCII = text.utf8.allSatisfy { $0 < 0x80 }
     }
 
-    /// Byte for byte. Swift's own comparison, which is quick, holds some other characters to equal ASCII ones (the Kelvin
-    /// sign to equal K), but those are longer.
+    /// Byte for byte. Swift's own comparison, which is quick, holds some other characters to equal ASCII ones (the
+    /// Kelvin sign to equal K), but those are longer.
     @inline(__always)
     func equals(_ other: String) -> Bool {
         guard other.utf8.count == count else { return false }
@@ -73,12 +73,16 @@ struct FoldedText: Sendable, Hashable {
     }
 
     func equals(_ text: String) -> Bool {
-        if isASCII { return text.utf8.count == bytes.count && text.utf8.elementsEqual(bytes) { Bytes.lowered($0) == $1 } }
+        if isASCII {
+            return text.utf8.count == bytes.count && text.utf8.elementsEqual(bytes) { Bytes.lowered($0) == $1 }
+        }
         return text.lowercased().utf8.elementsEqual(bytes)
     }
 
     func isPrefix(of text: String) -> Bool {
-        if isASCII { return text.utf8.count >= bytes.count && zip(text.utf8, bytes).allSatisfy { Bytes.lowered($0) == $1 } }
+        if isASCII {
+            return text.utf8.count >= bytes.count && zip(text.utf8, bytes).allSatisfy { Bytes.lowered($0) == $1 }
+        }
         return text.lowercased().utf8.starts(with: bytes)
     }
 

@@ -2,7 +2,8 @@
 public enum Dialect: Sendable, Hashable {
     /// Rules of EventBridge: everything.
     case eventBridge
-    /// Filters of Lambda's event source mappings: no `wildcard`, `anything-but` of values only; numbers are compared as text.
+    /// Filters of Lambda's event source mappings: no `wildcard`, `anything-but` of values only; numbers are compared as
+    /// text.
     case eventSourceMapping
     /// Filters of EventBridge Pipes: no `wildcard`, `anything-but` of values only.
     case pipes

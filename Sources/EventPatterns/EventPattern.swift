@@ -44,7 +44,8 @@ public struct EventPattern: Sendable {
                 variants = variants.flatMap { [$0 + [value], $0 + [absence]] }
                 if all.count + variants.count > Limits.combinations {
                     throw PatternError(
-                        message: "Rule is too complex - more than \(Limits.combinations) combinations of fields that may "
+                        message:
+                            "Rule is too complex - more than \(Limits.combinations) combinations of fields that may "
                             + "be absent")
                 }
             }

@@ -21,8 +21,8 @@ public struct FilterPolicy: Sendable {
     /// Nil: everything passes.
     private let pattern: EventPattern?
 
-    /// Reads the text of a policy. Throws `PatternError`, whose message follows `Invalid parameter: ` (and `Attributes Reason: `
-    /// in an answer to Subscribe).
+    /// Reads the text of a policy. Throws `PatternError`, whose message follows `Invalid parameter: ` (and `Attributes
+    /// Reason: ` in an answer to Subscribe).
     public init(json text: String, scope: Scope) throws(PatternError) {
         let value: Value
         do throws(JSONError) {
@@ -59,8 +59,8 @@ public struct FilterPolicy: Sendable {
         return pattern.matches(.map(fields))
     }
 
-    /// Whether a message with this body passes; a body that is no JSON object does not (nor does one that is no JSON, for
-    /// which there is no value to give).
+    /// Whether a message with this body passes; a body that is no JSON object does not (nor does one that is no JSON,
+    /// for which there is no value to give).
     public func matches(body: Value) -> Bool { pattern?.matches(body) ?? true }
 
     /// Whether it lets everything pass, whatever the body is.
@@ -104,7 +104,8 @@ struct FilterPolicyCheck {
         PatternError(message: "FilterPolicy: \(tokens.failure(reason).message)")
     }
 
-    /// Reads behind the `{`. Every array multiplies by the number of its values and by its depth; the objects of `$or` add up.
+    /// Reads behind the `{`. Every array multiplies by the number of its values and by its depth; the objects of `$or`
+    /// add up.
     private mutating func object(depth: Int, combinations: Int) throws(PatternError) -> Int {
         var combinations = combinations
         while try tokens.next() != .endObject {

@@ -2,8 +2,8 @@
 enum Limits {
     /// Combinations of `$or` in one pattern (EventBridge, "Content filtering": more are refused).
     static let combinations = 1_000
-    /// Wildcard prefixes of one field that an event can match at the same time. EventBridge does not publish the number;
-    /// 10 agrees with the patterns of which it is known that they are taken or refused.
+    /// Wildcard prefixes of one field that an event can match at the same time. EventBridge does not publish the
+    /// number; 10 agrees with the patterns of which it is known that they are taken or refused.
     static let wildcardComplexity = 10
     /// Sets of such prefixes that are looked at before a pattern counts as too complex.
     static let wildcardStates = 2_048

@@ -1,6 +1,7 @@
 import Platform
 
-// The objects inside of a field's array: {"prefix": "a"} and so on. Texts are those of Event Ruler, as AWS passes them on.
+// The objects inside of a field's array: {"prefix": "a"} and so on. Texts are those of Event Ruler, as AWS passes them
+// on.
 
 /// One alternative of a field.
 enum Alternative: Sendable {

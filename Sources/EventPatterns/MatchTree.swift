@@ -2,12 +2,13 @@ import Platform
 
 /// One combination of requirements, as a tree over the names of their paths.
 ///
-/// Arrays are matched as Event Ruler does ("array consistency"): all fields below one array come from the same element of it.
-/// Since every path below an array goes through it, that is: some element satisfies the whole subtree; so that matching takes
-/// time in proportion to the event, and does not try combinations of elements.
+/// Arrays are matched as Event Ruler does ("array consistency"): all fields below one array come from the same element
+/// of it. Since every path below an array goes through it, that is: some element satisfies the whole subtree; so that
+/// matching takes time in proportion to the event, and does not try combinations of elements.
 ///
-/// `exists: false` is about the whole event, except that it keeps to the array elements in which fields that come before it in
-/// the order of paths were found. It is checked at the deepest object that such a field and it have in common.
+/// `exists: false` is about the whole event, except that it keeps to the array elements in which fields that come
+/// before it in the order of paths were found. It is checked at the deepest object that such a field and it have in
+/// common.
 struct MatchTree: Sendable {
     private var leaf: Leaf?
     private var children: [Child] = []
@@ -90,7 +91,8 @@ struct MatchTree: Sendable {
     private func matchesMembers(_ fields: Fields) -> Bool {
         for absence in absences where Self.isThere(absence.path[...], in: fields) { return false }
         for index in children.indices {
-            guard let member = Self.member(children[index].name, of: fields), children[index].tree.matches(member) else {
+            guard let member = Self.member(children[index].name, of: fields), children[index].tree.matches(member)
+            else {
                 return false
             }
         }

@@ -9,8 +9,8 @@ struct Requirement: Sendable {
     var acceptsAbsence: Bool
 }
 
-/// Reads a pattern into combinations: every way of choosing one object of each `$or`. A combination has one requirement a
-/// path; the last one counts, as in Event Ruler.
+/// Reads a pattern into combinations: every way of choosing one object of each `$or`. A combination has one requirement
+/// a path; the last one counts, as in Event Ruler.
 struct PatternCompiler {
     private let operators: Operators
     private var tokens: TokenReader
@@ -23,7 +23,8 @@ struct PatternCompiler {
 
     /// Names that are operators, now or one day, and therefore none of fields inside `$or` (Event Ruler, Constants).
     private static let reservedNames: Set<String> = [
-        "exactly", "equals-ignore-case", "prefix", "suffix", "anything-but", "exists", "wildcard", "numeric", "cidr", "=",
+        "exactly", "equals-ignore-case", "prefix", "suffix", "anything-but", "exists", "wildcard", "numeric", "cidr",
+        "=",
         "<", "<=", ">", ">=", "regex", "not-wildcard", "not-equals-ignore-case", "date-after", "date-on-or-after",
         "date-before", "date-on-or-before", "in-date-range", "ip-address-in-range", "ip-address-not-in-range",
     ]
@@ -117,7 +118,8 @@ struct PatternCompiler {
         // AWS's limit is documented, its text is not.
         if count > Limits.combinations {
             throw PatternError(
-                message: "Rule is too complex - the $or conditions result in more than \(Limits.combinations) combinations")
+                message:
+                    "Rule is too complex - the $or conditions result in more than \(Limits.combinations) combinations")
         }
     }
 

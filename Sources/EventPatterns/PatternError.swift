@@ -1,7 +1,7 @@
 /// Why a pattern or filter policy is not valid, in AWS's words.
 public struct PatternError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The text that AWS shows. For an event pattern: what follows `Event pattern is not valid. Reason: `. For a filter policy:
-    /// what follows `Invalid parameter: ` or `Invalid parameter: Attributes Reason: `.
+    /// The text that AWS shows. For an event pattern: what follows `Event pattern is not valid. Reason: `. For a filter
+    /// policy: what follows `Invalid parameter: ` or `Invalid parameter: Attributes Reason: `.
     public var message: String
 
     public init(message: String) { self.message = message }

@@ -1,8 +1,8 @@
 import Platform
 
-/// Reads a pattern token by token, and knows at every token the place that Jackson, with which AWS reads patterns, would
-/// report: behind the token; behind the quote that opens a string that nobody has asked for yet; and after a name behind the
-/// first token of its value.
+/// Reads a pattern token by token, and knows at every token the place that Jackson, with which AWS reads patterns,
+/// would report: behind the token; behind the quote that opens a string that nobody has asked for yet; and after a name
+/// behind the first token of its value.
 struct TokenReader {
     enum Token: Sendable, Equatable {
         case startObject, endObject, startArray, endArray, name, string, number, yes, no, null, end

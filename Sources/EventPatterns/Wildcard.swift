@@ -98,7 +98,9 @@ enum WildcardComplexity {
             let tokens = patterns[position.pattern]
             // Behind an asterisk everything leads back to it.
             if position.matched > 0, tokens[position.matched - 1] == nil { next.insert(position) }
-            guard position.matched < tokens.count, let token = tokens[position.matched], token == letter else { continue }
+            guard position.matched < tokens.count, let token = tokens[position.matched], token == letter else {
+                continue
+            }
             let after = position.matched + 1
             next.insert(Position(pattern: position.pattern, matched: after))
             if after < tokens.count, tokens[after] == nil {

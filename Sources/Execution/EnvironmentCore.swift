@@ -1,11 +1,9 @@
 import Contracts
 import Dispatch
-import Glibc
 import Logging
 import NIOCore
 import Platform
 import Sandbox
-import Wire
 
 /// The shell around an environment's machine: takes what happens, asks the machine, does what it says. Belongs to one
 /// event loop, which takes the place of a lock; what blocks goes to `queue`, in order.
@@ -16,34 +14,34 @@ final class EnvironmentCore {
     }
 
     let parts: EnvironmentFactory.Parts
-    private let loop: any EventLoop
+    let loop: any EventLoop
     let function: FunctionVersion
     private let id: String
-    private let queue: DispatchQueue
-    private let logs: LogCollector
-    private let platformLog: PlatformLog
-    private let logStream: String
-    private var machine: EnvironmentMachine
-    private var server: RuntimeAPIServer?
+    let queue: DispatchQueue
+    let logs: LogCollector
+    let platformLog: PlatformLog
+    let logStream: String
+    var machine: EnvironmentMachine
+    var server: RuntimeAPIServer?
 
     /// Until the environment has ended.
     private var environment: ExecutionEnvironment?
     private var owner: (any EnvironmentOwner)?
 
-    private var image: RuntimeImage?
-    private var cell: (any EnvironmentCell)?
-    private var endpoint: (any ClosableEndpoint)?
+    var image: RuntimeImage?
+    var cell: (any EnvironmentCell)?
+    var endpoint: (any ClosableEndpoint)?
     private var caller: Caller?
     /// Answers that are out and not yet reported.
     private var unreported: [EnvironmentMachine.Finish] = []
     private var startedRequestID: String?
     private var pendingActions: [EnvironmentMachine.Action] = []
     private var isPerforming = false
-    private var timer: Scheduled<Void>?
+    var timer: Scheduled<Void>?
     private var timerDue: UInt64?
-    private var logTimer: Scheduled<Void>?
+    var logTimer: Scheduled<Void>?
     private var logTimerDue: UInt64?
-    private var pendingExit: (process: UInt32, end: ProcessEnd)?
+    var pendingExit: (process: UInt32, end: ProcessEnd)?
     private var seenMemoryKills: UInt64 = 0
     private var memory: MemoryMeter
 
@@ -71,10 +69,10 @@ final class EnvironmentCore {
         machine = EnvironmentMachine(settings: settings)
     }
 
-    private var now: UInt64 { parts.time.uptimeNanoseconds() }
+    var now: UInt64 { parts.time.uptimeNanoseconds() }
 
     /// This object, for closures that come back to the loop.
-    private var bound: NIOLoopBound<EnvironmentCore> { NIOLoopBound(self, eventLoop: loop) }
+    var bound: NIOLoopBound<EnvironmentCore> { NIOLoopBound(self, eventLoop: loop) }
 
     // MARK: What happens
 
@@ -101,7 +99,7 @@ final class EnvironmentCore {
         settle(machine.shutdown(now: now))
     }
 
-    private func cellEvent(_ event: CellEvent) {
+    func cellEvent(_ event: CellEvent) {
         switch event {
         case .exited(let process, let exit): processExited(process, exit)
         case .allKilled: settle(machine.allKilled(now: now))
@@ -141,7 +139,7 @@ final class EnvironmentCore {
     // MARK: Actions
 
     /// Performs actions, then what they left to be done, and sees to the timer.
-    private func settle(_ actions: [EnvironmentMachine.Action]) {
+    func settle(_ actions: [EnvironmentMachine.Action]) {
         perform(actions)
         writeReports()
         armTimer()
@@ -199,7 +197,7 @@ final class EnvironmentCore {
     }
 
     /// Reads the pipes in a while, unless that is going to happen anyway.
-    private func armLogTimer(after milliseconds: UInt64) {
+    func armLogTimer(after milliseconds: UInt64) {
         let due = now &+ .milliseconds(milliseconds)
         if let logTimerDue, logTimerDue <= due { return }
         logTimer?.cancel()
@@ -315,173 +313,7 @@ final class EnvironmentCore {
     static let fullCPU = 1000
     var cpuShare: Int { max(function.memoryMB * Self.fullCPU / Limits.memoryPerCPU, 1) }
 
-    // MARK: The cell
-
-    private func launchCell() {
-        switch parts.runtimes.resolve(runtime: function.runtime) {
-        case .failure(let unavailable):
-            // Lambda's own error for a runtime that is not there.
-            let error = AWSError(
-                "InvalidRuntimeException", status: 502, unavailable.message, fields: ["Type": "Service"])
-            return later { $0.settle($0.machine.cannotStart(.failed(error))) }
-        case .success(let image):
-            self.image = image
-            if let warning = image.warning {
-                parts.logger.warning("\(warning)", metadata: ["function": "\(function.name)"])
-            }
-            launch(image)
-        }
-    }
-
-    private func launch(_ image: RuntimeImage) {
-        guard bootstrapPath(image) != nil else {
-            return later { $0.settle($0.machine.cannotStart(.function(.noBootstrap))) }
-        }
-        if let layers = function.layersDirectory, isDirectory(layers + "/extensions") {
-            parts.logger.warning(
-                "external extensions are not started by Martlet yet", metadata: ["function": "\(function.name)"])
-        }
-        let spec = cellSpec(image)
-        let (cells, queue, loop, bound) = (parts.cells, queue, loop, bound)
-        let onEvent: @Sendable (CellEvent) -> Void = { event in
-            // Through the queue: after the start or launch that it belongs to has returned.
-            queue.async { loop.execute { bound.value.cellEvent(event) } }
-        }
-        queue.async {
-            let result = Result { try cells.makeCell(spec, onEvent: onEvent) }
-            loop.execute { bound.value.launched(result) }
-        }
-    }
-
-    private func launched(_ result: Result<any EnvironmentCell, any Error>) {
-        switch result {
-        case .failure(let error):
-            parts.logger.error(
-                "no cell for a function", metadata: ["function": "\(function.name)", "error": "\(error)"])
-            settle(machine.cannotStart(.failed(Failure(.sandbox, "no cell could be made: \(error)", cause: error))))
-        case .success(let cell):
-            guard cell.listeners.count == 2 else { return giveUp(cell, Failure(.bug, "a cell without its listeners")) }
-            self.cell = cell
-            let server = RuntimeAPIServer(loop: loop, delegate: self)
-            self.server = server
-            adoptEndpoint(of: cell)
-        }
-    }
-
-    /// The Runtime API comes last: when its listener is served, the cell is ready.
-    private func adoptRuntimeAPI(of cell: any EnvironmentCell) {
-        let bound = bound
-        server?.adopt(cell.listeners[0].descriptor).whenComplete { result in
-            let core = bound.value
-            switch result {
-            case .success: core.settle(core.machine.cellReady(now: core.now))
-            case .failure(let error): core.giveUp(cell, error)
-            }
-        }
-    }
-
-    private func giveUp(_ cell: any EnvironmentCell, _ error: any Error) {
-        endpoint?.close()
-        endpoint = nil
-        let bound = bound
-        queue.async { [loop] in
-            cell.destroy()
-            loop.execute { bound.value.settle(bound.value.machine.cannotStart(.failed(error))) }
-        }
-    }
-
-    /// The AWS endpoint inside the cell. A cell without one is given up: a function would hang on its first call.
-    private func adoptEndpoint(of cell: any EnvironmentCell) {
-        let (endpoint, loop, bound) = (parts.endpoint, loop, bound)
-        let identity = CellIdentity(
-            scope: function.scope,
-            principal: .roleSession(
-                roleARN: function.roleARN, sessionName: function.name, account: function.scope.account))
-        Task {
-            do {
-                let adopted = try await endpoint.adopt(listener: cell.listeners[1].descriptor, for: identity)
-                loop.execute {
-                    bound.value.endpoint = adopted
-                    bound.value.adoptRuntimeAPI(of: cell)
-                }
-            } catch {
-                let failure = Failure(.unavailable, "no AWS endpoint in the cell", cause: error)
-                loop.execute {
-                    close(cell.listeners[0].descriptor)
-                    bound.value.giveUp(cell, failure)
-                }
-            }
-        }
-    }
-
-    private func startRuntime(_ process: UInt32, _ phase: EnvironmentMachine.InitPhase) {
-        guard let image, let cell, let program = bootstrapPath(image) else { return }
-        pendingExit = nil
-        server?.closeConnections()
-        armLogTimer(after: Limits.firstLogBeat)
-        let wall = parts.time.now()
-        logs.append(
-            platformLog.initStart(
-                phase: phase, version: runtimeLabel(image), versionARN: runtimeARN(image), now: wall))
-        let (function, parts, logs, paths, stream) = (function, parts, logs, paths(image), logStream)
-        let (loop, bound) = (loop, bound)
-        queue.async {
-            logs.detach()
-            let session = parts.credentials.issue(
-                roleARN: function.roleARN, sessionName: function.name, account: function.scope.account,
-                lifetime: .seconds(Limits.credentialSeconds), now: wall)
-            let variables = EnvironmentVariables(
-                function: function, image: image, paths: paths, credentials: session, logStream: stream,
-                runtimeAPI: "127.0.0.1:\(cell.listeners[0].port)",
-                endpoint: "http://127.0.0.1:\(cell.listeners[1].port)",
-                isContained: parts.settings.isolation == .namespaces)
-            let spec = ProcessSpec(
-                id: process, arguments: (image.interpreter ?? []) + [program], environment: variables.list(),
-                workingDirectory: paths.task)
-            do {
-                // One pipe for both streams keeps their order. It is read from before the process can say anything: a
-                // fast one asks for its event before this thread is on the CPU again.
-                let output = try Cell.outputPipe()
-                defer { close(output.write) }
-                logs.attach(output.read, framed: image.writesLogFrames)
-                try cell.start(spec, stdout: output.write, stderr: output.write)
-            } catch {
-                loop.execute { bound.value.startFailed(process, image, program, error) }
-            }
-        }
-    }
-
-    private func startFailed(_ process: UInt32, _ image: RuntimeImage, _ program: String, _ error: any Error) {
-        if let error = error as? SandboxError, image.interpreter == nil, error.stage == "execve" {
-            // As the Go program that starts runtimes on AWS words it.
-            let failure = FunctionFailure(
-                "Runtime.InvalidEntrypoint", "fork/exec \(program): \(execErrorText(error.errno))")
-            return settle(machine.startFailed(process: process, failure, now: now))
-        }
-        parts.logger.error(
-            "a runtime could not be started", metadata: ["function": "\(function.name)", "error": "\(error)"])
-        settle(machine.cellGone(Failure(.sandbox, "the runtime could not be started: \(error)", cause: error)))
-    }
-
-    /// The processes first: one that lost its connections before its life would still write about it into the log.
-    private func destroyCell() {
-        timer?.cancel()
-        timer = nil
-        logTimer?.cancel()
-        logTimer = nil
-        let (cell, logs, loop, bound) = (cell, logs, loop, bound)
-        queue.async {
-            cell?.destroy()
-            logs.detach()
-            loop.execute {
-                let core = bound.value
-                core.server?.close()
-                core.endpoint?.close()
-                core.endpoint = nil
-                core.settle(core.machine.cellDestroyed())
-            }
-        }
-    }
+    // MARK: The end
 
     private func end() {
         timer?.cancel()
@@ -505,7 +337,7 @@ final class EnvironmentCore {
     }
 
     /// In another turn of the loop, as an answer from elsewhere would come.
-    private func later(_ body: @escaping @Sendable (EnvironmentCore) -> Void) {
+    func later(_ body: @escaping @Sendable (EnvironmentCore) -> Void) {
         let bound = bound
         loop.execute { body(bound.value) }
     }

@@ -48,7 +48,8 @@ struct Condition: Sendable {
     init(operator name: String, key: String, values: [String], hasVariables: Bool) {
         var name = name.lowercased()
         var quantifier = Quantifier.one
-        for (prefix, value) in [("forallvalues:", Quantifier.all), ("foranyvalue:", .any)] where name.hasPrefix(prefix) {
+        for (prefix, value) in [("forallvalues:", Quantifier.all), ("foranyvalue:", .any)] where name.hasPrefix(prefix)
+        {
             quantifier = value
             name.removeFirst(prefix.count)
         }

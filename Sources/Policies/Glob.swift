@@ -50,7 +50,8 @@ public enum Glob {
 
     static func matchesARN(_ pattern: [Token], _ text: [UInt8]) -> Bool {
         if pattern == [any] { return true }
-        let patterns = pattern.split(separator: Token(UInt8(ascii: ":")), maxSplits: 5, omittingEmptySubsequences: false)
+        let patterns = pattern.split(
+            separator: Token(UInt8(ascii: ":")), maxSplits: 5, omittingEmptySubsequences: false)
         let texts = text.split(separator: UInt8(ascii: ":"), maxSplits: 5, omittingEmptySubsequences: false)
         guard patterns.count == texts.count else { return false }
         return zip(patterns, texts).allSatisfy { matches($0, $1) }

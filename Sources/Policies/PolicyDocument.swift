@@ -4,8 +4,8 @@ public import Platform
 /// A policy that was read once and is asked many times.
 ///
 /// Statements are those of IAM's policy language: Effect, Principal or NotPrincipal, Action or NotAction, Resource or
-/// NotResource, Condition; policy variables. What is not known fails closed: an Allow with an unknown condition operator
-/// allows nothing, a Deny with one denies whatever else of it fits.
+/// NotResource, Condition; policy variables. What is not known fails closed: an Allow with an unknown condition
+/// operator allows nothing, a Deny with one denies whatever else of it fits.
 public struct PolicyDocument: Sendable {
     /// Where the policy is attached, which decides on the elements that it must and must not have.
     public enum Kind: Sendable, Hashable {
@@ -81,8 +81,8 @@ extension PolicyDecision {
     }
 
     /// Whether a request is permitted by what the identity policies of its principal and the policy of the resource say
-    /// (IAM, "Policy evaluation logic"): a Deny of either wins; within one account either may allow; across accounts both
-    /// must. Services have no identity policies: for them the resource policy decides.
+    /// (IAM, "Policy evaluation logic"): a Deny of either wins; within one account either may allow; across accounts
+    /// both must. Services have no identity policies: for them the resource policy decides.
     public static func permits(
         _ principal: Principal, identity: PolicyDecision, resource: PolicyDecision, resourceAccount: String
     ) -> Bool {

@@ -1,5 +1,5 @@
-/// Why a document is not a policy. Services have their own texts for it (SQS `InvalidAttributeValue`, SNS `Invalid parameter:
-/// Policy Error`, S3 `MalformedPolicy`); `reason` is for those, and for logs.
+/// Why a document is not a policy. Services have their own texts for it (SQS `InvalidAttributeValue`, SNS `Invalid
+/// parameter: Policy Error`, S3 `MalformedPolicy`); `reason` is for those, and for logs.
 public struct PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
         /// No JSON object.

@@ -13,9 +13,10 @@ public struct PolicyRequest: Sendable {
     /// Values of condition keys by their names in lower case.
     let context: [String: [String]]
 
-    /// `context` has condition keys (without regard to case) that the request brings with it, e.g. `aws:SourceIp`. Those that
-    /// follow from the principal (aws:SourceArn, aws:SourceAccount, aws:SourceOwner, aws:PrincipalArn, aws:PrincipalAccount,
-    /// aws:PrincipalType, aws:PrincipalIsAWSService, aws:PrincipalServiceName) are filled in, and win.
+    /// `context` has condition keys (without regard to case) that the request brings with it, e.g. `aws:SourceIp`.
+    /// Those that follow from the principal (aws:SourceArn, aws:SourceAccount, aws:SourceOwner, aws:PrincipalArn,
+    /// aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalIsAWSService, aws:PrincipalServiceName) are filled in, and
+    /// win.
     public init(
         principal: Principal, action: String, resource: String, context: [String: [String]] = [:],
         resourceAccount: String? = nil

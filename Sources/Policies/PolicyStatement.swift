@@ -51,7 +51,8 @@ struct PolicyStatement: Sendable {
     }
 
     /// An element or its negation, not both.
-    private static func either(_ name: String, _ fields: Fields) throws(PolicyError) -> (value: Value, isNegated: Bool)? {
+    private static func either(_ name: String, _ fields: Fields) throws(PolicyError) -> (value: Value, isNegated: Bool)?
+    {
         switch (fields[name], fields["Not" + name]) {
         case (let value?, nil): return (value, false)
         case (nil, let value?): return (value, true)
@@ -94,8 +95,8 @@ struct PolicyStatement: Sendable {
 
     var hasUnknownOperators: Bool { !conditions.allSatisfy(\.isKnown) }
 
-    /// Whether the statement speaks of the request. A condition that we do not know is not fulfilled for an Allow and is
-    /// for a Deny: it fails closed both ways.
+    /// Whether the statement speaks of the request. A condition that we do not know is not fulfilled for an Allow and
+    /// is for a Deny: it fails closed both ways.
     func matches(_ request: PolicyRequest, action: [UInt8]) -> Bool {
         let actionFits = actions.contains { Glob.matches($0[...], action[...]) }
         guard actionFits != actionsNegated else { return false }

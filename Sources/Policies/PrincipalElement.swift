@@ -30,7 +30,8 @@ struct PrincipalElement: Sendable {
         }
     }
 
-    /// `delegates`: an account that is named means only its identity policies decide, so that a role of it is not meant.
+    /// `delegates`: an account that is named means only its identity policies decide, so that a role of it is not
+    /// meant.
     func names(_ principal: Principal, delegates: Bool) -> Bool {
         if everybody { return true }
         switch principal {
@@ -54,7 +55,9 @@ public enum ServicePrincipal {
     /// `logs.us-east-1.amazonaws.com` and `logs.amazonaws.com` are one principal (reference 6, Overview).
     public static func canonical(_ name: String) -> String {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 || parts.count == 5, parts[2] == "amazonaws", Region.isAWSName(parts[1]) else { return name }
+        guard parts.count == 4 || parts.count == 5, parts[2] == "amazonaws", Region.isAWSName(parts[1]) else {
+            return name
+        }
         return ([parts[0]] + parts[2...]).joined(separator: ".")
     }
 }
@@ -63,7 +66,9 @@ public enum ServicePrincipal {
 enum Strings {
     static func read(_ value: Value, element: String) throws(PolicyError) -> [String] {
         let list = value.list ?? [value]
-        guard list.count <= Limits.values else { throw PolicyError(.tooLarge, element, "Too many values in \(element)") }
+        guard list.count <= Limits.values else {
+            throw PolicyError(.tooLarge, element, "Too many values in \(element)")
+        }
         var strings: [String] = []
         for item in list {
             guard let text = item.string else {
@@ -77,7 +82,9 @@ enum Strings {
     /// Values of conditions may also be numbers and booleans.
     static func readScalars(_ value: Value, element: String) throws(PolicyError) -> [String] {
         let list = value.list ?? [value]
-        guard list.count <= Limits.values else { throw PolicyError(.tooLarge, element, "Too many values in \(element)") }
+        guard list.count <= Limits.values else {
+            throw PolicyError(.tooLarge, element, "Too many values in \(element)")
+        }
         var strings: [String] = []
         for item in list {
             switch item {

@@ -115,9 +115,6 @@ public final class Cell: Sendable {
     /// What the cell uses now. Nil when nothing counts it. Costs more than the peak: the kernel adds up its CPUs' counts.
     public func memoryUsage() -> MemoryUsage? { resources.group?.memoryUsage() }
 
-    /// Begins `memoryPeakBytes` anew, where the kernel can (version 1).
-    public func resetMemoryPeak() { resources.group?.resetMemoryPeak() }
-
     /// How many processes of the cell the kernel has killed because it was out of memory. Compare before and after: a
     /// grandchild's death shows nowhere else. Nil when nothing counts it.
     public func outOfMemoryKills() -> UInt64? { resources.group?.outOfMemoryKills() }

@@ -68,12 +68,6 @@ struct ControlGroup: Sendable {
         return number(directory + (version == .v1 ? "/memory.max_usage_in_bytes" : "/memory.peak"))
     }
 
-    /// Version 2 resets only for the writer's own descriptor (Linux 6.12); there the peak stays that of the whole life.
-    func resetMemoryPeak() {
-        guard version == .v1, let directory = directories[.memory] else { return }
-        writeSmallFile(directory + "/memory.max_usage_in_bytes", "0")
-    }
-
     func memoryUsage() -> MemoryUsage? {
         guard let directory = directories[.memory] else { return nil }
         // The same counts by two names: a cell's group has no groups below it, so version 1 needs no "total_".

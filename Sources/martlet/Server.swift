@@ -149,7 +149,7 @@ final class Server: Service {
             processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
-        lambda.connect(invoker: engine, objects: s3, outbox: outbox)
+        lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
         outbox.register(lambda)
         outbox.register(sns)
         outbox.register(sqs)

@@ -74,6 +74,7 @@ struct SettingFlags: ParsableArguments {
             ("host", host), ("port", port), ("data-dir", dataDir), ("auth", auth), ("isolation", isolation),
             ("egress", egress), ("durability", durability), ("time-scale", timeScale), ("runtimes", runtimes),
             ("tls-certificate", tlsCertificate), ("tls-key", tlsKey), ("freeze", freeze), ("log-level", logLevel),
+            ("allow-origin", allowOrigin),
             ("config", config),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { name, value in value.map { (name, $0) } })
@@ -114,7 +115,7 @@ extension Settings {
                     uniqueKeysWithValues: ["trace", "debug", "info", "notice", "warning", "error", "critical"].map {
                         ($0, $0)
                     }), default: "notice"),
-            allowedOrigins: (try source.text("allow-origin", allowOrigin) ?? "").split(separator: ",").map {
+            allowedOrigins: (try source.text("allow-origin") ?? "").split(separator: ",").map {
                 String($0.drop { $0 == " " })
             })
     }

@@ -36,7 +36,8 @@ func refusal(_ pattern: String, _ dialect: Dialect = .eventBridge) -> String? {
         (#"{"suffix":{"equals-ignore-case":".PNG"}}"#, #""png""#, false),
         (#"{"equals-ignore-case":"AbC"}"#, #""aBc""#, true), (#"{"equals-ignore-case":"AbC"}"#, #""aBcd""#, false),
         (#"{"equals-ignore-case":"É"}"#, #""é""#, true),
-        (#"{"wildcard":"dir/*.png"}"#, #""dir/sub/a.png""#, true), (#"{"wildcard":"dir/*.png"}"#, #""dir/a.jpg""#, false),
+        (#"{"wildcard":"dir/*.png"}"#, #""dir/sub/a.png""#, true),
+        (#"{"wildcard":"dir/*.png"}"#, #""dir/a.jpg""#, false),
         (#"{"wildcard":"*"}"#, #""""#, true), (#"{"wildcard":"a*a"}"#, #""a""#, false),
         (#"{"wildcard":"a*b*c"}"#, #""a-b-b-c""#, true), (#"{"wildcard":"a*b*c"}"#, #""a-c-b""#, false),
         (#"{"wildcard":"a\\*b"}"#, #""a*b""#, true), (#"{"wildcard":"a\\*b"}"#, #""axb""#, false),
@@ -46,21 +47,26 @@ func refusal(_ pattern: String, _ dialect: Dialect = .eventBridge) -> String? {
         (#"{"anything-but":["x","y"]}"#, #""y""#, false), (#"{"anything-but":["x","y"]}"#, #""z""#, true),
         (#"{"anything-but":5}"#, "5.0", false), (#"{"anything-but":[5,6]}"#, "7", true),
         (#"{"anything-but":[5,6]}"#, #""5""#, true),
-        (#"{"anything-but":{"prefix":"in"}}"#, #""init""#, false), (#"{"anything-but":{"prefix":["in","a"]}}"#, #""b""#, true),
-        (#"{"anything-but":{"suffix":".png"}}"#, #""a.png""#, false), (#"{"anything-but":{"suffix":".png"}}"#, #""a""#, true),
+        (#"{"anything-but":{"prefix":"in"}}"#, #""init""#, false),
+        (#"{"anything-but":{"prefix":["in","a"]}}"#, #""b""#, true),
+        (#"{"anything-but":{"suffix":".png"}}"#, #""a.png""#, false),
+        (#"{"anything-but":{"suffix":".png"}}"#, #""a""#, true),
         (#"{"anything-but":{"equals-ignore-case":["A","b"]}}"#, #""B""#, false),
         (#"{"anything-but":{"wildcard":"*/lib/*"}}"#, #""/a/lib/b""#, false),
         (#"{"anything-but":{"wildcard":["*/lib/*","x*"]}}"#, #""/a/b""#, true),
-        (#"{"numeric":["=",5]}"#, "5.0", true), (#"{"numeric":["<",5]}"#, "5", false), (#"{"numeric":["<=",5]}"#, "5", true),
+        (#"{"numeric":["=",5]}"#, "5.0", true), (#"{"numeric":["<",5]}"#, "5", false),
+        (#"{"numeric":["<=",5]}"#, "5", true),
         (#"{"numeric":[">",0,"<=",5]}"#, "5", true), (#"{"numeric":[">",0,"<=",5]}"#, "0", false),
         (#"{"numeric":[">=",-5e9]}"#, "-5000000000", true), (#"{"numeric":[">",0]}"#, "5000000001", false),
         (#"{"numeric":[">",0]}"#, #""1""#, false), (#"{"numeric":["=",301.8]}"#, "301.80", true),
         (#"{"exists":true}"#, "null", true), (#"{"exists":true}"#, "{}", false), (#"{"exists":true}"#, "[]", false),
-        (#"{"exists":true}"#, "[1]", true), (#"{"exists":false}"#, "1", false), (#"{"exists":false}"#, #"{"b":1}"#, true),
+        (#"{"exists":true}"#, "[1]", true), (#"{"exists":false}"#, "1", false),
+        (#"{"exists":false}"#, #"{"b":1}"#, true),
         (#"{"exists":false}, "x""#, #""x""#, true), (#"{"exists":false}, "x""#, #""y""#, false),
         (#"{"cidr":"10.0.0.0/24"}"#, #""10.0.0.255""#, true), (#"{"cidr":"10.0.0.0/24"}"#, #""10.0.1.0""#, false),
         (#"{"cidr":"10.0.0.7/24"}"#, #""10.0.0.1""#, true), (#"{"cidr":"0.0.0.0/0"}"#, #""255.1.1.1""#, true),
-        (#"{"cidr":"2001:db8::/32"}"#, #""2001:db8:ffff::1""#, true), (#"{"cidr":"2001:db8::/32"}"#, #""2001:db9::""#, false),
+        (#"{"cidr":"2001:db8::/32"}"#, #""2001:db8:ffff::1""#, true),
+        (#"{"cidr":"2001:db8::/32"}"#, #""2001:db9::""#, false),
         (#"{"cidr":"0.0.0.0/0"}"#, #""::1""#, false), (#"{"cidr":"10.0.0.0/24"}"#, #""10.0.0""#, false),
         (#""::1""#, #""0:0:0:0:0:0:0:1""#, true), (#""1.2.3.4""#, #""1.2.3.4""#, true),
         (#""x""#, #"["y","x"]"#, true), (#""x""#, #"[["x"]]"#, true), (#""x""#, #"[{"a":"x"}]"#, false),
@@ -158,7 +164,8 @@ func refusal(_ pattern: String, _ dialect: Dialect = .eventBridge) -> String? {
         #expect(refusal(pattern("*.bif", "*.tiff", "*.tif", "*.svs")) == nil)
         #expect(refusal(pattern("*/datasync/*.bif", "*/datasync/*.tif")) == nil)
         let four = pattern("*/datasync/*.bif", "*/datasync/*.tif", "*/datasync/*.tiff", "*/datasync/*.svs")
-        let text = "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences after "
+        let text =
+            "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences after "
             + "a wildcard character"
         #expect(refusal(four) == text)
         #expect(refusal(pattern("*aaaaaaaaaaaaaaaa")) == text)

@@ -15,8 +15,8 @@ struct SeededRandom: RandomNumberGenerator {
     }
 }
 
-/// A matcher that follows the description of Event Ruler to the letter: events are flattened into fields that know in which
-/// elements of which arrays they stand, and fields are tried in every way. Shares no code with the room.
+/// A matcher that follows the description of Event Ruler to the letter: events are flattened into fields that know in
+/// which elements of which arrays they stand, and fields are tried in every way. Shares no code with the room.
 struct NaiveMatcher {
     struct Field {
         var path: String
@@ -33,7 +33,9 @@ struct NaiveMatcher {
         }
     }
 
-    static func flatten(_ value: Value, _ path: String, _ membership: [Int: Int], _ arrays: inout Int, _ out: inout [Field]) {
+    static func flatten(
+        _ value: Value, _ path: String, _ membership: [Int: Int], _ arrays: inout Int, _ out: inout [Field]
+    ) {
         switch value {
         case .map(let members):
             for entry in members.entries {
@@ -68,8 +70,8 @@ struct NaiveMatcher {
         return result
     }
 
-    /// Whether some field is asked to be both a value and an object, which only `$or` can make; there Ruler counts a value in
-    /// a nested array as an element of the outer one, and the room does not.
+    /// Whether some field is asked to be both a value and an object, which only `$or` can make; there Ruler counts a
+    /// value in a nested array as an element of the outer one, and the room does not.
     static func isContradictory(_ pattern: Value) -> Bool {
         branches(pattern, "", [[:]]).contains { branch in
             branch.keys.contains { path in branch.keys.contains { $0.hasPrefix(path + ".") } }
@@ -83,7 +85,8 @@ struct NaiveMatcher {
         let consistent = fields.filter { field in
             field.path == path && field.membership.allSatisfy { membership[$0.key] ?? $0.value == $0.value }
         }
-        if consistent.isEmpty, alternatives.contains(["exists": false]), satisfied(rest.dropFirst(), membership, fields) {
+        if consistent.isEmpty, alternatives.contains(["exists": false]), satisfied(rest.dropFirst(), membership, fields)
+        {
             return true
         }
         return consistent.contains { field in
@@ -100,7 +103,9 @@ struct NaiveMatcher {
         let text = value.string
         switch entry.name {
         case "prefix":
-            if let inner = entry.value["equals-ignore-case"]?.string { return text?.lowercased().hasPrefix(inner.lowercased()) ?? false }
+            if let inner = entry.value["equals-ignore-case"]?.string {
+                return text?.lowercased().hasPrefix(inner.lowercased()) ?? false
+            }
             return text?.hasPrefix(entry.value.string ?? "") ?? false
         case "suffix": return text?.hasSuffix(entry.value.string ?? "") ?? false
         case "equals-ignore-case": return text?.lowercased() == entry.value.string?.lowercased()
@@ -184,7 +189,9 @@ struct Generator {
                 ? pattern(depth + 1, either: either)
                 : .list((0..<Int.random(in: 1...2, using: &random)).map { _ in alternative() })
         }
-        if either, chance(20) { fields["$or"] = [pattern(depth + 1, either: false), pattern(depth + 1, either: false)] }
+        if either, chance(20) {
+            fields["$or"] = [pattern(depth + 1, either: false), pattern(depth + 1, either: false)]
+        }
         if fields.isEmpty { fields["k"] = .list([alternative()]) }
         return .map(fields)
     }

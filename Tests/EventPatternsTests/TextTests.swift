@@ -50,7 +50,8 @@ import Testing
     ]
 
     @Test(arguments: patterns) func patternTexts(_ pattern: String, _ reason: String) {
-        #expect(refusal(pattern)?.hasPrefix(reason + "\n at [Source: (String)\"") == true, "\(refusal(pattern) ?? "taken")")
+        #expect(
+            refusal(pattern)?.hasPrefix(reason + "\n at [Source: (String)\"") == true, "\(refusal(pattern) ?? "taken")")
     }
 
     @Test func placesOfPatternTexts() {
@@ -113,7 +114,10 @@ import Testing
         (#"{"key":[{"numeric":["operator"]}]}"#, "Unrecognized numeric range operator: operator", 32),
         (#"{"key":[{"anything-but":{"exists":false}}]}"#, "Unsupported anything-but pattern: exists", 40),
         (#"{"key":[{"anything-but":{"suffix":"test"}}]}"#, "Unsupported anything-but pattern: suffix", 36),
-        (#"{"key":[{"anything-but":{"wrong-operator":null}}]}"#, "Unsupported anything-but pattern: wrong-operator", 47),
+        (
+            #"{"key":[{"anything-but":{"wrong-operator":null}}]}"#, "Unsupported anything-but pattern: wrong-operator",
+            47
+        ),
     ]
 
     @Test(arguments: policies) func filterPolicyTexts(_ policy: String, _ reason: String, _ column: Int) {
@@ -141,7 +145,8 @@ import Testing
             filterRefusal("{invalid}")?.hasPrefix(
                 "FilterPolicy: failed to parse JSON. Unexpected character ('i' (code 105)): was expecting double-quote to "
                     + "start field name\n at [Source: REDACTED") == true)
-        let huge = #"{"$or":["# + Array(repeating: #"{"a":[1,2,3,4,5,6,7,8,9]}"#, count: 5_000).joined(separator: ",") + "]}"
+        let huge =
+            #"{"$or":["# + Array(repeating: #"{"a":[1,2,3,4,5,6,7,8,9]}"#, count: 5_000).joined(separator: ",") + "]}"
         #expect(filterRefusal(huge) == "FilterPolicy: Filter policy is too complex")
     }
 }

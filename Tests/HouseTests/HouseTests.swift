@@ -34,7 +34,7 @@ import Testing
 
     /// Libraries that only the named rooms may import; any other library is free.
     static let libraries: [String: Set<String>] = [
-        "NIOHTTP1": ["Gateway", "Execution", "martlet"],
+        "NIOHTTP1": ["Gateway", "Execution", "Outbound", "martlet"],
         "NIOSSL": ["Gateway", "martlet"],
         "NIOPosix": ["Gateway", "Execution", "Outbound", "martlet"],
         "AsyncHTTPClient": ["Outbound"],

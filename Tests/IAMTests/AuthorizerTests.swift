@@ -85,7 +85,8 @@ import Testing
                     ])
                 try PolicyGeneration.renew(in: transaction)
                 #expect(
-                    try service.decide(session, action: "sqs:SendMessage", resource: queue, in: transaction) == .allowed)
+                    try service.decide(session, action: "sqs:SendMessage", resource: queue, in: transaction) == .allowed
+                )
                 throw Undo()
             }
         }

@@ -32,7 +32,8 @@ import Wire
             text(#"{"Effect":"Allow","Action":"a:b","Resource":"*","Condition":{"Sort":{"a":"b"}}}"#)
                 == "Syntax errors in policy.")
         #expect(text(#"{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"x"}}"#, kind: .trust) == nil)
-        #expect(text(#"{"Effect":"Allow","Action":"sts:AssumeRole"}"#, kind: .trust) == "Missing required field Principal")
+        #expect(
+            text(#"{"Effect":"Allow","Action":"sts:AssumeRole"}"#, kind: .trust) == "Missing required field Principal")
     }
 
     @Test func whiteSpaceDoesNotCount() { #expect(PolicyDocument.size("{ \"a\" :\n1 }") == 7) }

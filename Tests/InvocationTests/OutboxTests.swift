@@ -243,8 +243,8 @@ struct OutboxFixture {
             retry: DeliveryRetry(maximumRetries: 3, maximumAge: .seconds(60)),
             deadLetter: DeadLetter(
                 target: OutboxFixture.letters,
-                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"), ruleARN: "rule",
-                payload: [0, 255]
+                principal: .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "1"),
+                ruleARN: "rule", payload: [0, 255]
             ))
         var changed = delivery
         changed.purpose = .destination

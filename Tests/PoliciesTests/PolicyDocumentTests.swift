@@ -46,7 +46,9 @@ func holds(
     }
 
     @Test func resources() throws {
-        for resource in [#""\#(queue)""#, #""arn:aws:sqs:*:*:jobs""#, #"["x","arn:aws:sqs:us-east-1:111122223333:j?bs"]"#] {
+        for resource in [
+            #""\#(queue)""#, #""arn:aws:sqs:*:*:jobs""#, #"["x","arn:aws:sqs:us-east-1:111122223333:j?bs"]"#,
+        ] {
             #expect(try decide(statement(resource: resource), topic) == .allowed, "\(resource)")
         }
         #expect(try decide(statement(resource: #""arn:aws:sqs:*:*:other""#), topic) == .notAllowed)
@@ -56,7 +58,9 @@ func holds(
         let root = "arn:aws:iam::111122223333:root"
         #expect(try decide(statement(#"{"AWS":"*"}"#), topic) == .allowed)
         #expect(try decide(statement(#"{"Service":"sns.amazonaws.com"}"#), topic) == .allowed)
-        #expect(try decide(statement(#"{"Service":["s3.amazonaws.com","sns.us-east-1.amazonaws.com"]}"#), topic) == .allowed)
+        #expect(
+            try decide(statement(#"{"Service":["s3.amazonaws.com","sns.us-east-1.amazonaws.com"]}"#), topic) == .allowed
+        )
         #expect(try decide(statement(#"{"Service":"s3.amazonaws.com"}"#), topic) == .notAllowed)
         #expect(try decide(statement(#"{"AWS":"111122223333"}"#), .account(account)) == .allowed)
         #expect(try decide(statement(#"{"AWS":"\#(root)"}"#), .account(account)) == .allowed)
@@ -69,8 +73,8 @@ func holds(
         #expect(try decide(statement(), .anonymous) == .allowed)
     }
 
-    /// The owner's account in a resource policy leaves its roles to their identity policies; another account's roles need
-    /// both, so there it counts.
+    /// The owner's account in a resource policy leaves its roles to their identity policies; another account's roles
+    /// need both, so there it counts.
     @Test func accountsDelegate() throws {
         let statement = statement(#"{"AWS":"111122223333"}"#)
         #expect(try decide(statement, role) == .notAllowed)
@@ -80,7 +84,8 @@ func holds(
     }
 
     @Test func negations() throws {
-        let others = #"{"Effect":"Allow","NotPrincipal":{"Service":"sns.amazonaws.com"},"NotAction":"sqs:Delete*","NotResource":"x"}"#
+        let others =
+            #"{"Effect":"Allow","NotPrincipal":{"Service":"sns.amazonaws.com"},"NotAction":"sqs:Delete*","NotResource":"x"}"#
         #expect(try decide(others, topic) == .notAllowed)
         #expect(try decide(others, role) == .allowed)
         #expect(try decide(others, role, action: "sqs:DeleteQueue") == .notAllowed)
@@ -97,7 +102,8 @@ func holds(
         let statement = #"{"Effect":"Allow","Action":"sqs:*","Resource":"arn:aws:sqs:*:${aws:PrincipalAccount}:*"}"#
         #expect(try decide(statement, role, kind: .identity) == .allowed)
         #expect(
-            try decide(statement, role, resource: "arn:aws:sqs:us-east-1:444455556666:q", kind: .identity) == .notAllowed)
+            try decide(statement, role, resource: "arn:aws:sqs:us-east-1:444455556666:q", kind: .identity)
+                == .notAllowed)
     }
 
     @Test func permits() {
@@ -117,37 +123,61 @@ func holds(
     }
 
     static let wrong: [(String, PolicyDocument.Kind, PolicyError.Kind, String)] = [
-        ("[]", .resource, .notAnObject, ""), ("x", .resource, .notAnObject, ""), ("{}", .resource, .missing, "Statement"),
-        (#"{"Statement":1}"#, .resource, .invalid, "Statement"), (#"{"Statement":[],"X":1}"#, .resource, .unexpected, "X"),
+        ("[]", .resource, .notAnObject, ""), ("x", .resource, .notAnObject, ""),
+        ("{}", .resource, .missing, "Statement"),
+        (#"{"Statement":1}"#, .resource, .invalid, "Statement"),
+        (#"{"Statement":[],"X":1}"#, .resource, .unexpected, "X"),
         (#"{"Version":"2020-01-01","Statement":[]}"#, .resource, .invalid, "Version"),
         (#"{"Statement":{"Action":"a","Resource":"b","Principal":"*"}}"#, .resource, .missing, "Effect"),
-        (#"{"Statement":{"Effect":"allow","Action":"a","Resource":"b","Principal":"*"}}"#, .resource, .invalid, "Effect"),
+        (
+            #"{"Statement":{"Effect":"allow","Action":"a","Resource":"b","Principal":"*"}}"#, .resource, .invalid,
+            "Effect"
+        ),
         (#"{"Statement":{"Effect":"Allow","Resource":"b","Principal":"*"}}"#, .resource, .missing, "Action"),
         (#"{"Statement":{"Effect":"Allow","Action":"a","Principal":"*"}}"#, .resource, .missing, "Resource"),
         (#"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b"}}"#, .resource, .missing, "Principal"),
-        (#"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":"x"}}"#, .resource, .invalid, "Principal"),
         (
-            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":{"Who":"x"}}}"#, .resource, .invalid,
+            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":"x"}}"#, .resource, .invalid,
             "Principal"
         ),
-        (#"{"Statement":{"Effect":"Allow","Action":[1],"Resource":"b","Principal":"*"}}"#, .resource, .invalid, "Action"),
+        (
+            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":{"Who":"x"}}}"#, .resource,
+            .invalid,
+            "Principal"
+        ),
+        (
+            #"{"Statement":{"Effect":"Allow","Action":[1],"Resource":"b","Principal":"*"}}"#, .resource, .invalid,
+            "Action"
+        ),
         (
             #"{"Statement":{"Effect":"Allow","Action":"a","NotAction":"a","Resource":"b","Principal":"*"}}"#, .resource,
             .unexpected, "NotAction"
         ),
-        (#"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":"*"}}"#, .identity, .unexpected, "Principal"),
-        (#"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":"*"}}"#, .trust, .unexpected, "Resource"),
         (
-            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Condition":[]}}"#, .identity, .invalid, "Condition"
+            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":"*"}}"#, .identity, .unexpected,
+            "Principal"
+        ),
+        (
+            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Principal":"*"}}"#, .trust, .unexpected,
+            "Resource"
+        ),
+        (
+            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Condition":[]}}"#, .identity, .invalid,
+            "Condition"
         ),
         (
             #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Condition":{"Bool":{"a":null}}}}"#, .identity,
             .invalid, "Condition"
         ),
-        (#"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Unknown":1}}"#, .identity, .unexpected, "Unknown"),
+        (
+            #"{"Statement":{"Effect":"Allow","Action":"a","Resource":"b","Unknown":1}}"#, .identity, .unexpected,
+            "Unknown"
+        ),
     ]
 
-    @Test(arguments: wrong) func syntax(_ text: String, _ kind: PolicyDocument.Kind, _ error: PolicyError.Kind, _ element: String) {
+    @Test(arguments: wrong) func syntax(
+        _ text: String, _ kind: PolicyDocument.Kind, _ error: PolicyError.Kind, _ element: String
+    ) {
         do throws(PolicyError) {
             _ = try PolicyDocument(text: text, kind: kind)
             Issue.record("taken: \(text)")
@@ -178,14 +208,17 @@ func holds(
         (#"{"ArnLike":{"aws:SourceArn":"arn:aws:*news"}}"#, [:], false),
         (#"{"ArnNotLike":{"aws:SourceArn":"arn:aws:sns:*:*:news"}}"#, [:], false),
         (#"{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:${aws:SourceAccount}:*"}}"#, [:], true),
-        (#"{"NumericLessThan":{"n":10}}"#, ["n": ["9.5"]], true), (#"{"NumericLessThan":{"n":"10"}}"#, ["n": ["10"]], false),
+        (#"{"NumericLessThan":{"n":10}}"#, ["n": ["9.5"]], true),
+        (#"{"NumericLessThan":{"n":"10"}}"#, ["n": ["10"]], false),
         (#"{"NumericGreaterThanEquals":{"n":10}}"#, ["n": ["10"]], true),
-        (#"{"NumericNotEquals":{"n":10}}"#, ["n": ["10.0"]], false), (#"{"NumericEquals":{"n":10}}"#, ["n": ["x"]], false),
+        (#"{"NumericNotEquals":{"n":10}}"#, ["n": ["10.0"]], false),
+        (#"{"NumericEquals":{"n":10}}"#, ["n": ["x"]], false),
         (#"{"DateGreaterThan":{"t":"2026-01-01T00:00:00Z"}}"#, ["t": ["2026-11-23T10:00:00Z"]], true),
         (#"{"DateLessThanEquals":{"t":"2026-01-01"}}"#, ["t": ["1767225600"]], true),
         (#"{"DateLessThan":{"t":"never"}}"#, ["t": ["1767225600"]], false),
         (#"{"Bool":{"b":true}}"#, ["b": ["true"]], true), (#"{"Bool":{"b":"False"}}"#, ["b": ["false"]], true),
-        (#"{"Bool":{"b":"true"}}"#, ["b": ["false"]], false), (#"{"Bool":{"aws:PrincipalIsAWSService":"true"}}"#, [:], true),
+        (#"{"Bool":{"b":"true"}}"#, ["b": ["false"]], false),
+        (#"{"Bool":{"aws:PrincipalIsAWSService":"true"}}"#, [:], true),
         (#"{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#, ["aws:sourceip": ["10.9.8.7"]], true),
         (#"{"IpAddress":{"aws:SourceIp":["::1","10.0.0.1"]}}"#, ["aws:SourceIp": ["0:0::1"]], true),
         (#"{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#, ["aws:SourceIp": ["11.0.0.1"]], true),
@@ -202,13 +235,15 @@ func holds(
         (#"{"StringEquals":{"k":"a","l":"b"}}"#, ["k": ["a"]], false),
         (#"{"StringEquals":{"k":"${m}"}}"#, ["k": ["a*"], "m": ["a*"]], true),
         (#"{"StringLike":{"k":"${m}"}}"#, ["k": ["abc"], "m": ["a*"]], false),
-        (#"{"StringLike":{"k":"${*}x*"}}"#, ["k": ["*xyz"]], true), (#"{"StringLike":{"k":"${*}x*"}}"#, ["k": ["axyz"]], false),
+        (#"{"StringLike":{"k":"${*}x*"}}"#, ["k": ["*xyz"]], true),
+        (#"{"StringLike":{"k":"${*}x*"}}"#, ["k": ["axyz"]], false),
         (#"{"StringEquals":{"k":"${unknown}"}}"#, ["k": ["${unknown}"]], false),
         (#"{"StringEquals":{"k":"${unknown, 'dflt'}"}}"#, ["k": ["dflt"]], true),
         (#"{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}"#, [:], false),
     ]
 
-    @Test(arguments: cases) func conditions(_ condition: String, _ context: [String: [String]], _ expected: Bool) throws {
+    @Test(arguments: cases) func conditions(_ condition: String, _ context: [String: [String]], _ expected: Bool) throws
+    {
         #expect(try holds(condition, context) == expected)
     }
 
@@ -216,7 +251,11 @@ func holds(
         let condition = #"{"StringSortOfEquals":{"aws:SourceAccount":"nobody"}}"#
         #expect(try !holds(condition))
         #expect(try holds(condition, effect: "Deny"))
-        #expect(try PolicyDocument(text: #"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":\#(condition)}}"#, kind: .identity).hasUnknownOperators)
+        #expect(
+            try PolicyDocument(
+                text: #"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":\#(condition)}}"#,
+                kind: .identity
+            ).hasUnknownOperators)
     }
 
     @Test func oldVersionsHaveNoVariables() throws {

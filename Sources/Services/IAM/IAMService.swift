@@ -4,8 +4,8 @@ import Policies
 public import Storage
 import Wire
 
-/// Identity and Access Management: roles and policies, stored and returned exactly as they were given, and asked by other
-/// services (`Authorizer`).
+/// Identity and Access Management: roles and policies, stored and returned exactly as they were given, and asked by
+/// other services (`Authorizer`).
 ///
 /// IAM is global: Regions play no part in its keys.
 public final class IAMService: Sendable {

@@ -56,9 +56,9 @@ enum Limits {
     static let httpTimeout = Duration.seconds(15)
     /// Of an answer, which nobody reads; more is taken for a failure. Ours.
     static let httpAnswerBytes = 65_536
-    /// Requests under way to one subscription, and to all. Ours.
-    static let httpConcurrencyPerSubscription = 8
-    static let httpConcurrency = 256
+    /// Requests under way to one subscription, and to all: each holds its message in memory. Ours.
+    static let httpConcurrencyPerSubscription = 4
+    static let httpConcurrency = 128
     /// Held longer than any request takes.
     static let httpLease = Duration.seconds(60)
     /// Retries and seconds that a delivery policy may ask for.

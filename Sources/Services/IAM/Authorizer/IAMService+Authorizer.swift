@@ -42,8 +42,8 @@ struct RolePolicies: Sendable {
         documents.reduce(.notAllowed) { $0.combined(with: $1.decision(for: request)) }
     }
 
-    /// Reads them from the store; a role that is not there has none. A document that cannot be read (the grammar is checked
-    /// when it is written) allows nothing.
+    /// Reads them from the store; a role that is not there has none. A document that cannot be read (the grammar is
+    /// checked when it is written) allows nothing.
     static func load(roleARN: String, account: String, in transaction: any ReadTransaction) throws -> RolePolicies {
         let folded = (roleARN.split(separator: "/").last.map(String.init) ?? "").lowercased()
         let key: [SQLValue] = [.text(account), .text(folded)]

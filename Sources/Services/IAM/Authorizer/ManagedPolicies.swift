@@ -1,8 +1,8 @@
 import Platform
 import Policies
 
-/// AWS's own policies that people attach to the roles of functions, as the AWS Managed Policy Reference lists them, as far as
-/// they speak of services that are here. `arn:aws:iam::aws:policy/` and its paths are left out of the names.
+/// AWS's own policies that people attach to the roles of functions, as the AWS Managed Policy Reference lists them, as
+/// far as they speak of services that are here. `arn:aws:iam::aws:policy/` and its paths are left out of the names.
 enum ManagedPolicies {
     private static let prefix = "arn:aws:iam::aws:policy/"
     private static let compiled: [String: Policies.PolicyDocument] = {
@@ -175,9 +175,12 @@ enum ManagedPolicies {
                 passRole(to: "pipes.amazonaws.com"),
             ]
         ),
-        ("AmazonEventBridgeSchedulerFullAccess", [
-            Statement(actions: ["scheduler:*"]), passRole(to: "scheduler.amazonaws.com"),
-        ]),
+        (
+            "AmazonEventBridgeSchedulerFullAccess",
+            [
+                Statement(actions: ["scheduler:*"]), passRole(to: "scheduler.amazonaws.com"),
+            ]
+        ),
         (
             "CloudWatchLogsFullAccess",
             [Statement(actions: ["logs:*", "cloudwatch:GenerateQuery"])]
@@ -186,7 +189,8 @@ enum ManagedPolicies {
             "CloudWatchLogsReadOnlyAccess",
             [
                 Statement(actions: [
-                    "logs:Describe*", "logs:Get*", "logs:List*", "logs:StartQuery", "logs:StopQuery", "logs:TestMetricFilter",
+                    "logs:Describe*", "logs:Get*", "logs:List*", "logs:StartQuery", "logs:StopQuery",
+                    "logs:TestMetricFilter",
                     "logs:FilterLogEvents", "logs:StartLiveTail", "logs:StopLiveTail",
                 ])
             ]
@@ -249,7 +253,8 @@ enum ManagedPolicies {
                     "dynamodb:Describe*", "dynamodb:GetItem", "dynamodb:GetResourcePolicy", "dynamodb:List*",
                     "dynamodb:PartiQLSelect", "dynamodb:Query", "dynamodb:Scan", "events:Describe*", "events:List*",
                     "events:TestEventPattern", "iam:Get*", "iam:List*", "kinesis:Describe*", "kinesis:Get*",
-                    "kinesis:List*", "lambda:Get*", "lambda:List*", "logs:Describe*", "logs:FilterLogEvents", "logs:Get*",
+                    "kinesis:List*", "lambda:Get*", "lambda:List*", "logs:Describe*", "logs:FilterLogEvents",
+                    "logs:Get*",
                     "logs:List*", "logs:StartQuery", "logs:StopQuery", "logs:TestMetricFilter", "pipes:DescribePipe",
                     "pipes:List*", "s3:DescribeJob", "s3:Get*", "s3:List*", "s3-object-lambda:GetObject",
                     "s3-object-lambda:ListBucket", "scheduler:Get*", "scheduler:List*", "sns:Check*", "sns:Get*",
@@ -262,17 +267,21 @@ enum ManagedPolicies {
             [
                 Statement(actions: [
                     "cloudformation:DescribeStacks", "cloudformation:List*", "dynamodb:ListTables", "iam:List*",
-                    "iam:GetAccountSummary", "kinesis:ListStreams", "lambda:List*", "logs:Describe*", "s3:ListAllMyBuckets",
+                    "iam:GetAccountSummary", "kinesis:ListStreams", "lambda:List*", "logs:Describe*",
+                    "s3:ListAllMyBuckets",
                     "s3:ListBucket", "sns:List*", "sqs:ListQueues",
                 ])
             ]
         ),
-        ("SecurityAudit", [
-            Statement(actions: [
-                "iam:Get*", "iam:List*", "lambda:GetPolicy", "lambda:List*", "logs:Describe*", "s3:GetBucket*",
-                "s3:GetAccountPublicAccessBlock", "s3:ListAllMyBuckets", "sns:GetTopicAttributes", "sns:List*",
-                "sqs:GetQueueAttributes", "sqs:ListQueues",
-            ])
-        ]),
+        (
+            "SecurityAudit",
+            [
+                Statement(actions: [
+                    "iam:Get*", "iam:List*", "lambda:GetPolicy", "lambda:List*", "logs:Describe*", "s3:GetBucket*",
+                    "s3:GetAccountPublicAccessBlock", "s3:ListAllMyBuckets", "sns:GetTopicAttributes", "sns:List*",
+                    "sqs:GetQueueAttributes", "sqs:ListQueues",
+                ])
+            ]
+        ),
     ]
 }

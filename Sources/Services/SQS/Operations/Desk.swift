@@ -112,15 +112,11 @@ enum Sender {
     }
 }
 
-/// Paging tokens: the last name, base64.
-enum PageToken {
-    static func encode(_ name: String) -> String { Base64.encode(Array(name.utf8)) }
-
-    static func decode(_ token: String?) throws(AWSError) -> String {
+/// What paged lists have in common; a token holds the last name.
+enum Paging {
+    static func after(_ token: String?) throws(AWSError) -> String {
         guard let token, !token.isEmpty else { return "" }
-        guard let bytes = Base64.decode(token), let name = String(validating: bytes, as: UTF8.self) else {
-            throw .invalidToken
-        }
+        guard let name = PageToken.decodeText(token) else { throw .invalidToken }
         return name
     }
 

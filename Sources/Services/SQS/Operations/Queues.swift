@@ -74,8 +74,8 @@ struct Queues: Sendable {
     func list(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.ListQueuesRequest(request.input)
         let prefix = input.queueNamePrefix ?? ""
-        let limit = try PageToken.limit(input.maxResults)
-        let after = try PageToken.decode(input.nextToken)
+        let limit = try Paging.limit(input.maxResults)
+        let after = try Paging.after(input.nextToken)
         let context = request.context
         let names = try await desk.database.read { transaction in
             try desk.access.check(
@@ -88,14 +88,14 @@ struct Queues: Sendable {
             output.queueUrls = page.map { "\(context.endpoint)/\(context.scope.account)/\($0)" }
         }
         // AWS pages only when asked for a size.
-        if names.count > limit, input.maxResults != nil { output.nextToken = page.last.map(PageToken.encode) }
+        if names.count > limit, input.maxResults != nil { output.nextToken = page.last.map { PageToken.encode($0) } }
         return OperationResponse(output.value)
     }
 
     func deadLetterSources(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.ListDeadLetterSourceQueuesRequest(request.input)
-        let limit = try PageToken.limit(input.maxResults)
-        let after = try PageToken.decode(input.nextToken)
+        let limit = try Paging.limit(input.maxResults)
+        let after = try Paging.after(input.nextToken)
         let names = try await desk.read(request, queue: input.queueUrl, action: "ListDeadLetterSourceQueues") {
             queue, _, transaction in
             try QueueTable.sources(of: queue.arn, queue.scope, after: after, limit: limit + 1, in: transaction)
@@ -104,7 +104,7 @@ struct Queues: Sendable {
         var output = Model.ListDeadLetterSourceQueuesResult()
         let page = names.prefix(limit)
         output.queueUrls = page.map { "\(context.endpoint)/\(context.scope.account)/\($0)" }
-        if names.count > limit, input.maxResults != nil { output.nextToken = page.last.map(PageToken.encode) }
+        if names.count > limit, input.maxResults != nil { output.nextToken = page.last.map { PageToken.encode($0) } }
         return OperationResponse(output.value)
     }
 
