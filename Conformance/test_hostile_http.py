@@ -40,7 +40,7 @@ def test_truncated_bodies(victim):
     ):
         head = request(method, path, length=False, Content_Length="1000", Authorization=scope(service))
         answer = exchange(victim, head + b"only this", half_close=True)
-        assert answer.status == 0 or 400 <= answer.status < 500, answer
+        assert 400 <= answer.status < 500, answer
         with socket.create_connection(("127.0.0.1", victim.port)) as connection:
             connection.sendall(head + b"only this")  # and then the client is gone
     chunked = request("PUT", "/victim/cut", length=False, Transfer_Encoding="chunked", Authorization=scope("s3"))

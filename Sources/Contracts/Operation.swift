@@ -173,7 +173,7 @@ public struct ServiceDefinition: Sendable {
     public var bodyLimit: Int
     public var bodyLimits: [String: Int]
     /// What also unsigned requests may ask for, as `Principal.anonymous` when authentication is on. Of the query protocol; a
-    /// request needs no Version then.
+    /// request needs no Version then. What proves that they may is in the request itself, so web pages may ask too.
     public var openOperations: Set<String>
     /// The service's own error for a body over the limit.
     public var tooLarge: @Sendable (_ operation: String, _ limit: Int) -> AWSError

@@ -28,7 +28,8 @@ public final class Gateway: Sendable, CellEndpoint {
     ) {
         var limits = configuration.limits
         limits.connections = ListenerFactory.connectionsAllowed(limits.connections)
-        let registry = ConnectionRegistry(limit: limits.connections)
+        let registry = ConnectionRegistry(
+            limit: limits.connections, cellsLimit: min(limits.connectionsOfCells, limits.connections / 2))
         let counters = GatewayCounters(limits: limits)
         let pipeline = Pipeline(
             table: ServiceTable(services.map { ServiceKey($0.schema, openActions: $0.openOperations) }),
@@ -40,6 +41,9 @@ public final class Gateway: Sendable, CellEndpoint {
                 metrics: { metrics.text(counters: counters, connections: registry.count) },
                 isDraining: { registry.isDraining }, downloads: downloads),
             baseDomains: configuration.baseDomains,
+            webPages: WebPages(
+                isChecked: configuration.authentication == .none, baseDomains: configuration.baseDomains,
+                origins: configuration.allowedOrigins),
             unresolved: metrics.series(service: "", operation: ""), time: time, logger: logger)
         self.configuration = configuration
         self.limits = limits
@@ -54,7 +58,7 @@ public final class Gateway: Sendable, CellEndpoint {
     /// Opens the listeners and answers where. Throws `Failure(.configuration)` when an address or the certificate cannot
     /// be used.
     public func start() async throws -> [SocketAddress] {
-        let listener = ConnectionRegistry.Listener(limit: limits.connections)
+        let listener = ConnectionRegistry.Listener(limit: limits.connections, bodies: factory.counters.bodies)
         var main = ListenerFactory.Transport.plain
         var second: ListenerFactory.Transport?
         if let tls = configuration.tls {
@@ -107,7 +111,9 @@ public final class Gateway: Sendable, CellEndpoint {
 
     /// Serves a listener that was made inside a cell. Takes the descriptor over, also when it throws.
     public func adopt(listener descriptor: CInt, for identity: CellIdentity) async throws -> any ClosableEndpoint {
-        let share = ConnectionRegistry.Listener(limit: limits.connectionsPerCell)
+        let share = ConnectionRegistry.Listener(
+            limit: limits.connectionsPerCell, isCell: true,
+            bodies: BodyBudget(limit: limits.bufferedBodiesPerCell, within: factory.counters.bodiesOfCells))
         let channel = try await factory.bootstrap(.plain, origin: .cell(identity), listener: share)
             .withBoundSocket(descriptor).get()
         return AdoptedListener(channel: channel, share: share, registry: registry)

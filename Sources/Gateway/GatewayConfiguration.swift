@@ -33,13 +33,15 @@ public struct GatewayConfiguration: Sendable {
     public let version: String
     /// Names that stand for this server besides AWS's own: `bucket.NAME`, `lambda.us-east-1.NAME`.
     public let baseDomains: [String]
+    /// Web pages that may use a server without authentication, by their origins: `http://localhost:3000`.
+    public let allowedOrigins: [String]
     public var limits: GatewayLimits
 
-    /// Throws `Failure(.configuration)` for an address that others can reach without authentication, and for ports
-    /// out of range.
+    /// Throws `Failure(.configuration)` for an address that others can reach without authentication, for ports out of
+    /// range, and for what is no origin.
     public init(
         host: String = "127.0.0.1", port: Int = 4566, authentication: AuthenticationMode = .none,
-        tls: GatewayTLS? = nil, version: String = "0", baseDomains: [String] = [],
+        tls: GatewayTLS? = nil, version: String = "0", baseDomains: [String] = [], allowedOrigins: [String] = [],
         limits: GatewayLimits = GatewayLimits()
     ) throws {
         guard (0...65_535).contains(port), (0...65_535).contains(tls?.port ?? 0) else {
@@ -51,6 +53,13 @@ public struct GatewayConfiguration: Sendable {
                 "Listening on \(host) without authentication would let everyone who reaches this machine run code on "
                     + "it. Use --auth sigv4, or listen on 127.0.0.1.")
         }
+        if let wrong = allowedOrigins.first(where: { !WebPages.isOrigin(lowercasedASCII($0)) }) {
+            throw Failure(
+                .configuration,
+                "--allow-origin '\(wrong)' is no origin: it takes a scheme and a host, and a port when the page has "
+                    + "one, as in http://localhost:3000.")
+        }
+        self.allowedOrigins = allowedOrigins
         self.host = host
         self.port = port
         self.authentication = authentication

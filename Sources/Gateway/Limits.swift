@@ -8,6 +8,9 @@ public struct GatewayLimits: Sendable {
     /// Open connections of one cell: a function has at most a few SDK clients, each with a pool of ten (botocore) to
     /// fifty (Node.js SDK) connections.
     public var connectionsPerCell = 128
+    /// Open connections of all cells together, so that hostile ones leave room for everybody outside. A cell gets no more
+    /// than what is left for the others.
+    public var connectionsOfCells = 2048
     /// Connections that the kernel may hold before they are accepted.
     public var backlog: Int32 = 1024
 
@@ -26,8 +29,14 @@ public struct GatewayLimits: Sendable {
     public var streamHighWater = 256 << 10
     /// Largest streamed body, of S3's single PUT and part: 5 GiB; framing of aws-chunked may add one part in 64.
     public var streamedBodyBytes: Int64 = 5 << 30
-    /// All buffered request bodies of the server together; over it new ones are answered 503.
+    /// All request bodies in memory together, until their operations are done; over it new ones are answered 503.
     public var bufferedBodies = 1 << 30
+    /// Those of all cells together, and of one: the largest body, CreateFunction's 70 MB, fits in even when three cells
+    /// have taken as much as they can.
+    public var bufferedBodiesOfCells = 512 << 20
+    public var bufferedBodiesPerCell = 128 << 20
+    /// What a streamed body counts for at most: what its connection and the store's writer hold of it.
+    public var streamedBodyCharge = (256 << 10) + (1 << 20)
     /// The most that one read of a socket brings; it starts with 8 KB and grows with what comes.
     public var readBytes = 256 << 10
     /// Input parts that may wait on one connection. One read of the smallest pipelined requests (18 bytes, 288 in memory)

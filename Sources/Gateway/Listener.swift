@@ -30,6 +30,7 @@ struct ListenerFactory: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 8 << 10, maximum: limits.readBytes)
@@ -80,8 +81,8 @@ struct ListenerFactory: Sendable {
             localAuthority: ListenerFactory.authority(local))
         try pipeline.addHandler(
             HTTPConnection(
-                responder: responder, info: info, limits: limits, counters: counters, time: time,
-                isDraining: isDraining))
+                responder: responder, info: info, limits: limits, counters: counters, bodies: listener.bodies,
+                time: time, isDraining: isDraining))
     }
 
     static func authority(_ address: SocketAddress?) -> String {

@@ -3,14 +3,18 @@ import Synchronization
 
 /// Counts of the connections, cheap enough for every piece of every body.
 final class GatewayCounters: Sendable {
-    let bodyBudget: BodyBudget
+    let bodies: BodyBudget
+    let bodiesOfCells: BodyBudget
     let bytesReceived = Atomic<UInt64>(0)
     let bytesSent = Atomic<UInt64>(0)
     let connectionsAccepted = Atomic<UInt64>(0)
     let connectionsRefused = Atomic<UInt64>(0)
     let headsRefused = Atomic<UInt64>(0)
 
-    init(limits: GatewayLimits) { bodyBudget = BodyBudget(limit: limits.bufferedBodies) }
+    init(limits: GatewayLimits) {
+        bodies = BodyBudget(limit: limits.bufferedBodies)
+        bodiesOfCells = BodyBudget(limit: limits.bufferedBodiesOfCells, isShared: true, within: bodies)
+    }
 
     func received(_ bytes: Int) { bytesReceived.wrappingAdd(UInt64(max(bytes, 0)), ordering: .relaxed) }
     func sent(_ bytes: Int) { bytesSent.wrappingAdd(UInt64(max(bytes, 0)), ordering: .relaxed) }
@@ -81,6 +85,7 @@ public final class GatewayMetrics: Sendable {
             out += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
         }
         single("martlet_connections", "gauge", "Open connections.", connections)
+        single("martlet_request_bodies_held_bytes", "gauge", "Request bodies in memory.", counters.bodies.bytes)
         single(
             "martlet_connections_accepted_total", "counter", "Connections accepted.",
             counters.connectionsAccepted.load(ordering: .relaxed))

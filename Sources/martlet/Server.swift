@@ -65,7 +65,7 @@ final class Server: Service {
     static func start(_ settings: Settings, logger: Logger) async throws -> Server {
         let gatewayConfiguration = try GatewayConfiguration(
             host: settings.host, port: settings.port, authentication: settings.isAuthenticationOn ? .sigv4 : .none,
-            tls: try settings.tls(), version: Version.current)
+            tls: try settings.tls(), version: Version.current, allowedOrigins: settings.allowedOrigins)
 
         let directory = try DataDirectory(settings.dataDirectory)
         do {

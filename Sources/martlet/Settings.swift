@@ -22,6 +22,8 @@ struct Settings: Sendable {
     var privateKeyFile: String?
     var freezesIdleEnvironments: Bool
     var logLevel: String
+    /// Web pages that may use the server although authentication is off.
+    var allowedOrigins: [String]
 }
 
 /// The flags, shared by `serve` and `doctor`.
@@ -53,6 +55,11 @@ struct SettingFlags: ParsableArguments {
     var tlsKey: String?
     @Option(help: "Freeze environments between invocations: on or off. [on]")
     var freeze: String?
+    @Option(
+        help:
+            "Origins of web pages that may use a server without authentication, separated by commas: http://localhost:3000."
+    )
+    var allowOrigin: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. [notice]")
     var logLevel: String?
     @Option(
@@ -67,6 +74,7 @@ struct SettingFlags: ParsableArguments {
             ("host", host), ("port", port), ("data-dir", dataDir), ("auth", auth), ("isolation", isolation),
             ("egress", egress), ("durability", durability), ("time-scale", timeScale), ("runtimes", runtimes),
             ("tls-certificate", tlsCertificate), ("tls-key", tlsKey), ("freeze", freeze), ("log-level", logLevel),
+            ("allow-origin", allowOrigin),
             ("config", config),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { name, value in value.map { (name, $0) } })
@@ -106,7 +114,10 @@ extension Settings {
                 Dictionary(
                     uniqueKeysWithValues: ["trace", "debug", "info", "notice", "warning", "error", "critical"].map {
                         ($0, $0)
-                    }), default: "notice"))
+                    }), default: "notice"),
+            allowedOrigins: (try source.text("allow-origin") ?? "").split(separator: ",").map {
+                String($0.drop { $0 == " " })
+            })
     }
 
     private static func absolute(_ path: String) -> String {
@@ -167,7 +178,7 @@ struct SettingSource {
 
     static let names: Set<String> = [
         "host", "port", "data-dir", "auth", "isolation", "egress", "durability", "time-scale", "runtimes",
-        "tls-certificate", "tls-key", "freeze", "log-level",
+        "tls-certificate", "tls-key", "freeze", "log-level", "allow-origin",
     ]
 
     func text(_ name: String) throws -> String? {

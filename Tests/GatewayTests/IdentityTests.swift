@@ -26,7 +26,9 @@ import Wire
             principal: .roleSession(
                 roleARN: "arn:aws:iam::123456789012:role/r", sessionName: "f", account: "123456789012")))
 
-    private func identify(_ key: String?, _ origin: ConnectionInfo.Origin) throws -> Identity {
+    private func identify(
+        _ key: String?, _ origin: ConnectionInfo.Origin, region: String = "us-east-1"
+    ) throws -> Identity {
         var signed: SignedRequest?
         if let key {
             signed = try SigV4.parse(
@@ -35,7 +37,7 @@ import Wire
                     headers: [
                         (
                             "authorization",
-                            "AWS4-HMAC-SHA256 Credential=\(key)/20261123/us-east-1/s3/aws4_request, "
+                            "AWS4-HMAC-SHA256 Credential=\(key)/20261123/\(region)/s3/aws4_request, "
                                 + "SignedHeaders=host, Signature=\(String(repeating: "0", count: 64))"
                         ), ("x-amz-date", "20261123T060000Z"), ("host", "localhost"),
                     ]))
@@ -47,6 +49,14 @@ import Wire
     @Test func outsideAnAccessKeyOfTwelveDigitsIsTheAccount() throws {
         #expect(try identify("222222222222", .outside).principal == .account("222222222222"))
         #expect(try identify(nil, .outside).scope.account == AccountRegion.defaultAccount)
+    }
+
+    /// The Region that a request signs becomes part of keys, ARNs and environment variables.
+    @Test(arguments: ["us east", "a:b", "US-EAST-1", "é", "a\u{0}b", String(repeating: "a", count: 33)])
+    func whatCanBeNoRegionIsRefused(region: String) throws {
+        #expect(throws: AWSError.self) { try identify("222222222222", .outside, region: region) }
+        #expect(throws: AWSError.self) { try identify("222222222222", cell, region: region) }
+        #expect(try identify("222222222222", .outside, region: "local").scope.region == "local")
     }
 
     @Test(arguments: [nil, "222222222222", "AKIAIOSFODNN7EXAMPLE"])

@@ -175,7 +175,8 @@ struct SplitMix: RandomNumberGenerator {
             HTTPConnection(
                 responder: ClosureResponder(handle: respond),
                 info: ConnectionInfo(origin: .outside, isSecure: false, sourceIP: "127.0.0.1", localAuthority: "a:1"),
-                limits: limits, counters: GatewayCounters(limits: limits), time: ManualTime(), isDraining: false))
+                limits: limits, counters: GatewayCounters(limits: limits), bodies: BodyBudget(limit: 1 << 20),
+                time: ManualTime(), isDraining: false))
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel
     }

@@ -56,6 +56,11 @@ final class RawClient {
     }
 
     func hangUp() { shutdown(descriptor, CInt(SHUT_RDWR)) }
+    /// Closing sends a reset: unlike the end of the input it says that nobody reads any more.
+    func reset() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    }
     func closeOutput() { shutdown(descriptor, CInt(SHUT_WR)) }
 
     private func fill() throws -> Bool {

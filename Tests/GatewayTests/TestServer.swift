@@ -37,7 +37,7 @@ struct TestServer: Sendable {
         let factory = ListenerFactory(
             group: NIOSingletons.posixEventLoopGroup, responder: ClosureResponder(handle: respond), limits: limits,
             counters: counters, registry: registry, time: SystemTime())
-        let listener = ConnectionRegistry.Listener(limit: connections)
+        let listener = ConnectionRegistry.Listener(limit: connections, bodies: counters.bodies)
         let channel = try await factory.bootstrap(transport, origin: .outside, listener: listener)
             .bind(host: "127.0.0.1", port: 0).get()
         let server = TestServer(

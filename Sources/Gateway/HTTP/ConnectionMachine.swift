@@ -152,6 +152,12 @@ struct ConnectionMachine: Sendable {
         state = .exchange(exchange)
     }
 
+    /// The client has closed its side inside a body that nobody wants: nothing follows.
+    mutating func inputCut() -> Next {
+        inputFailed()
+        return inputEnded()
+    }
+
     /// The answer's head is about to be written. Says whether the connection can be kept; `bodyLeft` is what the client
     /// still has to send, nil when unknown.
     mutating func answerStarted(bodyLeft: Int64?) -> Bool {

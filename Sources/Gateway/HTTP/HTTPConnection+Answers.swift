@@ -100,7 +100,6 @@ extension HTTPConnection {
         case .stream(let stream): stream.fail(BodyFailure.abandoned)
         }
         sink = .none
-        bodyCharge = nil
         exchange?.answerWritten()
         if next == .nothing { watchFor(.body) }
         perform(next)

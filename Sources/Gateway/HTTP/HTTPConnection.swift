@@ -31,6 +31,7 @@ final class HTTPConnection: ChannelInboundHandler {
     let limits: GatewayLimits
     private let responder: any HTTPResponder
     let counters: GatewayCounters
+    let bodies: BodyBudget
     let time: any TimeSource
     private(set) var info: ConnectionInfo
 
@@ -43,6 +44,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private var isReading = false
     /// The next request's head has begun to come while the current one was being answered.
     private var hasHeadBegun = false
+    /// The client sends nothing more, but may still read: what it has sent is answered.
+    private var isInputClosed = false
     /// Between the first part of a read and its end; answers made meanwhile are flushed together at the end.
     private(set) var isInRead = false
     var needsFlush = false
@@ -52,8 +55,6 @@ final class HTTPConnection: ChannelInboundHandler {
     private var headWithoutBody: HTTPRequest?
     var sink = Sink.none
     private(set) var bodyReceived: Int64 = 0
-    /// Counts the current request's buffered body against the server's budget until it is answered.
-    var bodyCharge: BodyBudget.Charge?
     var sender: (any AnswerSender)?
 
     private var watch = IdleWatch()
@@ -64,12 +65,13 @@ final class HTTPConnection: ChannelInboundHandler {
 
     init(
         responder: any HTTPResponder, info: ConnectionInfo, limits: GatewayLimits, counters: GatewayCounters,
-        time: any TimeSource, isDraining: Bool
+        bodies: BodyBudget, time: any TimeSource, isDraining: Bool
     ) {
         self.responder = responder
         self.info = info
         self.limits = limits
         self.counters = counters
+        self.bodies = bodies
         self.time = time
         machine = ConnectionMachine(discardLimit: limits.discardedBodyBytes, lingerLimit: limits.lingeringBytes)
         if isDraining { _ = machine.drain() }
@@ -148,7 +150,13 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is Drain {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            isInputClosed = true
+            isReading = false
+            // Whether the client still reads cannot be told: whoever waits for something to happen need not wait on.
+            current?.clientGone()
+            settleClosedInput()
+        } else if event is Drain {
             perform(machine.drain())
         } else if event is Secured {
             info.isSecure = true
@@ -176,7 +184,6 @@ final class HTTPConnection: ChannelInboundHandler {
         sender?.connectionClosed()
         sender = nil
         headWithoutBody = nil
-        bodyCharge = nil
         if let exchange = current {
             current = nil
             exchange.clientGone()
@@ -222,7 +229,24 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private func stopAdvancing() {
         isAdvancing = false
+        settleClosedInput()
         if !isInRead { flushIfNeeded() }
+    }
+
+    /// Once all that came before the end of the input is taken, whatever still waits for more of it has its end.
+    private func settleClosedInput() {
+        guard isInputClosed, queue.isEmpty, !isAdvancing else { return }
+        switch machine.state {
+        case .waiting: perform(machine.drain())
+        case .exchange(let exchange):
+            switch exchange.input {
+            case .wanted: failBody(.cutShort)
+            case .discarding: perform(machine.inputCut())
+            case .held, .ended: break
+            }
+        // The other side is closed when the answer is out; then the channel closes.
+        case .lingering, .closed: break
+        }
     }
 
     private func takeHead(_ head: HTTPRequestHead) {
@@ -322,18 +346,16 @@ final class HTTPConnection: ChannelInboundHandler {
         if input == .ended { return completion(.success(ByteBuffer())) }
         let announced = exchange.request.contentLength
         if let announced, announced > Int64(limit) { return completion(.failure(.tooLarge)) }
-        let charge = BodyBudget.Charge(counters.bodyBudget)
-        bodyCharge = charge
-        sink = .collect(BodyCollector(limit: limit, announced: announced, charge: charge, completion: completion))
+        sink = .collect(BodyCollector(limit: limit, announced: announced, exchange: exchange, completion: completion))
         startBody()
     }
 
     func streamBody(_ number: UInt64) -> ConnectionBodyStream {
-        guard let context, current != nil, number == self.number, let input = machine.exchange?.input else {
-            let stream = ConnectionBodyStream(highWater: limits.streamHighWater, resumeReading: {})
-            stream.fail(BodyFailure.cutShort)
-            return stream
+        guard let context, let exchange = current, number == self.number, let input = machine.exchange?.input else {
+            return failed(.cutShort)
         }
+        let most = exchange.request.announcedLength ?? .max
+        guard exchange.charge(Int(min(most, Int64(limits.streamedBodyCharge)))) else { return failed(.overBudget) }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let stream = ConnectionBodyStream(highWater: limits.streamHighWater) {
             bound.eventLoop.execute { bound.value.resumeBody(number) }
@@ -345,6 +367,12 @@ final class HTTPConnection: ChannelInboundHandler {
             // A client that waits to be asked is asked when the handler pulls: it may refuse by the head alone.
             if machine.exchange?.owesContinue == false { startBody() }
         }
+        return stream
+    }
+
+    private func failed(_ failure: BodyFailure) -> ConnectionBodyStream {
+        let stream = ConnectionBodyStream(highWater: limits.streamHighWater, resumeReading: {})
+        stream.fail(failure)
         return stream
     }
 
@@ -379,7 +407,9 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func readIfWanted() {
-        guard !isReading, queue.isEmpty, let context, machine.wantsInput || machine.mayReadAhead else { return }
+        guard !isReading, !isInputClosed, queue.isEmpty, let context, machine.wantsInput || machine.mayReadAhead else {
+            return
+        }
         if machine.isWaiting, !context.channel.isWritable { return }
         if case .stream(let stream) = sink, !stream.wantsMore {
             if watch.kind == .body { watchFor(.none) }

@@ -1,6 +1,7 @@
 import Contracts
 import NIOCore
 import Platform
+import Synchronization
 
 /// What all requests of one connection have in common.
 struct ConnectionInfo: Sendable {
@@ -29,6 +30,11 @@ final class HTTPExchange: Sendable {
 
     struct Answered: Error {}
 
+    /// What its body takes of the listener's budget: given back when nobody needs the request any more. The client may
+    /// hang up long before that, while the operation goes on with the body.
+    private let charged = Atomic<Int>(0)
+    private let bodies: BodyBudget
+
     private let closedPromise: EventLoopPromise<Void>
     private let connection: NIOLoopBound<HTTPConnection>
     private let number: UInt64
@@ -41,11 +47,24 @@ final class HTTPExchange: Sendable {
         self.info = info
         self.eventLoop = eventLoop
         self.number = number
+        bodies = connection.bodies
         self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
         receivedAt = time.now()
         startedUptime = time.uptimeNanoseconds()
         closedPromise = eventLoop.makePromise(of: Void.self)
         closed = closedPromise.futureResult
+    }
+
+    deinit {
+        let bytes = charged.load(ordering: .relaxed)
+        if bytes > 0 { bodies.give(bytes) }
+    }
+
+    /// Counts bytes of the body; false when the listener's budget is used up.
+    func charge(_ bytes: Int) -> Bool {
+        guard bodies.take(bytes) else { return false }
+        charged.add(bytes, ordering: .relaxed)
+        return true
     }
 
     /// Reads the whole body, at most `limit` bytes. On the loop only; `completion` is called there, once.

@@ -42,6 +42,8 @@ struct Authenticator: Sendable {
     ) throws(AWSError) -> Identity {
         let signedRegion = signed?.isVersion2 == true ? nil : signed?.scope.region
         let region = signedRegion ?? hostRegion ?? AccountRegion.defaultRegion
+        // It becomes part of keys, ARNs and environment variables, whoever signs it.
+        guard Region.isWellFormed(region) else { throw style.badRegion(region) }
         guard let signed else {
             if mode == .sigv4 {
                 guard mayBeAnonymous else { throw style.missingAuthentication }
@@ -107,6 +109,32 @@ enum ErrorStyle: Sendable, Equatable {
         case .query: AWSError("InvalidClientTokenId", status: 403, text)
         case .json: AWSError("UnrecognizedClientException", status: 400, text)
         case .rest: AWSError("UnrecognizedClientException", status: 403, text)
+        }
+    }
+
+    /// The credential scope names what can be no Region.
+    func badRegion(_ region: String) -> AWSError {
+        let shown = String(
+            region.unicodeScalars.prefix(Region.maximumBytes).filter { (0x20...0x7E).contains($0.value) }.map(
+                Character.init))
+        let text = "Credential should be scoped to a valid Region, not '\(shown)'."
+        return switch self {
+        case .s3:
+            AWSError(
+                "AuthorizationHeaderMalformed", status: 400,
+                "The authorization header is malformed; the region '\(shown)' is wrong; expecting "
+                    + "'\(AccountRegion.defaultRegion)'", fields: ["Region": .string(AccountRegion.defaultRegion)])
+        case .query: AWSError("SignatureDoesNotMatch", status: 403, text)
+        case .json: AWSError("InvalidSignatureException", status: 400, text)
+        case .rest: AWSError("InvalidSignatureException", status: 403, text)
+        }
+    }
+
+    /// A request that a web page has sent, to a server that asks for no credentials.
+    func webPage(_ text: String) -> AWSError {
+        switch self {
+        case .s3, .query: AWSError("AccessDenied", status: 403, text)
+        case .json, .rest: AWSError("AccessDeniedException", status: 403, text)
         }
     }
 

@@ -13,6 +13,7 @@ struct Pipeline: HTTPResponder {
     let authenticator: Authenticator
     let builtIn: BuiltInRoutes
     let baseDomains: [String]
+    let webPages: WebPages
     let unresolved: GatewayMetrics.Series
     let time: any TimeSource
     let logger: Logger
@@ -24,9 +25,12 @@ struct Pipeline: HTTPResponder {
     // MARK: The steps
 
     func respond(to exchange: HTTPExchange) {
-        if let answer = builtIn.answer(exchange.request) { return exchange.respond(answer) }
         let host = exchange.request.host.map { HostName($0, baseDomains: baseDomains) } ?? .nothing
         var call = Call(exchange, requestID: Identifier.uuid(), host: host)
+        if exchange.info.origin == .outside, let reason = webPages.refusal(of: exchange.request, host: host) {
+            return fail(call, call.style.webPage(reason))
+        }
+        if let answer = builtIn.answer(exchange.request) { return exchange.respond(answer) }
         do throws(AWSError) {
             call.signed = try authenticator.signature(of: call.originalHead)
         } catch {
@@ -134,6 +138,17 @@ struct Pipeline: HTTPResponder {
         guard call.operation?.handler != nil else {
             throw .notImplemented(service: entry.definition.schema.id, operation: match.operation.name)
         }
+        try checkPage(call, entry, match.operation)
+    }
+
+    /// Refuses what a foreign web page has sent, unless the operation has its own proof in the request.
+    private func checkPage(
+        _ call: Call, _ entry: ServiceEntry, _ operation: OperationSchema
+    ) throws(AWSError) {
+        guard call.exchange.info.origin == .outside, let page = webPages.foreignPage(of: call.originalHead),
+            WebPages.mayChange(operation), !entry.definition.openOperations.contains(operation.name)
+        else { return }
+        throw call.style.webPage(WebPages.refusal(from: page))
     }
 
     /// Checks the signature where the head suffices: S3 and streamed bodies, whose hash is declared.
