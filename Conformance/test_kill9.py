@@ -85,7 +85,9 @@ class Work:
         with self.lock:
             while True:
                 counts = self.counts
-                wanted = [kind for kind, least in (("event", EVENTS), ("object", OBJECTS)) if counts[kind] < least]
+                # Objects by what is acknowledged: a number whose object was busy was passed over.
+                enough = {"event": counts["event"] >= EVENTS, "object": self.puts >= OBJECTS}
+                wanted = [kind for kind in enough if not enough[kind]]
                 if not self.may_end.is_set():
                     wanted = ["event", "object"]
                     if counts["event"] - self.executed > BACKLOG:
