@@ -144,8 +144,8 @@ def test_created_after_messages_and_batches(fast_function, make_queue, make_mapp
         )
     make_mapping(function, queue, BatchSize=4)
     wait_for(queue.is_empty)
-    sizes = [int(line.split()[1]) for line in function.log_messages() if line.startswith("BATCH")]
     wait_for(lambda: sum(int(line.split()[1]) for line in function.log_messages() if line.startswith("BATCH")) == 40)
+    sizes = [int(line.split()[1]) for line in function.log_messages() if line.startswith("BATCH")]
     assert max(sizes) == 4
 
 

@@ -148,6 +148,36 @@ import Wire
         #expect(end.expired == [late] && end.tried.isEmpty)
     }
 
+    @Test func aTimeThatPassesTriesOneOfEachQueue() {
+        var machine = WaitingMachine()
+        var first: [WaitingMachine.Number?] = []
+        for queue in ["q", "other"] {
+            for place in 0..<100 {
+                let number = machine.add(queue: queue, deadline: start + .seconds(20), next: start + .seconds(1))
+                if place == 0 { first.append(number) }
+            }
+        }
+        let due = machine.tick(now: start + .seconds(1))
+        #expect(due.tried == first.compactMap { $0 } && machine.count == 198)
+        #expect(machine.nextTick == start + .seconds(20))
+    }
+
+    @Test func aPauseHoldsForAllOfTheLine() {
+        var machine = WaitingMachine()
+        let deadline = start + .seconds(20)
+        let end = start + .seconds(1)
+        let first = machine.add(queue: "q", deadline: deadline, next: start + .milliseconds(5))
+        _ = machine.add(queue: "q", deadline: deadline, next: end, pause: end)
+        let early = machine.tick(now: start + .milliseconds(5))
+        #expect(early == WaitingMachine.Due() && machine.nextTick == end)
+        let none = machine.arrived(queue: "q", at: start, now: start + .milliseconds(999))
+        #expect(none == nil && machine.nextTick == end)
+        let due = machine.tick(now: end)
+        #expect(due.tried == [first])
+        let next = machine.arrived(queue: "q", at: end, now: end)
+        #expect(next != nil && machine.count == 0)
+    }
+
     @Test func theLineIsBounded() {
         var machine = WaitingMachine()
         for _ in 0..<Limits.waitingReceives {

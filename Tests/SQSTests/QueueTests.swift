@@ -95,7 +95,7 @@ import Wire
         let housekeeping = Housekeeping(
             database: harness.database, time: harness.time, mailbox: harness.service.desk.mailbox,
             logger: .init(label: "test"))
-        // The one in flight stays until its timeout is that old, too.
+        // Until the deduplication ids are over, too.
         harness.time.advance(by: .seconds(400))
         await housekeeping.sweep()
         for table in ["sqs_messages", "sqs_bodies", "sqs_lanes", "sqs_deduplications"] {
@@ -104,6 +104,86 @@ import Wire
             }
             #expect(left == 0, "\(table)")
         }
+    }
+
+    @Test func retentionEndsAlsoWhatIsHidden() async throws {
+        let harness = try Harness()
+        let hidden = [("MessageRetentionPeriod", "60"), ("VisibilityTimeout", "43200")]
+        try await harness.queue("q", hidden)
+        try await harness.queue("q.fifo", hidden)
+        try await harness.queue("later", [("MessageRetentionPeriod", "60"), ("DelaySeconds", "900")])
+        let large = String(repeating: "x", count: Limits.inlineBodyBytes + 1)
+        for name in ["q", "later"] { _ = try await harness.send(name, large) }
+        for id in ["1", "2"] { _ = try await harness.send("q.fifo", large, group: "g", id: id) }
+        for name in ["q", "q.fifo"] { #expect(try await !harness.receive(name, 1).messages.isEmpty) }
+        let housekeeping = Housekeeping(
+            database: harness.database, time: harness.time, mailbox: harness.service.desk.mailbox,
+            logger: .init(label: "test"))
+        func rows() async throws -> [Int64?] {
+            await housekeeping.sweep()
+            return try await harness.database.read { transaction in
+                try ["sqs_messages", "sqs_bodies", "sqs_lanes"].map { table in
+                    try transaction.first("SELECT COUNT(*) FROM \(table)", [], { $0.int(0) })
+                }
+            }
+        }
+        harness.time.advance(by: .seconds(59))
+        #expect(try await rows() == [4, 4, 1])
+        harness.time.advance(by: .seconds(1))
+        #expect(try await rows() == [0, 0, 0])
+    }
+
+    @Test func anIndexServesEachLook() async throws {
+        let harness = try Harness()
+        func plan(_ query: String) async throws -> String {
+            try await harness.database.read { transaction in
+                try transaction.query("EXPLAIN QUERY PLAN " + query, [], { $0.text(3) }).joined(separator: "; ")
+            }
+        }
+        let expired = try await plan("SELECT id FROM sqs_messages WHERE queue = 1 AND sent <= 5 ORDER BY sent LIMIT 9")
+        #expect(expired.contains("sqs_messages_sent (queue=? AND sent<?)") && !expired.contains("B-TREE"))
+        let counted = try await plan("SELECT SUM(visible <= 5) FROM sqs_messages WHERE queue = 1 AND +sent > 5")
+        #expect(counted.contains("COVERING INDEX sqs_messages_visible"))
+    }
+
+    @Test(arguments: ["", ".fifo"])
+    func aMoveTaskIsNotEndedByNewerMessages(suffix: String) async throws {
+        let harness = try Harness()
+        let isFIFO = !suffix.isEmpty
+        let (dead, target) = ("dead" + suffix, "target" + suffix)
+        try await harness.queue(dead)
+        try await harness.queue(target)
+        func send(_ body: String) async throws {
+            _ = try await harness.send(dead, body, group: isFIFO ? body : nil, id: isFIFO ? body : nil)
+        }
+        for body in ["old1", "old2"] { try await send(body) }
+        _ = try await harness.receive(dead)
+        harness.time.advance(by: .seconds(10))
+        let now = harness.time.now()
+        let desk = harness.service.desk
+        let id = try await harness.database.write { transaction in
+            let queue = try #require(try desk.directory.find(Harness.scope, dead, in: transaction))
+            return try MoveTaskTable.insert(
+                MoveTask(
+                    id: 0, queue: queue.id, source: queue.arn, destination: Harness.arn(target), rate: 1,
+                    status: .running, moved: 0, toMove: 2, last: try MessageTable.newest(in: transaction),
+                    started: now, failure: nil), in: transaction)
+        }
+        // Visible before the old ones are again.
+        for body in ["new1", "new2"] { try await send(body) }
+        harness.time.advance(by: .seconds(20))
+        let tasks = MoveTasks(
+            database: harness.database, time: harness.time, mailbox: desk.mailbox, logger: .init(label: "test"))
+        tasks.run(id)
+        for _ in 0..<3 {
+            try await harness.database.write { _ in }
+            harness.time.advance(by: .seconds(1))
+        }
+        try await harness.database.write { _ in }
+        let task = try await harness.database.read { try MoveTaskTable.get(id, in: $0) }
+        #expect(task?.status == .completed && task?.moved == 2)
+        #expect(try await Set(harness.receive(target).bodies) == ["old1", "old2"])
+        #expect(try await Set(harness.receive(dead).bodies) == ["new1", "new2"])
     }
 
     @Test func inFlightIsLimited() async throws {

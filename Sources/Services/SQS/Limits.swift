@@ -54,6 +54,10 @@ enum Limits {
     /// Receives that may wait for messages at the same time; one more is answered empty at once. A waiting one is an open
     /// connection, and the front door allows fewer.
     static let waitingReceives = 20_000
+    /// A receive that waits and found nothing although there may be something tries again after so many milliseconds.
+    static let retryMilliseconds = 100
+    /// As above, with as many messages in flight as may be, in seconds: each attempt counts them.
+    static let retryAtLimitSeconds = 1
     /// Messages that one receive may move to the dead-letter queue or drop as expired before it answers.
     static let passedOverPerReceive = 1_000
 

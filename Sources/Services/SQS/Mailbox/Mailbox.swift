@@ -170,6 +170,9 @@ final class InFlightLedger: Sendable {
         return min(wanted, max(Limits.inFlight - exact, 0))
     }
 
+    /// Exact after an allowance of zero, in the same transaction.
+    func isAtLimit(_ queue: Int64) -> Bool { bounds.withLock { ($0[queue] ?? 0) >= Limits.inFlight } }
+
     /// In a transaction; when that is rolled back, the bound is merely too high.
     func received(_ queue: Int64, _ count: Int) { bounds.withLock { $0[queue]? += count } }
 

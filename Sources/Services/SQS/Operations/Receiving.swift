@@ -1,8 +1,5 @@
 import Contracts
-import NIOCore
 import Platform
-import Storage
-import Synchronization
 import Wire
 
 /// ReceiveMessage: at once, or waiting for a message.
@@ -104,118 +101,6 @@ struct Receiving: Sendable {
 
         func contains(_ name: String) -> Bool {
             isAll || names.contains(name) || prefixes.contains { name.hasPrefix($0) }
-        }
-    }
-}
-
-/// One ReceiveMessage from its first try to its answer.
-private final class LongPoll: Sendable {
-    private struct State {
-        var isClosed = false
-        var number: WaitingMachine.Number?
-        var deadline: Instant?
-        var watches = false
-    }
-    private struct Outcome: Sendable {
-        var queue: Queue
-        var messages: [StoredMessage]
-        /// When there may be something, if nothing was received.
-        var next: Instant?
-    }
-
-    private let state = Mutex(State())
-    private let address: QueueAddress
-    private let plan: Receiving.Plan
-    private let context: OperationContext
-    private let desk: Desk
-    private let completion: OperationCompletion
-
-    init(
-        address: QueueAddress, plan: Receiving.Plan, context: OperationContext, desk: Desk,
-        completion: @escaping OperationCompletion
-    ) {
-        self.address = address
-        self.plan = plan
-        self.context = context
-        self.desk = desk
-        self.completion = completion
-    }
-
-    func attempt() {
-        // Nobody is there to take what would be received now.
-        if state.withLock({ $0.isClosed }) { return answer([], nil) }
-        desk.database.write { [self] transaction -> Outcome in
-            let queue = try desk.queue(address, context, action: "ReceiveMessage", in: transaction)
-            let wait = plan.wait ?? queue.attributes.receiveWaitSeconds
-            if let attempt = plan.attempt, !queue.isFIFO {
-                throw AWSError.invalid(
-                    attempt, for: "ReceiveRequestAttemptId",
-                    "The request include parameter that is not valid for this queue type.")
-            }
-            let now = desk.time.now()
-            let messages = try desk.mailbox.receive(
-                Mailbox.ReceiveRequest(
-                    maximum: plan.maximum, timeout: plan.timeout, attempt: plan.attempt, failsAtLimit: wait == 0),
-                from: queue, now: now, in: transaction)
-            let next =
-                messages.isEmpty && wait > 0 ? try desk.mailbox.nextReceivable(queue, in: transaction) : nil
-            return Outcome(queue: queue, messages: messages, next: next)
-        } completion: { [self] result in
-            switch result {
-            case .failure(let error):
-                let (loop, completion) = (context.eventLoop, completion)
-                loop.execute { completion(.failure(error)) }
-            case .success(let outcome):
-                if outcome.messages.isEmpty, wait(outcome) { return }
-                answer(outcome.messages, outcome.queue)
-            }
-        }
-    }
-
-    /// Gets in line, if there is time left to wait; on the writer's thread.
-    private func wait(_ outcome: Outcome) -> Bool {
-        let seconds = plan.wait ?? outcome.queue.attributes.receiveWaitSeconds
-        guard seconds > 0 else { return false }
-        let now = desk.time.now()
-        let deadline = state.withLock { state in
-            let deadline = state.deadline ?? now + .seconds(seconds)
-            state.deadline = deadline
-            return deadline
-        }
-        guard now < deadline else { return false }
-        // A time in the past that brought nothing now (messages in flight at the limit) must not turn into a spin.
-        let next = outcome.next.map { max($0, now + .milliseconds(100)) }
-        let waiting = WaitingReceives.Waiting(
-            retry: { self.attempt() }, expire: { self.answer([], outcome.queue) })
-        guard let number = desk.waiting.wait(queue: outcome.queue.arn, deadline: deadline, next: next, waiting)
-        else { return false }
-        let (isClosed, mustWatch) = state.withLock { state in
-            state.number = number
-            defer { state.watches = true }
-            return (state.isClosed, !state.watches)
-        }
-        if isClosed { closed() }
-        if mustWatch { context.closed.whenComplete { [weak self] _ in self?.closed() } }
-        return true
-    }
-
-    private func closed() {
-        let number = state.withLock { state in
-            state.isClosed = true
-            defer { state.number = nil }
-            return state.number
-        }
-        if let number, desk.waiting.cancel(number) { answer([], nil) }
-    }
-
-    private func answer(_ messages: [StoredMessage], _ queue: Queue?) {
-        let (plan, handles, completion) = (plan, desk.handles, completion)
-        context.eventLoop.execute {
-            var output = Model.ReceiveMessageResult()
-            if let queue, !messages.isEmpty {
-                output.messages = messages.map { ReceivedMessage.shape($0, of: queue, plan, handles) }
-            }
-            completion(.success(OperationResponse(output.value)))
         }
     }
 }

@@ -15,6 +15,8 @@ struct WaitingMachine {
         var waiters: [Number] = []
         /// When something may be receivable next, as far as is known.
         var next: Instant?
+        /// Nobody is tried before.
+        var pause: Instant?
     }
 
     private var waiters: [Number: Waiter] = [:]
@@ -25,14 +27,21 @@ struct WaitingMachine {
 
     var count: Int { waiters.count }
     var isFull: Bool { waiters.count >= Limits.waitingReceives }
-    var queues: Set<String> { Set(lines.keys) }
+    func isAwaited(_ queue: String) -> Bool { lines[queue] != nil }
 
-    /// A receive found nothing and waits. `next` is what it learned: when there may be something. Nil when too many wait.
-    mutating func add(queue: String, deadline: Instant, next: Instant?) -> Number? {
+    /// A receive found nothing and waits. `next` is what it learned: when there may be something; `pause`: until when there
+    /// is nothing for anybody, whatever arrives. Nil when too many wait.
+    mutating func add(queue: String, deadline: Instant, next: Instant?, pause: Instant? = nil) -> Number? {
         guard !isFull else { return nil }
         last += 1
         waiters[last] = Waiter(queue: queue, deadline: deadline)
-        lines[queue, default: Line()].waiters.append(last)
+        var line = lines[queue] ?? Line()
+        line.waiters.append(last)
+        if let pause {
+            line.pause = pause
+            line.next = line.next.map { max($0, pause) }
+        }
+        lines[queue] = line
         noteTick(deadline)
         if let next { note(queue, next) }
         return last
@@ -56,7 +65,8 @@ struct WaitingMachine {
     /// A message is receivable at `at`: the first waiter is tried when that is now. It goes out of line; if it finds
     /// nothing, it comes again.
     mutating func arrived(queue: String, at: Instant, now: Instant) -> Number? {
-        guard let first = lines[queue]?.waiters.first else { return nil }
+        guard let line = lines[queue], let first = line.waiters.first else { return nil }
+        let at = line.pause.map { max($0, at) } ?? at
         guard at <= now else {
             note(queue, at)
             return nil
@@ -68,7 +78,8 @@ struct WaitingMachine {
     struct Due: Equatable {
         /// Waited long enough: answered empty.
         var expired: [Number] = []
-        /// Something may be receivable for them now.
+        /// Something may be receivable for them now: one of each queue. It tells the next if it leaves something
+        /// (`arrived`), because with all of them each time that passes would cost as many attempts as there are waiters.
         var tried: [Number] = []
     }
 
@@ -78,9 +89,8 @@ struct WaitingMachine {
         due.expired.sort()
         for number in due.expired { _ = remove(number) }
         for (queue, line) in lines {
-            guard let next = line.next, next <= now else { continue }
-            // All of them: one timeout can bring many messages back at once.
-            due.tried += line.waiters
+            guard let next = line.next, next <= now, let first = line.waiters.first else { continue }
+            due.tried.append(first)
             lines[queue]?.next = nil
         }
         due.tried.sort()

@@ -26,12 +26,19 @@ final class WaitingReceives: Sendable {
 
     var count: Int { state.withLock { $0.machine.count } }
 
+    /// Whether a receive waits for messages of this queue.
+    func isAwaited(_ arn: String) -> Bool { state.withLock { $0.machine.isAwaited(arn) } }
+
     /// Waits. To be called on the store's writer thread, in the completion of the transaction that found nothing: then no
-    /// later commit's arrival can be missed. Nil when it cannot wait: too many do, or the server stops.
-    func wait(queue arn: String, deadline: Instant, next: Instant?, _ waiting: Waiting) -> WaitingMachine.Number? {
+    /// later commit's arrival can be missed. Nil when it cannot wait: too many do, or the server stops. `pause`: no receive
+    /// from this queue is tried again before.
+    func wait(
+        queue arn: String, deadline: Instant, next: Instant?, pause: Instant?, _ waiting: Waiting
+    ) -> WaitingMachine.Number? {
         let number = state.withLock { state -> WaitingMachine.Number? in
             guard !state.isStopped else { return nil }
-            guard let number = state.machine.add(queue: arn, deadline: deadline, next: next) else { return nil }
+            guard let number = state.machine.add(queue: arn, deadline: deadline, next: next, pause: pause)
+            else { return nil }
             state.waiting[number] = waiting
             return number
         }
@@ -73,7 +80,9 @@ final class WaitingReceives: Sendable {
         for waiting in all { waiting.expire() }
     }
 
-    private func arrived(_ arn: String, _ receivable: Instant) {
+    /// Something is receivable then. Whoever takes a wake-up and does not use it, or learns of more than it takes, says so
+    /// here, too: one wake-up tries one receive.
+    func arrived(_ arn: String, _ receivable: Instant) {
         let (waiting, mustPlan) = state.withLock { state -> (Waiting?, Bool) in
             guard state.machine.count > 0 else { return (nil, false) }
             guard let number = state.machine.arrived(queue: arn, at: receivable, now: time.now()) else {

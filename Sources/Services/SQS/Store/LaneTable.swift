@@ -20,6 +20,18 @@ enum LaneTable {
             [.int(queue), .int(now.nanoseconds), .int(Int64(limit))], { $0.text(0) })
     }
 
+    /// Groups that are open and begin with a message that is not newer than `mark`, longest waiting first.
+    static func open(
+        queue: Int64, upTo mark: Int64, now: Instant, limit: Int, in transaction: any ReadTransaction
+    ) throws -> [String] {
+        try transaction.query(
+            """
+            SELECT lane FROM sqs_lanes AS l WHERE queue = ? AND available <= ?
+                AND (SELECT id FROM sqs_messages WHERE queue = l.queue AND lane = l.lane ORDER BY id LIMIT 1) <= ?
+            ORDER BY available, lane LIMIT ?
+            """, [.int(queue), .int(now.nanoseconds), .int(mark), .int(Int64(limit))], { $0.text(0) })
+    }
+
     static func nextAvailable(queue: Int64, in transaction: any ReadTransaction) throws -> Instant? {
         try transaction.first(
             "SELECT available FROM sqs_lanes WHERE queue = ? ORDER BY available LIMIT 1", [.int(queue)]

@@ -52,16 +52,16 @@ enum MessageTable {
         return id
     }
 
-    /// What can be received of a standard queue, longest waiting first.
+    /// What can be received of a standard queue, longest waiting first; without messages newer than `mark`.
     static func visible(
-        queue: Int64, now: Instant, limit: Int, in transaction: any ReadTransaction
+        queue: Int64, upTo mark: Int64 = .max, now: Instant, limit: Int, in transaction: any ReadTransaction
     ) throws -> [MessageRow] {
         try transaction.query(
             """
-            SELECT \(columns) FROM sqs_messages WHERE queue = ? AND visible <= ?
+            SELECT \(columns) FROM sqs_messages WHERE queue = ? AND visible <= ? AND +id <= ?
             ORDER BY visible, receives, sent, id LIMIT ?
             """,
-            [.int(queue), .int(now.nanoseconds), .int(Int64(limit))], row)
+            [.int(queue), .int(now.nanoseconds), .int(mark), .int(Int64(limit))], row)
     }
 
     /// The first messages of a group, in order.
@@ -156,7 +156,8 @@ enum MessageTable {
         var delayed = 0
     }
 
-    /// Messages of the queue that are not over their retention. Reads the index alone.
+    /// Messages of the queue that are not over their retention. Reads the index of `visible` alone; `+` keeps it from that
+    /// of `sent`, which would need the rows.
     static func counts(
         queue: Int64, now: Instant, expiry: Instant, in transaction: any ReadTransaction
     ) throws -> Counts {
@@ -165,7 +166,7 @@ enum MessageTable {
             SELECT COALESCE(SUM(CASE WHEN visible <= ? THEN 1 ELSE 0 END), 0),
                 COALESCE(SUM(CASE WHEN visible > ? AND receives > 0 THEN 1 ELSE 0 END), 0),
                 COALESCE(SUM(CASE WHEN visible > ? AND receives = 0 THEN 1 ELSE 0 END), 0)
-            FROM sqs_messages WHERE queue = ? AND sent > ?
+            FROM sqs_messages WHERE queue = ? AND +sent > ?
             """,
             [
                 .int(now.nanoseconds), .int(now.nanoseconds), .int(now.nanoseconds), .int(queue),
@@ -203,12 +204,12 @@ enum MessageTable {
         Bulk(id: row.int(0), isLarge: row.bool(1), lane: row.optionalText(2))
     }
 
-    /// Messages over their retention that have not been touched since: `visible` is never before `sent`.
+    /// Messages over their retention, whenever they would be visible.
     static func expired(
         queue: Int64, expiry: Instant, limit: Int, in transaction: any ReadTransaction
     ) throws -> [Bulk] {
         try transaction.query(
-            "SELECT id, body IS NULL, lane FROM sqs_messages WHERE queue = ? AND visible <= ? ORDER BY visible LIMIT ?",
+            "SELECT id, body IS NULL, lane FROM sqs_messages WHERE queue = ? AND sent <= ? ORDER BY sent LIMIT ?",
             [.int(queue), .int(expiry.nanoseconds), .int(Int64(limit))], bulk)
     }
 }

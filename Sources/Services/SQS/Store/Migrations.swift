@@ -4,7 +4,8 @@ enum Schema {
     /// - `sqs_messages.id` orders messages by arrival and is never used again, so that id and receive count name one receive.
     ///   `visible` is when a message can be received (nanoseconds): its sending, the end of its delay, or the end of its
     ///   visibility timeout; in flight is what was received (`receives` > 0) and is not visible yet. `lane` is the group of
-    ///   messages of FIFO queues. The first index serves receiving, counting and expiry without the rows.
+    ///   messages of FIFO queues. The first index serves receiving and counting without the rows, `sqs_messages_sent` expiry: a
+    ///   message over its retention goes also while it is in flight or delayed.
     /// - `sqs_lanes` has a row for each group with messages: when its next message can be received.
     /// - `sqs_garbage`: queues that are deleted, whose messages are not all removed yet.
     static let migrations = Migrations(
@@ -51,6 +52,7 @@ enum Schema {
             );
             CREATE INDEX sqs_move_tasks_queue ON sqs_move_tasks (queue, id);
             CREATE INDEX sqs_move_tasks_running ON sqs_move_tasks (status, id);
-            """
+            """,
+            "CREATE INDEX sqs_messages_sent ON sqs_messages (queue, sent);",
         ])
 }

@@ -71,7 +71,7 @@ final class MoveTasks: Sendable {
         guard let source = try mailbox.directory.find(arn: task.source, in: transaction), source.id == task.queue
         else { return try end(.failed, "AWS.SimpleQueueService.NonExistentQueue") }
         let (wanted, pause) = Self.pace(task.rate)
-        let rows = try candidates(source, limit: wanted, now: now, in: transaction).filter { $0.id <= task.last }
+        let rows = try candidates(source, upTo: task.last, limit: wanted, now: now, in: transaction)
         for row in rows {
             guard let envelope = Envelope(encoded: row.envelope) else { throw Mailbox.unreadable(row.id) }
             guard let arn = task.destination ?? envelope.deadLetterSource else {
@@ -87,18 +87,19 @@ final class MoveTasks: Sendable {
         return pause
     }
 
+    /// As many as `limit` when there are so many: fewer end the task. Newer messages than `mark` may be visible first.
     private func candidates(
-        _ queue: Queue, limit: Int, now: Instant, in transaction: any ReadTransaction
+        _ queue: Queue, upTo mark: Int64, limit: Int, now: Instant, in transaction: any ReadTransaction
     ) throws -> [MessageRow] {
         guard queue.isFIFO else {
-            return try MessageTable.visible(queue: queue.id, now: now, limit: limit, in: transaction)
+            return try MessageTable.visible(queue: queue.id, upTo: mark, now: now, limit: limit, in: transaction)
         }
         var rows: [MessageRow] = []
-        for lane in try LaneTable.open(queue: queue.id, now: now, limit: limit, in: transaction) {
+        for lane in try LaneTable.open(queue: queue.id, upTo: mark, now: now, limit: limit, in: transaction) {
             if rows.count >= limit { break }
             rows += try MessageTable.head(
                 queue: queue.id, lane: lane, limit: limit - rows.count, in: transaction
-            ).prefix { $0.visible <= now }
+            ).prefix { $0.visible <= now && $0.id <= mark }
         }
         return rows
     }
