@@ -1,13 +1,15 @@
 """HTTP subscribers: the handshake, signatures, retries, dead-letter queues, and the death of the server."""
 
+import configparser
 import json
 import time
 import urllib.error
 
+import boto3
 import pytest
 
 from .expect import aws_error
-from .harness import unique, wait_for
+from .harness import REGION, unique, wait_for
 from .sns_helpers import Queue, confirmed, get, subscriber, verify
 
 
@@ -159,6 +161,44 @@ def test_links_work_without_a_signature_where_others_need_one(make_server):
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(f"{server.url}/?Action=ListTopics&Version=2010-03-31")
     assert caught.value.code == 403 and b"MissingAuthenticationToken" in caught.value.read()
+
+
+def test_the_handshake_where_requests_are_signed(make_server, listener):
+    """The subscriber has no credentials: the links and the certificate must do without."""
+    server = make_server("--auth", "sigv4")
+    parser = configparser.ConfigParser()
+    parser.read(server.data_dir / "credentials")
+    keys = parser["default"]
+    sns = boto3.session.Session().client(
+        "sns", endpoint_url=server.url, region_name=REGION, aws_access_key_id=keys["aws_access_key_id"],
+        aws_secret_access_key=keys["aws_secret_access_key"])
+    topic = sns.create_topic(Name=unique("topic"))["TopicArn"]
+    confirmed(sns, topic, listener)
+    sns.publish(TopicArn=topic, Message="hello")
+    told = listener.body(1)
+    verify(told)
+    get(told["UnsubscribeURL"])
+    farewell = listener.body(2)
+    assert farewell["Type"] == "UnsubscribeConfirmation"
+    get(farewell["SubscribeURL"])
+    sns.publish(TopicArn=topic, Message="again")
+    assert listener.body(3)["Message"] == "again"
+    for query in [f"Action=Publish&TopicArn={topic}&Message=m", f"Action=DeleteTopic&TopicArn={topic}"]:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            get(f"{server.url}/?{query}&Version=2010-03-31")
+        assert caught.value.code == 403
+
+
+def test_a_throttle_policy_holds(sns, topic, listener):
+    """Two a second: a burst of ten goes out over seconds, and whole."""
+    confirmed(sns, topic, listener, RawMessageDelivery="true",
+              DeliveryPolicy=json.dumps({"throttlePolicy": {"maxReceivesPerSecond": 2}}))
+    for number in range(10):
+        sns.publish(TopicArn=topic, Message=str(number))
+    listener.wait(11)
+    assert {r[2] for r in listener.requests[1:]} == {str(number).encode() for number in range(10)}
+    took = listener.requests[10][3] - listener.requests[1][3]
+    assert took > 1.5, f"ten deliveries within {took:.1f} s"
 
 
 @pytest.mark.timeout(180)
