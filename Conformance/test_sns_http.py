@@ -189,6 +189,18 @@ def test_the_handshake_where_requests_are_signed(make_server, listener):
         assert caught.value.code == 403
 
 
+def test_a_throttle_policy_holds(sns, topic, listener):
+    """Two a second: a burst of ten goes out over seconds, and whole."""
+    confirmed(sns, topic, listener, RawMessageDelivery="true",
+              DeliveryPolicy=json.dumps({"throttlePolicy": {"maxReceivesPerSecond": 2}}))
+    for number in range(10):
+        sns.publish(TopicArn=topic, Message=str(number))
+    listener.wait(11)
+    assert {r[2] for r in listener.requests[1:]} == {str(number).encode() for number in range(10)}
+    took = listener.requests[10][3] - listener.requests[1][3]
+    assert took > 1.5, f"ten deliveries within {took:.1f} s"
+
+
 @pytest.mark.timeout(180)
 def test_nothing_published_is_lost_over_kill9(make_server):
     """Killed between publishing and delivering, again and again: queue and HTTP subscriber have everything."""
