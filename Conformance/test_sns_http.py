@@ -189,6 +189,19 @@ def test_the_handshake_where_requests_are_signed(make_server, listener):
         assert caught.value.code == 403
 
 
+def test_a_subscription_cannot_call_the_server(server, client, sns, topic):
+    """The server would be a caller on its own machine, with the account's root rights."""
+    name = unique("victim")
+    iam = client("iam")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    sns.subscribe(
+        TopicArn=topic, Protocol="http",
+        Endpoint=f"{server.url}/?Action=DeleteRole&RoleName={name}&Version=2010-05-08")
+    queue = client("sqs").create_queue(QueueName=unique("later"))["QueueUrl"]
+    client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=2)  # the time in which it was done
+    assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name
+
+
 def test_a_throttle_policy_holds(sns, topic, listener):
     """Two a second: a burst of ten goes out over seconds, and whole."""
     confirmed(sns, topic, listener, RawMessageDelivery="true",

@@ -26,6 +26,7 @@ import Wire
             }
             // Others may, and functions may subscribe what is no URL.
             #expect(await house.error("Subscribe", input) == nil)
+            await house.http.wait(for: 1)
             let queue: Value = [
                 "TopicArn": .string(topic), "Protocol": "sqs", "Endpoint": .string(Harness.queue("q")),
             ]
