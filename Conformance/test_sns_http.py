@@ -193,7 +193,9 @@ def test_a_subscription_cannot_call_the_server(server, client, sns, topic):
     """The server would be a caller on its own machine, with the account's root rights."""
     name = unique("victim")
     iam = client("iam")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    trust = {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     sns.subscribe(
         TopicArn=topic, Protocol="http",
         Endpoint=f"{server.url}/?Action=DeleteRole&RoleName={name}&Version=2010-05-08")
