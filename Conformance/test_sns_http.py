@@ -189,6 +189,33 @@ def test_the_handshake_where_requests_are_signed(make_server, listener):
         assert caught.value.code == 403
 
 
+def test_a_subscription_cannot_call_the_server(server, client, sns, topic):
+    """The server would be a caller on its own machine, with the account's root rights."""
+    name = unique("victim")
+    iam = client("iam")
+    trust = {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    sns.subscribe(
+        TopicArn=topic, Protocol="http",
+        Endpoint=f"{server.url}/?Action=DeleteRole&RoleName={name}&Version=2010-05-08")
+    queue = client("sqs").create_queue(QueueName=unique("later"))["QueueUrl"]
+    client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=2)  # the time in which it was done
+    assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name
+
+
+def test_a_throttle_policy_holds(sns, topic, listener):
+    """Two a second: a burst of ten goes out over seconds, and whole."""
+    confirmed(sns, topic, listener, RawMessageDelivery="true",
+              DeliveryPolicy=json.dumps({"throttlePolicy": {"maxReceivesPerSecond": 2}}))
+    for number in range(10):
+        sns.publish(TopicArn=topic, Message=str(number))
+    listener.wait(11)
+    assert {r[2] for r in listener.requests[1:]} == {str(number).encode() for number in range(10)}
+    took = listener.requests[10][3] - listener.requests[1][3]
+    assert took > 1.5, f"ten deliveries within {took:.1f} s"
+
+
 @pytest.mark.timeout(180)
 def test_nothing_published_is_lost_over_kill9(make_server):
     """Killed between publishing and delivering, again and again: queue and HTTP subscriber have everything."""

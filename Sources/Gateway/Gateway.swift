@@ -19,12 +19,12 @@ public final class Gateway: Sendable, CellEndpoint {
     public let metrics: GatewayMetrics
 
     /// `services` in the order in which they share a signing name; `hostRoutes` serve `*.lambda-url.*` and the like;
-    /// `downloads` are documents that services give links to.
+    /// `downloads` are documents that services give links to. Requests with `mark` are the server's own and reach no service.
     public init(
         configuration: GatewayConfiguration, services: [ServiceDefinition], credentials: any CredentialIssuer,
         time: any TimeSource, logger: Logger, group: any EventLoopGroup, hostRoutes: [any HostRoute] = [],
         metrics: GatewayMetrics = GatewayMetrics(),
-        downloads: [DownloadRoute] = []
+        downloads: [DownloadRoute] = [], mark: OutboundMark? = nil
     ) {
         var limits = configuration.limits
         limits.connections = ListenerFactory.connectionsAllowed(limits.connections)
@@ -44,6 +44,7 @@ public final class Gateway: Sendable, CellEndpoint {
             webPages: WebPages(
                 isChecked: configuration.authentication == .none, baseDomains: configuration.baseDomains,
                 origins: configuration.allowedOrigins),
+            mark: mark?.reveal(),
             unresolved: metrics.series(service: "", operation: ""), time: time, logger: logger)
         self.configuration = configuration
         self.limits = limits

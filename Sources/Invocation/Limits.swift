@@ -46,6 +46,8 @@ public enum Limits {
     public static let outboxHandOversAtOnce = 16
     /// Dead letters, and the records of invocations, are tried for this long while their target is not ready. Ours.
     public static let deadLetterAge: Duration = .seconds(86_400)
+    /// Objects that the Outbox writes at the same time, each with its payload in memory; the others wait as rows. Ours.
+    public static let outboxObjectWrites = 16
     /// Outbox rows handed over in one transaction.
     public static let outboxBatch = 64
     /// An outbox row that is not handed over by then is claimed again.

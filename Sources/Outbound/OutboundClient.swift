@@ -7,7 +7,7 @@ import Platform
 import Synchronization
 
 /// HTTP requests to the world outside. Nothing is made before the first one: no thread, no connection, no memory. Redirects are not
-/// followed, certificates are checked, and nothing is decompressed.
+/// followed, certificates are checked, and nothing is decompressed. Each carries the server's mark.
 public final class OutboundClient: OutboundHTTP {
     private enum State {
         case unused
@@ -17,8 +17,13 @@ public final class OutboundClient: OutboundHTTP {
 
     private let state = Mutex(State.unused)
     private let group: any EventLoopGroup
+    private let mark: OutboundMark
 
-    public init(group: any EventLoopGroup) { self.group = group }
+    /// `mark` is what the front door knows the requests by.
+    public init(group: any EventLoopGroup, mark: OutboundMark) {
+        self.group = group
+        self.mark = mark
+    }
 
     public func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse {
         let client = try client()
@@ -30,6 +35,7 @@ public final class OutboundClient: OutboundHTTP {
             }
             outgoing.headers.add(name: header.name, value: header.value)
         }
+        outgoing.headers.replaceOrAdd(name: OutboundMark.header, value: mark.reveal())
         if !request.body.isEmpty { outgoing.body = .bytes(ByteBuffer(bytes: request.body)) }
         do {
             return try await withDeadline(request.timeout) { [outgoing] in

@@ -106,10 +106,11 @@ final class Server: Service {
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
 
-        let outbound = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let mark = OutboundMark()
+        let outbound = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: mark)
         let sns = try SNSService(
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
-            timeScale: settings.timeScale, logger: logger)
+            timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
         let (s3, sqs) = try await (objects, queues)
 
@@ -134,7 +135,7 @@ final class Server: Service {
                 DownloadRoute(prefix: SNSService.certificatePath, contentType: "application/x-pem-file") { name in
                     sns.certificate(named: name).map { .bytes($0) }
                 },
-            ])
+            ], mark: mark)
 
         // Engine
         let machine = try await runnable
@@ -265,6 +266,10 @@ extension Settings {
         default: throw Failure(.configuration, "--tls-certificate and --tls-key go together: give both or neither.")
         }
     }
+
+    /// Whether functions could make requests of their own to whatever this machine reaches. Without namespaces nothing
+    /// holds them.
+    var functionsReachTheNetwork: Bool { egress == .host || isolation == .none }
 
     var warnings: [String] {
         var warnings: [String] = []

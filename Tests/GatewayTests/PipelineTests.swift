@@ -137,6 +137,43 @@ import Wire
         }
     }
 
+    @Test func itsOwnRequestsReachNoService() async throws {
+        struct WhoAsks: HostRoute {
+            let label = "lambda-url"
+            let bodyLimit = 10
+            func respond(to request: HostRequest, _ completion: @escaping @Sendable (HostResponse) -> Void) {
+                let text = "\(request.context.principal.arn) \(request.context.scope.region)"
+                completion(HostResponse(status: 201, headers: [], payload: .bytes(ByteBuffer(string: text))))
+            }
+        }
+        let mark = OutboundMark()
+        let own = ["X-Martlet-Outbound: \(mark.reveal())"]
+        let signed = "Authorization: AWS4-HMAC-SHA256 Credential=123456789012/20261123/us-east-1/lambda/aws4_request"
+        try await TinyServices.with(hostRoutes: [WhoAsks()], mark: mark) { client in
+            for (path, host) in [
+                ("/2015-03-31/functions/f/invocations", "localhost"), ("/photos/x", "localhost"),
+                ("/?Action=GetCallerIdentity&Version=2011-06-15", "sts.localhost"), ("/", "localhost"),
+                ("/x", "photos.localhost"), ("/x", "nothing.us-east-1.amazonaws.com"),
+            ] {
+                for headers in [own, own + ["Content-Type: application/x-www-form-urlencoded"], own + [signed]] {
+                    let answer = try client.ask("POST", path, host: host, headers: headers, body: "x")
+                    #expect(answer.status == 403, "\(host)\(path)")
+                    #expect(answer.text.contains("AccessDenied") || answer.header("x-amzn-errortype") != nil)
+                    #expect(answer.text.contains("Martlet sent this request itself"))
+                }
+            }
+            // Another process's value is nobody's.
+            let other = ["X-Martlet-Outbound: \(OutboundMark().reveal())"]
+            let invoked = try client.ask("POST", "/2015-03-31/functions/f/invocations", headers: other, body: "x")
+            #expect(invoked.status == 200)
+            #expect(try client.ask("GET", "/_martlet/health", headers: own).status == 200)
+            // Users' hosts are reached, by nobody in particular.
+            let host = "abc.lambda-url.eu-west-1.localhost"
+            #expect(try client.ask("POST", "/x", host: host, headers: own, body: "hi").text == "anonymous eu-west-1")
+            #expect(try client.ask("POST", "/x", host: host, body: "hi").text.hasPrefix("arn:aws:iam::"))
+        }
+    }
+
     @Test func usersHostsAreRouted() async throws {
         struct Echo: HostRoute {
             let label = "lambda-url"

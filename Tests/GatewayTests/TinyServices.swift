@@ -193,12 +193,13 @@ enum TinyServices {
     static func with<T: Sendable>(
         authentication: AuthenticationMode = .none, time: any TimeSource = SystemTime(),
         credentials: any CredentialIssuer = NoCredentials(), hostRoutes: [any HostRoute] = [],
-        limits: GatewayLimits = GatewayLimits(), _ body: @escaping @Sendable (RawClient) throws -> T
+        limits: GatewayLimits = GatewayLimits(), mark: OutboundMark? = nil,
+        _ body: @escaping @Sendable (RawClient) throws -> T
     ) async throws -> T {
         let gateway = Gateway(
             configuration: try GatewayConfiguration(port: 0, authentication: authentication, limits: limits),
             services: try all(), credentials: credentials, time: time, logger: Logger(label: "test"),
-            group: NIOSingletons.posixEventLoopGroup, hostRoutes: hostRoutes)
+            group: NIOSingletons.posixEventLoopGroup, hostRoutes: hostRoutes, mark: mark)
         let port = try await gateway.start().first?.port ?? 0
         do {
             let result = try await blocking { try body(RawClient(port: port)) }

@@ -56,9 +56,42 @@ final class FakeObjects: ObjectWriter {
     let written = Mutex<[(bucket: String, key: String)]>([])
     let errors = Mutex<[any Error]>([])
 
+    struct Gate {
+        var isClosed = false
+        var waiting: [CheckedContinuation<Void, Never>] = []
+        var running = 0
+        var most = 0
+    }
+    let gate = Mutex(Gate())
+
+    /// Lets writes that wait, and as many as there are, go.
+    func open(_ count: Int = .max) {
+        let ready = gate.withLock { gate in
+            if count == .max { gate.isClosed = false }
+            let ready = Array(gate.waiting.prefix(count))
+            gate.waiting.removeFirst(ready.count)
+            return ready
+        }
+        for one in ready { one.resume() }
+    }
+
+    private func pass() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isOpen = gate.withLock { gate in
+                gate.running += 1
+                gate.most = max(gate.most, gate.running)
+                if gate.isClosed { gate.waiting.append(continuation) }
+                return !gate.isClosed
+            }
+            if isOpen { continuation.resume() }
+        }
+        gate.withLock { $0.running -= 1 }
+    }
+
     func write(
         _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
     ) async throws {
+        await pass()
         if let error = errors.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { throw error }
         written.withLock { $0.append((bucket, key)) }
     }
@@ -105,7 +138,19 @@ struct OutboxFixture {
         try await settle()
     }
 
-    func rows() async throws -> Int { try await database.read { try DueQueue(name: "outbox").count(in: $0) } }
+    func rows() async throws -> Int {
+        try await database.read { transaction in
+            try DueQueue(name: "outbox").count(in: transaction)
+                + DueQueue(name: "outbox-objects").count(in: transaction)
+        }
+    }
+
+    /// Rows that somebody holds: what is in memory.
+    func held() async throws -> Int {
+        try await database.read { transaction in
+            try transaction.query("SELECT id FROM duequeue_items WHERE is_held = 1", []) { $0.int(0) }.count
+        }
+    }
 
     static let queue = "arn:aws:sqs:us-east-1:000000000000:q"
     static let letters = "arn:aws:sqs:us-east-1:000000000000:dlq"
@@ -324,6 +369,55 @@ struct OutboxFixture {
         try await until { fixture.outbox.metricLines.contains("destination_delivery_failures_total 1") }
         #expect(try await fixture.rows() == 0)
         #expect(objects.written.withLock { $0.isEmpty })
+    }
+
+    @Test func onlySoManyObjectsAreWrittenAtATime() async throws {
+        let (most, count) = (Limits.outboxObjectWrites, 100)
+        objects.gate.withLock { $0.isClosed = true }
+        try await fixture.database.write { [fixture] transaction in
+            for number in 0..<count {
+                let delivery = fixture.delivery("\(number)", to: "arn:aws:s3:::bucket") {
+                    $0.attributes.messageGroupID = number < 50 ? "g" : nil
+                }
+                try fixture.outbox.send(delivery, in: transaction)
+            }
+        }
+        try await until { objects.gate.withLock { $0.waiting.count } >= most }
+        try await fixture.settle()
+        #expect(objects.gate.withLock { $0.waiting.count } == most)
+        #expect(try await fixture.held() == most)
+        #expect(try await fixture.rows() == count)
+        // Queues do not wait behind them, also in rows, nor do leases that end make more of them.
+        fixture.target.refuse(OutboxFixture.queue, [OutboxFixture.busy])
+        try await fixture.send(fixture.delivery("q"))
+        try await until { fixture.target.state.withLock { $0.taken.map(\.id) } == ["q"] }
+        try await fixture.advance(Limits.outboxLease + .seconds(1))
+        try await fixture.settle()
+        #expect(objects.gate.withLock { $0.waiting.count } == most)
+        // Each that ends makes room for another; a refused one comes again.
+        objects.errors.withLock { $0 = [Failure(.storage, "disk")] }
+        objects.open(1)
+        try await until { objects.gate.withLock { $0.waiting.count } == most }
+        objects.open()
+        try await until {
+            fixture.time.advance(by: .seconds(1))
+            return try await fixture.rows() == 0
+        }
+        #expect(Set(objects.written.withLock { $0.map(\.key) }) == Set((0..<count).map(String.init)))
+        #expect(objects.gate.withLock { $0.most } == most)
+    }
+
+    @Test func rowsForBucketsOfTheFirstVersionAreWritten() async throws {
+        let delivery = fixture.delivery("a", to: "arn:aws:s3:::bucket") { $0.attributes.objectKey = "k" }
+        fixture.outbox.stop()
+        try await fixture.database.write { [time = fixture.time] transaction in
+            try DueQueue(name: "outbox").enqueue(
+                NewDueItem(partition: "", due: time.now(), payload: DeliveryRow(delivery, tries: 3).encoded()),
+                now: time.now(), in: transaction)
+        }
+        try await fixture.outbox.start()
+        try await until { try await fixture.rows() == 0 }
+        #expect(objects.written.withLock { $0.map(\.key) } == ["k"])
     }
 
     @Test func bucketsAreValidated() async throws {

@@ -9,7 +9,7 @@ import Testing
 @Suite struct OutboundClientTests {
     @Test func sendsAndReads() async throws {
         let server = try await RawServer.answering("HTTP/1.1 201 Created\r\nx-a: b\r\ncontent-length: 2\r\n\r\nok")
-        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
         let answer = try await client.send(server.request(body: "hello", headers: [("x-one", "1")]), bodyLimit: 10)
         #expect(answer.status == 201 && answer.body == Array("ok".utf8))
         #expect(answer.headers.contains { $0.name == "x-a" && $0.value == "b" })
@@ -21,10 +21,22 @@ import Testing
         try await server.close()
     }
 
+    @Test func everyRequestCarriesTheMarkAndNoOther() async throws {
+        let server = try await RawServer.answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        let mark = OutboundMark()
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: mark)
+        _ = try await client.send(server.request(headers: [("X-Martlet-Outbound", "another")]), bodyLimit: 10)
+        let seen = try await server.firstRequest.get().lowercased()
+        #expect(mark.reveal().utf8.count == 32 && mark.reveal() != OutboundMark().reveal())
+        #expect(seen.contains("\r\nx-martlet-outbound: \(mark.reveal())\r\n") && !seen.contains("another"))
+        await client.shutdown()
+        try await server.close()
+    }
+
     @Test func redirectsAreAnswersAndNotFollowed() async throws {
         let server = try await RawServer.answering(
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")
-        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
         #expect(try await client.send(server.request(), bodyLimit: 10).status == 302)
         await client.shutdown()
         try await server.close()
@@ -37,7 +49,7 @@ import Testing
     ])
     func tooMuchOrTooLittleIsAFailure(_ answer: String) async throws {
         let server = try await RawServer.answering(answer)
-        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
         // Where the answer just stops, the timeout ends it.
         await #expect(throws: Failure.self) {
             try await client.send(server.request(timeout: .milliseconds(300)), bodyLimit: 10)
@@ -50,7 +62,7 @@ import Testing
         let server = try await RawServer.answering("")
         let request = server.request()
         try await server.close()
-        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup)
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
         await #expect(throws: Failure.self) { try await client.send(request, bodyLimit: 10) }
         for url in ["nonsense", "ftp://localhost/", "http://", "http://no.such.host.invalid/"] {
             var other = request

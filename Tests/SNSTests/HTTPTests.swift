@@ -194,7 +194,9 @@ import Wire
     @Test func ratesFillEvenly() {
         let start = Instant(milliseconds: 0)
         var rate = ReceiveRate(perSecond: 2, now: start)
+        #expect(rate.isFull(now: start))
         #expect(rate.take(8, now: start).granted == 2)
+        #expect(!rate.isFull(now: start + .milliseconds(999)) && rate.isFull(now: start + .seconds(1)))
         let (granted, next) = rate.take(8, now: start)
         #expect(granted == 0 && next == start + .milliseconds(500))
         #expect(rate.take(8, now: start + .milliseconds(500)).granted == 1)

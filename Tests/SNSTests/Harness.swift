@@ -19,11 +19,11 @@ final class Harness: Sendable {
     let time = ManualTime()
     let service: SNSService
 
-    init(timeScale: Double = 1) async throws {
+    init(timeScale: Double = 1, functionsMaySubscribeHTTP: Bool = true) async throws {
         database = try SQLiteDatabase.temporary(migrations: [DueQueue.migrations, SNSService.migrations])
         service = try SNSService(
             database: database, outbox: outbox, http: http, authorizer: authorizer, time: time, timeScale: timeScale,
-            logger: Logger(label: "test"))
+            functionsMaySubscribeHTTP: functionsMaySubscribeHTTP, logger: Logger(label: "test"))
         try await service.start()
     }
 

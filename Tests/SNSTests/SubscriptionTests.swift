@@ -6,6 +6,34 @@ import Wire
 @testable import SNS
 
 @Suite struct SubscriptionTests {
+    @Test(arguments: ["http", "https"])
+    func functionsWithoutANetworkSubscribeNoURLs(_ transport: String) async throws {
+        let function = Principal.roleSession(
+            roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "f", account: Harness.account)
+        for mayThey in [false, true] {
+            let house = try await Harness(functionsMaySubscribeHTTP: mayThey)
+            let topic = try await house.topic()
+            let input: Value = [
+                "TopicArn": .string(topic), "Protocol": .string(transport), "Endpoint": .string("\(transport)://h/"),
+            ]
+            let error = await house.error("Subscribe", input, principal: function)
+            let text =
+                "Invalid parameter: Endpoint Reason: functions may not subscribe HTTP endpoints while --egress is isolated"
+            #expect(error?.message == (mayThey ? nil : text) && error?.code == (mayThey ? nil : "InvalidParameter"))
+            if !mayThey {
+                let list = try await house.call("ListSubscriptions", [:])
+                #expect(list["Subscriptions"]?.list?.isEmpty == true && house.http.requests.isEmpty)
+            }
+            // Others may, and functions may subscribe what is no URL.
+            #expect(await house.error("Subscribe", input) == nil)
+            await house.http.wait(for: 1)
+            let queue: Value = [
+                "TopicArn": .string(topic), "Protocol": "sqs", "Endpoint": .string(Harness.queue("q")),
+            ]
+            #expect(await house.error("Subscribe", queue, principal: function) == nil)
+        }
+    }
+
     @Test func subscribingAgainAnswersTheSame() async throws {
         let house = try await Harness()
         let topic = try await house.topic()

@@ -98,6 +98,14 @@ enum ErrorStyle: Sendable, Equatable {
         }
     }
 
+    /// A request of this server (an SNS message, say) whose URL leads back to it.
+    var ownRequest: AWSError {
+        AWSError(
+            self == .s3 || self == .query ? "AccessDenied" : "AccessDeniedException", status: 403,
+            "Martlet sent this request itself, as a subscription for instance asks it to. Such requests cannot call the "
+                + "services of Martlet.")
+    }
+
     func unknownKey(_ key: String) -> AWSError {
         let text = "The security token included in the request is invalid."
         return switch self {

@@ -14,6 +14,8 @@ struct Pipeline: HTTPResponder {
     let builtIn: BuiltInRoutes
     let baseDomains: [String]
     let webPages: WebPages
+    /// The value of `OutboundMark` on requests that this server made.
+    let mark: String?
     let unresolved: GatewayMetrics.Series
     let time: any TimeSource
     let logger: Logger
@@ -31,6 +33,7 @@ struct Pipeline: HTTPResponder {
             return fail(call, call.style.webPage(reason))
         }
         if let answer = builtIn.answer(exchange.request) { return exchange.respond(answer) }
+        if host.dataPlane == nil, isOwn(call.originalHead) { return refuseOwn(call) }
         do throws(AWSError) {
             call.signed = try authenticator.signature(of: call.originalHead)
         } catch {
@@ -46,6 +49,21 @@ struct Pipeline: HTTPResponder {
         case .unknown(let name): fail(call, Pipeline.unknownService(name))
         case .formBody: resolveByForm(call)
         }
+    }
+
+    /// Whether this server made the request.
+    private func isOwn(_ head: RequestHead) -> Bool {
+        guard let mark else { return false }
+        return head.headers.contains { $0.name == OutboundMark.header && $0.value == mark }
+    }
+
+    /// Whoever chose the URL would act with the rights of a caller on this machine. Only hosts that are no AWS API take such
+    /// requests: what they do is their owner's.
+    private func refuseOwn(_ call: Call) {
+        if case .service(let index) = table.resolve(call.head, host: call.host, scope: nil) {
+            return fail(enter(call, index), entries[index].style.ownRequest)
+        }
+        fail(call, call.style.ownRequest)
     }
 
     private func resolveByForm(_ call: Call) {
@@ -363,13 +381,7 @@ struct Pipeline: HTTPResponder {
             case .failure(let failure): fail(call, ErrorStyle.rest.body(failure))
             case .success(let body):
                 var call = call
-                do throws(AWSError) {
-                    call.identity = try authenticator.identify(
-                        call.signed, origin: call.exchange.info.origin, region: call.host.region, style: .rest,
-                        now: call.exchange.receivedAt)
-                } catch {
-                    call.identity = nil
-                }
+                call.identity = hostIdentity(call)
                 let request = HostRequest(
                     context: call.context(service: label, operation: ""), head: call.head, labels: call.host.labels,
                     body: body)
@@ -387,5 +399,19 @@ struct Pipeline: HTTPResponder {
                 }
             }
         }
+    }
+
+    /// Who calls a user's host; nil when that cannot be said, which is up to the route.
+    private func hostIdentity(_ call: Call) -> Identity? {
+        if isOwn(call.originalHead) {
+            // The URL is anybody's choice, and so is a signature in it.
+            let region = call.host.region ?? AccountRegion.defaultRegion
+            return Identity(
+                scope: AccountRegion(account: AccountRegion.defaultAccount, region: region), principal: .anonymous,
+                secret: nil)
+        }
+        return try? authenticator.identify(
+            call.signed, origin: call.exchange.info.origin, region: call.host.region, style: .rest,
+            now: call.exchange.receivedAt)
     }
 }

@@ -15,13 +15,29 @@ public final class OutboxDispatcher: DeliveryOutbox {
         var isDirty = false
         var isStopped = true
         var timer: ScheduledCall?
+        /// Writes of objects that are under way; each holds its payload in memory.
+        var writing = 0
         var counters = DeliveryCounters()
     }
 
     /// What is left to do for a claimed row when its transaction has committed.
-    private typealias ObjectWrite = (item: DueItem, row: DeliveryRow)
+    private typealias ObjectWrite = (item: DueItem, row: DeliveryRow, bucket: String, writer: any ObjectWriter)
+
+    /// What one transaction of dispatching came to.
+    private struct Round {
+        /// Another batch is due.
+        var isFull: Bool
+        var writes: [ObjectWrite]
+        var next: Instant?
+    }
 
     private static let queue = DueQueue(name: "outbox")
+    /// Rows for buckets, which wait here for their turn to be written: nothing else waits behind them.
+    private static let objectQueue = DueQueue(name: "outbox-objects")
+
+    private static func queue(for delivery: Delivery) -> DueQueue {
+        ARN(delivery.target)?.service == "s3" ? objectQueue : queue
+    }
 
     private let state = Mutex(State())
     private let targets = Mutex<[String: any DeliveryTarget]>([:])
@@ -50,7 +66,9 @@ public final class OutboxDispatcher: DeliveryOutbox {
     }
 
     public func start() async throws {
-        try await database.write { try Self.queue.releaseLeases(in: $0) }
+        try await database.write { transaction in
+            for queue in [Self.queue, Self.objectQueue] { try queue.releaseLeases(in: transaction) }
+        }
         state.withLock { $0.isStopped = false }
         dispatch()
     }
@@ -68,12 +86,13 @@ public final class OutboxDispatcher: DeliveryOutbox {
     // MARK: DeliveryOutbox
 
     public func send(_ delivery: Delivery, in transaction: any WriteTransaction) throws {
+        let queue = Self.queue(for: delivery)
         let partition = DeliveryRow.partition(of: delivery)
         // What was sent before of the group waits: this one waits behind it.
-        let last = partition.isEmpty ? nil : try Self.queue.lastClaimable(partition: partition, in: transaction)
+        let last = partition.isEmpty ? nil : try queue.lastClaimable(partition: partition, in: transaction)
         if last == nil, try handOverAtOnce(delivery, in: transaction) { return }
         let due = max(delivery.createdAt, last ?? delivery.createdAt)
-        try Self.queue.enqueue(
+        try queue.enqueue(
             NewDueItem(partition: partition, due: due, payload: DeliveryRow(delivery).encoded()),
             now: delivery.createdAt, in: transaction)
         transaction.afterCommit { [weak self] in self?.dispatch() }
@@ -117,27 +136,43 @@ public final class OutboxDispatcher: DeliveryOutbox {
     // MARK: Dispatching
 
     private func dispatch() {
-        let go = state.withLock { state in
-            guard !state.isStopped else { return false }
+        // Until this round is over no writes are added, so that there is room for so many at least.
+        let room: Int? = state.withLock { state in
+            guard !state.isStopped else { return nil }
             if state.isDispatching {
                 state.isDirty = true
-                return false
+                return nil
             }
             state.isDispatching = true
             state.isDirty = false
-            return true
+            return max(Limits.outboxObjectWrites - state.writing, 0)
         }
-        guard go else { return }
+        guard let room else { return }
         let now = time.now()
         database.write { [self] transaction in
-            let items = try Self.queue.claim(
-                limit: Limits.outboxBatch, now: now, lease: Limits.outboxLease, in: transaction)
-            var batch = Batch(now: now, transaction: transaction)
-            for item in items { try handOver(item, &batch) }
-            return (items.count, batch.writes, try Self.queue.nextClaimable(in: transaction))
+            try dispatch(Batch(now: now, transaction: transaction), roomForWrites: room)
         } completion: { [self] result in
             dispatched(result)
         }
+    }
+
+    private func dispatch(_ batch: Batch, roomForWrites room: Int) throws -> Round {
+        var batch = batch
+        let transaction = batch.transaction
+        let items = try Self.queue.claim(
+            limit: Limits.outboxBatch, now: batch.now, lease: Limits.outboxLease, in: transaction)
+        for item in items { try handOver(item, of: Self.queue, &batch) }
+        var next = try Self.queue.nextClaimable(in: transaction)
+        // Without room, the end of a write asks again.
+        if room > 0 {
+            let objects = try Self.objectQueue.claim(
+                limit: room, now: batch.now, lease: Limits.outboxLease, in: transaction)
+            for item in objects { try handOver(item, of: Self.objectQueue, &batch) }
+            if batch.writes.count < room, let due = try Self.objectQueue.nextClaimable(in: transaction) {
+                next = min(next ?? due, due)
+            }
+        }
+        return Round(isFull: items.count == Limits.outboxBatch, writes: batch.writes, next: next)
     }
 
     /// One transaction's work.
@@ -149,27 +184,34 @@ public final class OutboxDispatcher: DeliveryOutbox {
         var writes: [ObjectWrite] = []
     }
 
-    private func handOver(_ item: DueItem, _ batch: inout Batch) throws {
+    private func handOver(_ item: DueItem, of queue: DueQueue, _ batch: inout Batch) throws {
         let transaction = batch.transaction
         guard let row = DeliveryRow(encoded: item.payload), let arn = ARN(row.delivery.target) else {
             logger.error("an outbox row cannot be read and is dropped")
-            _ = try Self.queue.complete(item, in: transaction)
+            _ = try queue.complete(item, in: transaction)
+            return
+        }
+        if queue.name == Self.queue.name, arn.service == "s3" {
+            // Of a version that had one queue only.
+            let moved = NewDueItem(partition: item.partition, due: item.due, payload: item.payload)
+            _ = try queue.complete(item, in: transaction)
+            try Self.objectQueue.enqueue(moved, now: batch.now, in: transaction)
             return
         }
         if let due = batch.blocked[item.partition] {
-            _ = try Self.queue.reschedule(item, due: due, in: transaction)
+            _ = try queue.reschedule(item, due: due, in: transaction)
             return
         }
         do {
-            if arn.service == "s3", objects.withLock({ $0 }) != nil {
-                batch.writes.append((item, row))
+            if arn.service == "s3", let writer = objects.withLock({ $0 }) {
+                batch.writes.append((item, row, arn.resource, writer))
                 return
             }
             guard let target = targets.withLock({ $0[arn.service] }) else {
                 throw Self.unsupported(row.delivery.target, arn)
             }
             try transaction.savepoint { try target.accept(row.delivery, in: transaction, now: batch.now) }
-            try accepted(item, in: transaction)
+            try accepted(item, row, in: transaction)
         } catch let refusal as DeliveryRefusal {
             let due = try refused(item, row, refusal, now: batch.now, in: transaction)
             if let due, !item.partition.isEmpty { batch.blocked[item.partition] = due }
@@ -182,8 +224,8 @@ public final class OutboxDispatcher: DeliveryOutbox {
         }
     }
 
-    private func accepted(_ item: DueItem, in transaction: any WriteTransaction) throws {
-        _ = try Self.queue.complete(item, in: transaction)
+    private func accepted(_ item: DueItem, _ row: DeliveryRow, in transaction: any WriteTransaction) throws {
+        _ = try Self.queue(for: row.delivery).complete(item, in: transaction)
         transaction.afterCommit { [weak self] in self?.state.withLock { $0.counters.accepted += 1 } }
     }
 
@@ -193,18 +235,19 @@ public final class OutboxDispatcher: DeliveryOutbox {
         in transaction: any WriteTransaction
     ) throws -> Instant? {
         let delivery = row.delivery
+        let queue = Self.queue(for: delivery)
         let tries = row.tries + 1
         switch rules.decide(refusal, delivery, tries: tries, now: now) {
         case .again(let due):
             let row = DeliveryRow(delivery, tries: tries)
-            _ = try Self.queue.reschedule(item, due: due, payload: row.encoded(), in: transaction)
+            _ = try queue.reschedule(item, due: due, payload: row.encoded(), in: transaction)
             if !item.partition.isEmpty {
-                try Self.queue.postpone(partition: item.partition, until: due, in: transaction)
+                try queue.postpone(partition: item.partition, until: due, in: transaction)
             }
             transaction.afterCommit { [weak self] in self?.state.withLock { $0.counters.retried += 1 } }
             return due
         case .giveUp(let exhaustion):
-            _ = try Self.queue.complete(item, in: transaction)
+            _ = try queue.complete(item, in: transaction)
             let letter = DeliveryRules.letter(
                 for: delivery, refused: refusal, tries: tries, exhaustion: exhaustion, now: now)
             if let letter { try send(letter, in: transaction) }
@@ -234,14 +277,15 @@ public final class OutboxDispatcher: DeliveryOutbox {
         logger.warning("\(text)", metadata: metadata)
     }
 
-    private func dispatched(_ result: Result<(Int, [ObjectWrite], Instant?), any Error>) {
+    private func dispatched(_ result: Result<Round, any Error>) {
         var next: Instant?
         var full = false
         switch result {
-        case .success((let count, let writes, let claimable)):
-            next = claimable
-            full = count == Limits.outboxBatch
-            for write in writes { self.write(write) }
+        case .success(let round):
+            next = round.next
+            full = round.isFull
+            state.withLock { $0.writing += round.writes.count }
+            for write in round.writes { self.write(write) }
         case .failure(let error):
             logger.error("cannot dispatch events", metadata: ["error": "\(error)"])
             next = time.now() + .seconds(1)
@@ -263,15 +307,14 @@ public final class OutboxDispatcher: DeliveryOutbox {
     /// Writes an object, outside of any transaction, while the row is held; a crash in between writes it once more, under the
     /// same key.
     private func write(_ write: ObjectWrite) {
-        guard let writer = objects.withLock({ $0 }), let arn = ARN(write.row.delivery.target) else { return }
         let delivery = write.row.delivery
         let account = delivery.principal.account ?? AccountRegion.defaultAccount
         let scope = AccountRegion(account: account, region: delivery.attributes.region ?? AccountRegion.defaultRegion)
         Task { [self] in
             var refusal: DeliveryRefusal?
             do {
-                try await writer.write(
-                    delivery.payload, bucket: arn.resource, key: delivery.attributes.objectKey ?? delivery.id,
+                try await write.writer.write(
+                    delivery.payload, bucket: write.bucket, key: delivery.attributes.objectKey ?? delivery.id,
                     contentType: "application/json", scope: scope, principal: delivery.principal)
             } catch let error as AWSError where error.status < 500 {
                 refusal = .permanent(code: error.code, message: error.message)
@@ -281,13 +324,14 @@ public final class OutboxDispatcher: DeliveryOutbox {
             let (outcome, now) = (refusal, time.now())
             do {
                 try await database.write { [self] transaction in
-                    guard let outcome else { return try accepted(write.item, in: transaction) }
+                    guard let outcome else { return try accepted(write.item, write.row, in: transaction) }
                     _ = try refused(write.item, write.row, outcome, now: now, in: transaction)
                 }
             } catch {
                 // The row comes again when its lease ends.
                 logger.error("cannot write down a delivery", metadata: ["error": "\(error)"])
             }
+            state.withLock { $0.writing -= 1 }
             dispatch()
         }
     }

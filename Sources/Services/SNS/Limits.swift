@@ -59,6 +59,8 @@ enum Limits {
     /// Requests under way to one subscription, and to all: each holds its message in memory. Ours.
     static let httpConcurrencyPerSubscription = 4
     static let httpConcurrency = 128
+    /// Rates of throttled subscriptions that are remembered. Ours.
+    static let httpRates = 1_024
     /// Held longer than any request takes.
     static let httpLease = Duration.seconds(60)
     /// Retries and seconds that a delivery policy may ask for.

@@ -14,10 +14,12 @@ public final class SNSService: Sendable {
     let fanOut: FanOut
     private let http: HTTPDeliveries
 
-    /// `timeScale` divides the waits between attempts to HTTP(S) subscribers (development); 1 is AWS's timing.
+    /// `timeScale` divides the waits between attempts to HTTP(S) subscribers (development); 1 is AWS's timing. Unless
+    /// `functionsMaySubscribeHTTP`, role sessions cannot subscribe URLs: a function that reaches no network must not have the
+    /// server reach it instead.
     public init(
         database: any Database, outbox: any DeliveryOutbox, http client: any OutboundHTTP, authorizer: any Authorizer,
-        time: any TimeSource, timeScale: Double = 1, logger: Logger
+        time: any TimeSource, timeScale: Double = 1, functionsMaySubscribeHTTP: Bool, logger: Logger
     ) throws {
         keys = KeyKeeper(database: database, time: time)
         access = Access(authorizer: authorizer)
@@ -29,7 +31,8 @@ public final class SNSService: Sendable {
         let publishing = PublishOperations(database: database, access: access, keys: keys, fanOut: fanOut)
         let subscriptions = SubscriptionOperations(
             database: database, access: access, keys: keys,
-            confirmations: Confirmations(outbox: outbox, http: http))
+            confirmations: Confirmations(outbox: outbox, http: http),
+            functionsMaySubscribeHTTP: functionsMaySubscribeHTTP)
         var operations: [String: OperationHandler] = [
             "CreateTopic": .asynchronous(topics.create),
             "DeleteTopic": .asynchronous(topics.delete),

@@ -17,7 +17,6 @@ final class HTTPDeliveries: Sendable {
         /// Has work, and waits for one of all the requests under way to end.
         var isWaiting = false
         var timer: ScheduledCall?
-        var rate: ReceiveRate?
 
         var isIdle: Bool { running == 0 && !isClaiming && !isDirty && !isWaiting && timer == nil }
     }
@@ -28,6 +27,8 @@ final class HTTPDeliveries: Sendable {
         var waiting: [String] = []
         /// Requests under way, and places that claims have asked for.
         var taken = 0
+        /// Of subscriptions with a throttle policy; they outlive their partitions, which go whenever there is nothing to do.
+        var rates: [String: ReceiveRate] = [:]
         var isStopped = true
     }
 
@@ -109,7 +110,7 @@ final class HTTPDeliveries: Sendable {
             var partition = state.partitions[name] ?? Partition()
             partition.isClaiming = false
             partition.running += items.count
-            partition.rate?.giveBack(asked - items.count)
+            state.rates[name]?.giveBack(asked - items.count)
             state.taken -= asked - items.count
             // A full claim leaves perhaps more.
             let again = partition.isDirty || items.count == asked
@@ -159,13 +160,7 @@ final class HTTPDeliveries: Sendable {
             logger.error("a notification cannot be read and is dropped", metadata: ["subscription": "\(name)"])
             return conclude(claimed, name, nil, .delivered)
         }
-        if let perSecond = item.policy.maxReceivesPerSecond {
-            state.withLock { state in
-                if state.partitions[name]?.rate?.perSecond != perSecond {
-                    state.partitions[name]?.rate = ReceiveRate(perSecond: perSecond, now: now)
-                }
-            }
-        }
+        state.withLock { $0.learn(item.policy.maxReceivesPerSecond, of: name, now: now) }
         item.attempts += 1
         let target = BasicCredentials.split(item.url)
         let request = OutboundRequest(
@@ -230,6 +225,20 @@ final class HTTPDeliveries: Sendable {
 }
 
 extension HTTPDeliveries.State {
+    /// Takes note of a subscription's rate when one of its messages is sent, which counts already.
+    fileprivate mutating func learn(_ perSecond: Int?, of name: String, now: Instant) {
+        guard rates[name]?.perSecond != perSecond else { return }
+        guard let perSecond else {
+            rates[name] = nil
+            return
+        }
+        if rates.count >= Limits.httpRates { rates = rates.filter { !$0.value.isFull(now: now) } }
+        if rates.count >= Limits.httpRates { rates.removeAll() }
+        var rate = ReceiveRate(perSecond: perSecond, now: now)
+        _ = rate.take(1, now: now)
+        rates[name] = rate
+    }
+
     /// Takes places for a claim of this partition: as many as it, all together, and its rate allow. Answers when to come again
     /// if only the rate is in the way.
     fileprivate mutating func reserve(_ name: String, now: Instant) -> (count: Int, later: Instant?) {
@@ -253,7 +262,7 @@ extension HTTPDeliveries.State {
         }
         let wanted = min(own, free)
         var (count, later) = (wanted, Instant?.none)
-        if let answer = partition.rate?.take(wanted, now: now) { (count, later) = answer }
+        if let answer = rates[name]?.take(wanted, now: now) { (count, later) = answer }
         guard count > 0 else { return (0, later) }
         partition.isClaiming = true
         partition.isDirty = false

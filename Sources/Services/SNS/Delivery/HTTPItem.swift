@@ -124,6 +124,11 @@ struct ReceiveRate: Sendable {
         return (granted, now + .nanoseconds(Int64(max(wait, 0.001) * 1e9)))
     }
 
+    /// Whether nothing went for so long that it need not be remembered.
+    func isFull(now: Instant) -> Bool {
+        tokens + max((now - filledAt).fractionalSeconds, 0) * Double(perSecond) >= Double(perSecond)
+    }
+
     /// Gives back what was granted and not used.
     mutating func giveBack(_ count: Int) { tokens = min(Double(perSecond), tokens + Double(max(count, 0))) }
 }

@@ -8,6 +8,7 @@ struct SubscriptionOperations: Sendable {
     let access: Access
     let keys: KeyKeeper
     let confirmations: Confirmations
+    let functionsMaySubscribeHTTP: Bool
 
     // MARK: Subscribe
 
@@ -16,6 +17,10 @@ struct SubscriptionOperations: Sendable {
         let context = request.context
         let topicKey = try request.topicKey(input.topicArn)
         let (transport, endpoint) = try Endpoint.check(input.protocol ?? "", input.endpoint ?? "", topic: topicKey)
+        if transport.isHTTP, !functionsMaySubscribeHTTP, case .roleSession = context.principal {
+            throw AWSError.invalidParameter(
+                "Endpoint Reason: functions may not subscribe HTTP endpoints while --egress is isolated")
+        }
         var asked: Fields = [:]
         for (name, value) in input.attributes ?? [] { asked[name] = .string(value) }
         let isConfirmed = !transport.isHTTP && Self.confirmsItself(transport, endpoint, context)
