@@ -15,12 +15,15 @@ final class EventSourceRoom: Sendable {
     let machineConcurrency: Int
     let logger: Logger
     let counters = Counters()
-    let memory = MemoryBudget(limit: Limits.heldBytes)
+    let memory: MemoryBudget
+    /// Makes every mapping let go of what waits.
+    let relief = Mutex<(@Sendable () -> Void)?>(nil)
+    private let shortSince = Mutex<Instant?>(nil)
 
     init(
         database: any Database, mappings: any EventSourceMappings, queues: any QueueSource,
         directory: any FunctionDirectory, invoker: any FunctionInvoker, time: any TimeSource, machineConcurrency: Int,
-        logger: Logger
+        heldBytes: Int = Limits.heldBytes, logger: Logger
     ) {
         self.database = database
         self.mappings = mappings
@@ -30,10 +33,31 @@ final class EventSourceRoom: Sendable {
         self.time = time
         self.machineConcurrency = machineConcurrency
         self.logger = logger
+        memory = MemoryBudget(limit: heldBytes)
+    }
+
+    /// Whether there is room for more messages. If there has been none for a while, what waits makes room: those who hold it
+    /// may wait for long, and others must not wait for them.
+    func mayReceive(now: Instant) -> Bool {
+        let isShort = memory.isExhausted
+        let isLasting = shortSince.withLock { since in
+            guard isShort else {
+                since = nil
+                return false
+            }
+            guard let first = since, now >= first + .milliseconds(Limits.memoryReliefMilliseconds) else {
+                since = since ?? now
+                return false
+            }
+            since = now
+            return true
+        }
+        if isLasting { relief.withLock { $0 }?() }
+        return !isShort
     }
 }
 
-/// How much of messages is held at the same time, by all mappings.
+/// How much of messages is held at the same time by all mappings: from their receipt to the end of their batch.
 final class MemoryBudget: Sendable {
     private let limit: Int
     private let held = Atomic<Int>(0)
@@ -43,6 +67,24 @@ final class MemoryBudget: Sendable {
     var isExhausted: Bool { held.load(ordering: .relaxed) >= limit }
     func take(_ bytes: Int) { held.add(bytes, ordering: .relaxed) }
     func give(_ bytes: Int) { held.subtract(bytes, ordering: .relaxed) }
+    var count: Int { held.load(ordering: .relaxed) }
+}
+
+/// What one transaction brings, until its mapping counts it.
+final class MemoryHold: Sendable {
+    private let budget: MemoryBudget
+    private let held = Atomic<Int>(0)
+
+    init(_ budget: MemoryBudget) { self.budget = budget }
+
+    var mayTake: Bool { !budget.isExhausted }
+
+    func take(_ bytes: Int) {
+        held.add(bytes, ordering: .relaxed)
+        budget.take(bytes)
+    }
+
+    func end() { budget.give(held.exchange(0, ordering: .relaxed)) }
 }
 
 /// Counts since the start.

@@ -18,14 +18,25 @@ public final class EventSources: EventSourceRunner {
     private let state = Mutex(State())
 
     /// `machineConcurrency`: executions that this machine can run at the same time.
-    public init(
+    public convenience init(
         database: any Database, mappings: any EventSourceMappings, queues: any QueueSource,
         directory: any FunctionDirectory, invoker: any FunctionInvoker, time: any TimeSource, machineConcurrency: Int,
         logger: Logger
     ) {
-        room = EventSourceRoom(
-            database: database, mappings: mappings, queues: queues, directory: directory, invoker: invoker, time: time,
-            machineConcurrency: machineConcurrency, logger: logger)
+        self.init(
+            EventSourceRoom(
+                database: database, mappings: mappings, queues: queues, directory: directory, invoker: invoker,
+                time: time, machineConcurrency: machineConcurrency, logger: logger))
+    }
+
+    init(_ room: EventSourceRoom) {
+        self.room = room
+        room.relief.withLock { $0 = { [weak self] in self?.relieve() } }
+    }
+
+    private func relieve() {
+        let all = state.withLock { Array($0.queues.values) }
+        for mapping in all { mapping.relieve() }
     }
 
     /// Takes up the mappings of an earlier run, also those that were passing through a state.

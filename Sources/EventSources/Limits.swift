@@ -15,6 +15,11 @@ enum Limits {
     static let heldBytes = 192 << 20
     /// Milliseconds until a mapping that was held back by it asks again. Ours.
     static let memoryPauseMilliseconds = 50
+    /// Milliseconds for which no mapping could receive for want of it, after which open and throttled batches make room. Ours.
+    static let memoryReliefMilliseconds = 1_000
+    /// Milliseconds before its messages are visible again in which an open batch closes at the latest; more if the function's
+    /// timeout is longer, less if the visibility timeout is shorter than twice that. Ours.
+    static let visibilityMarginMilliseconds = 1_000
 
     // MARK: Concurrency (reference 5.2)
 

@@ -20,7 +20,10 @@ final class QueueMapping: Sendable {
         var timer: ScheduledCall?
         /// Called once when all has ended.
         var onStopped: (@Sendable () -> Void)?
-        var problem: String?
+        /// What was shown last; nil when nothing was in this run, and what an earlier one showed may still stand there.
+        var shown: String??
+        /// Of its messages, as counted in the room's budget.
+        var heldBytes = 0
         /// The execution role, as of the last time that the function was there.
         var roleARN: String?
     }
@@ -81,6 +84,9 @@ final class QueueMapping: Sendable {
     /// After `stop`: what runs is not waited for any longer, and goes back to the queue.
     func abandon() { advance { $0.abandon(now: $1) } }
 
+    /// Lets go of what waits, for the memory that it takes.
+    func relieve() { advance { $0.relieve(now: $1) } }
+
     private func ended() {
         let (stopped, timer) = state.withLock { state in
             defer {
@@ -110,6 +116,9 @@ final class QueueMapping: Sendable {
         let now = room.time.now()
         let (actions, mapping, timer) = state.withLock { state in
             let actions = event(&state.poller, now)
+            let held = state.poller.heldBytes
+            room.memory.take(held - state.heldBytes)
+            state.heldBytes = held
             var timer: (due: Instant, number: UInt64)?
             // A timer that is early costs one look; arming one anew for each batch would cost more.
             if let next = state.poller.nextTimer(now: now), state.timerDue.map({ next < $0 }) ?? true {
@@ -149,7 +158,10 @@ final class QueueMapping: Sendable {
         var receipts: [[QueueMessage]] = []
         var nextVisible: Instant?
         var visibleAgain = Instant(nanoseconds: .max)
+        /// What ended it; the receipts from before are good.
         var refusal: AWSError?
+        /// Nothing more fits into the memory.
+        var isShort = false
     }
 
     private func transact(_ request: QueuePoller.Request, _ mapping: EventSourceMapping) async {
@@ -170,8 +182,16 @@ final class QueueMapping: Sendable {
             advance { $0.failed(.notNow, request: held, now: $1) }
             return
         }
-        let isShort = request.wanted > 0 && room.memory.isExhausted
-        if isShort { request.wanted = 0 }
+        let isShort = request.wanted > 0 && !room.mayReceive(now: room.time.now())
+        if isShort {
+            request.wanted = 0
+            if request.isEmpty {
+                advance { $0.received(Self.later($1), now: $1) }
+                return
+            }
+        }
+        let hold = MemoryHold(room.memory)
+        defer { hold.end() }
         let principal = Principal.roleSession(
             roleARN: role, sessionName: mapping.function, account: mapping.scope.account)
         do {
@@ -181,9 +201,9 @@ final class QueueMapping: Sendable {
             var brought = try await room.database.write { [room, source] transaction in
                 try Self.carryOut(
                     asked, queue: source, batchSize: isFIFO ? mapping.batchSize : Limits.messagesPerReceive,
-                    as: principal, room.queues, now: now, in: transaction)
+                    as: principal, room.queues, hold, now: now, in: transaction)
             }
-            if let refusal = brought.refusal { throw refusal }
+            if let refusal = brought.refusal, brought.receipts.isEmpty { throw refusal }
             guard let function else {
                 advance { $0.failed(.notNow, request: held, now: $1) }
                 return
@@ -192,9 +212,16 @@ final class QueueMapping: Sendable {
             if request.wanted > 0, brought.receipts.isEmpty, let next = brought.nextVisible, next <= now {
                 brought.nextVisible = now + .milliseconds(Limits.troubleFirstMilliseconds)
             }
-            if isShort { brought.nextVisible = now + .milliseconds(Limits.memoryPauseMilliseconds) }
-            if request.wanted > 0 { report(nil) }
-            let answer = sort(brought, mapping, function)
+            if isShort || brought.isShort {
+                brought.nextVisible = now + .milliseconds(Limits.memoryPauseMilliseconds)
+            }
+            var answer = sort(brought, mapping, function)
+            if let refusal = brought.refusal {
+                answer.trouble = Problem.isGone(refusal) ? .sourceGone : .notNow
+                report(Problem.sourceRefused(refusal), cause: refusal)
+            } else if request.wanted > 0 {
+                report(nil)
+            }
             advance { $0.received(answer, now: $1) }
         } catch let error as AWSError {
             report(Problem.sourceRefused(error), cause: error)
@@ -210,10 +237,16 @@ final class QueueMapping: Sendable {
         }
     }
 
-    /// On the store's writer. What the queue refuses when receiving does not undo what is deleted.
+    /// Nothing was received for want of memory.
+    private static func later(_ now: Instant) -> QueuePoller.Answer {
+        QueuePoller.Answer(
+            nextVisible: now + .milliseconds(Limits.memoryPauseMilliseconds), visibleAgain: Instant(nanoseconds: .max))
+    }
+
+    /// On the store's writer, where one after the other sees what is left of the memory. What the queue refuses when receiving does not undo what is deleted.
     private static func carryOut(
         _ request: QueuePoller.Request, queue: String, batchSize: Int, as principal: Principal,
-        _ queues: any QueueSource, now: Instant, in transaction: any WriteTransaction
+        _ queues: any QueueSource, _ hold: MemoryHold, now: Instant, in transaction: any WriteTransaction
     ) throws -> Brought {
         var brought = Brought()
         do {
@@ -231,7 +264,16 @@ final class QueueMapping: Sendable {
             }
             var wanted = request.wanted
             var bytes = 0
+            if wanted > 0 {
+                // Before anything is taken: refused afterwards, it would be known too late.
+                let description = try queues.describe(queue: queue, as: principal, in: transaction)
+                brought.visibleAgain = now + description.visibilityTimeout
+            }
             while wanted > 0, bytes < Limits.bytesPerTransaction {
+                guard hold.mayTake else {
+                    brought.isShort = true
+                    break
+                }
                 let receipt = try queues.receive(
                     queue: queue, maximum: min(wanted, batchSize, Limits.messagesPerReceive), as: principal, now: now,
                     in: transaction)
@@ -239,12 +281,10 @@ final class QueueMapping: Sendable {
                 if receipt.messages.isEmpty { break }
                 brought.receipts.append(receipt.messages)
                 wanted -= receipt.messages.count
-                for message in receipt.messages { bytes += message.body.utf8.count }
+                let size = receipt.messages.reduce(0) { $0 + QueueRecord.size($1) }
+                bytes += size
+                hold.take(size)
                 guard let next = receipt.nextVisible, next <= now else { break }
-            }
-            if !brought.receipts.isEmpty {
-                let description = try queues.describe(queue: queue, as: principal, in: transaction)
-                brought.visibleAgain = now + description.visibilityTimeout
             }
         } catch let error as AWSError {
             brought.refusal = error
@@ -258,7 +298,8 @@ final class QueueMapping: Sendable {
     ) -> QueuePoller.Answer {
         var answer = QueuePoller.Answer(
             nextVisible: brought.nextVisible, visibleAgain: brought.visibleAgain,
-            reservedConcurrency: function.reservedConcurrency)
+            reservedConcurrency: function.reservedConcurrency,
+            functionTimeout: .seconds(function.timeoutSeconds))
         if brought.receipts.isEmpty { return answer }
         let filters = state.withLock { $0.filters }
         for receipt in brought.receipts {
@@ -307,6 +348,7 @@ final class QueueMapping: Sendable {
             return
         }
         let payload = QueueRecord.event(batch.records)
+        // Beside its records, which are kept for another try.
         let size = payload.count
         room.memory.take(size)
         room.counters.invocations.add(1)
@@ -355,8 +397,8 @@ final class QueueMapping: Sendable {
 
     private func report(_ problem: String?, cause: (any Error)? = nil) {
         let mapping = state.withLock { state -> EventSourceMapping? in
-            guard state.problem != problem else { return nil }
-            state.problem = problem
+            if let shown = state.shown, shown == problem { return nil }
+            state.shown = .some(problem)
             return state.mapping
         }
         guard let mapping else { return }

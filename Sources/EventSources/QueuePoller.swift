@@ -47,6 +47,10 @@ struct QueuePoller {
         /// When what was received becomes visible to others again.
         var visibleAgain: Instant
         var reservedConcurrency: Int?
+        /// How long the function may take with a batch.
+        var functionTimeout = Duration.zero
+        /// What ended the transaction after it had received these; what it brought is there all the same.
+        var trouble: Trouble?
     }
 
     /// Why a transaction brought nothing.
@@ -79,6 +83,26 @@ struct QueuePoller {
         var throttles = 0
         /// Batches of the same receive of a FIFO queue, one after the other: they may share groups.
         var following: [[QueueRecord]] = []
+        /// Received just now. Such a batch is begun even if its messages are visible again already (a visibility timeout of
+        /// next to nothing), or nobody would ever begin it.
+        var isFresh = false
+        var bytes: Int
+
+        init(_ batch: Batch, following: [[QueueRecord]], isFresh: Bool = false) {
+            self.batch = batch
+            step = .invoking
+            self.following = following
+            self.isFresh = isFresh
+            bytes = following.reduce(Self.bytes(batch.records)) { $0 + Self.bytes($1) }
+        }
+
+        private static func bytes(_ records: [QueueRecord]) -> Int { records.reduce(0) { $0 + $1.json.count } }
+
+        /// What goes back when it is given up. Messages that are visible again may be others' by now.
+        func handles(now: Instant) -> [String] {
+            guard batch.visibleAgain > now else { return [] }
+            return (batch.records + following.flatMap { $0 }).map(\.receiptHandle)
+        }
     }
 
     private(set) var settings: Settings
@@ -107,6 +131,10 @@ struct QueuePoller {
 
     var running: Int { lanes.count }
     var isStopped: Bool { phase == .stopped }
+    /// Bytes of all records from their receipt to the end of their batch.
+    var heldBytes: Int {
+        lanes.values.reduce(ready.reduce(buffer.bytes) { $0 + $1.bytes }) { $0 + $1.bytes }
+    }
 
     // MARK: Events
 
@@ -139,10 +167,17 @@ struct QueuePoller {
     /// Stopping, and what runs is not waited for any longer: it goes back, too.
     mutating func abandon(now: Instant) -> [Action] {
         guard phase != .running else { return [] }
-        for lane in lanes.values {
-            pending.releases += (lane.batch.records + lane.following.flatMap { $0 }).map(\.receiptHandle)
-        }
+        for lane in lanes.values { pending.releases += lane.handles(now: now) }
         lanes = [:]
+        return plan(now)
+    }
+
+    /// All mappings together hold too much for any to receive. The open batch does not wait for more, and throttled batches
+    /// do not wait for their next try: their messages come again when they are visible.
+    mutating func relieve(now: Instant) -> [Action] {
+        guard phase == .running else { return [] }
+        if let records = buffer.close() { prepare(records) }
+        for (number, lane) in lanes { if case .waiting = lane.step { lanes[number] = nil } }
         return plan(now)
     }
 
@@ -160,6 +195,7 @@ struct QueuePoller {
                 concurrency.quiet()
             }
             take(answer, now: now)
+            if let trouble = answer.trouble { pause(trouble, wantsMore: true, now: now) }
         }
         return plan(now)
     }
@@ -173,15 +209,19 @@ struct QueuePoller {
             pending.discards = (request.discards + pending.discards).suffix(Limits.waitingDeletions)
             pending.releases = (request.releases + pending.releases).suffix(Limits.waitingDeletions)
         }
+        pause(trouble, wantsMore: request.wanted > 0, now: now)
+        if phase == .stopping, trouble != .store { pending = Request() }
+        return plan(now)
+    }
+
+    private mutating func pause(_ trouble: Trouble, wantsMore: Bool, now: Instant) {
         if trouble != .sourceGone {
             let first = Limits.troubleFirstMilliseconds
             let wait = min(first << min(troubles, 16), Limits.troubleLongestMilliseconds)
             troubles += 1
             pausedUntil = now + .milliseconds(wait)
-            if request.wanted > 0 { receivable = now }
+            if wantsMore { receivable = now }
         }
-        if phase == .stopping, trouble != .store { pending = Request() }
-        return plan(now)
     }
 
     mutating func completed(_ number: Int, _ outcome: Outcome, now: Instant) -> [Action] {
@@ -191,7 +231,7 @@ struct QueuePoller {
             concurrency.completed()
             pending.deletions += done
             // Only when all of it is done may what follows it in its groups run.
-            if done.count == lane.batch.records.count, !lane.following.isEmpty { follow(lane) }
+            if done.count == lane.batch.records.count, !lane.following.isEmpty { follow(lane, now) }
         case .functionError:
             concurrency.completed()
             concurrency.failed()
@@ -242,55 +282,72 @@ struct QueuePoller {
 
     /// Sorts what was received into batches.
     private mutating func take(_ answer: Answer, now: Instant) {
+        closeWhatIsDue(now)
+        let latest = lastMoment(answer, now)
         for receipt in answer.receipts where !receipt.isEmpty {
             if phase != .running {
                 pending.releases += receipt.map(\.receiptHandle)
                 continue
             }
-            if buffer.isEmpty { bufferVisibleAgain = answer.visibleAgain }
+            bufferVisibleAgain = buffer.isEmpty ? answer.visibleAgain : min(bufferVisibleAgain, answer.visibleAgain)
             var closed: [[QueueRecord]] = []
             for record in receipt {
                 closed += buffer.add(
-                    record, size: settings.batchSize, window: settings.window,
+                    record, size: settings.batchSize, window: settings.window, latest: latest,
                     overhead: QueueRecord.eventHead.count + QueueRecord.eventTail.count, now: now)
             }
             if settings.isFIFO {
                 if let rest = buffer.close() { closed.append(rest) }
                 guard let first = closed.first else { continue }
-                prepare(first, following: Array(closed.dropFirst()))
+                prepare(first, following: Array(closed.dropFirst()), isFresh: true)
             } else {
                 for batch in closed {
-                    prepare(batch)
+                    prepare(batch, isFresh: true)
                     bufferVisibleAgain = answer.visibleAgain
                 }
             }
         }
-        if settings.window == .zero, let rest = buffer.close() { prepare(rest) }
+        if settings.window == .zero || latest <= now, let rest = buffer.close() { prepare(rest, isFresh: true) }
     }
 
-    private mutating func prepare(_ records: [QueueRecord], following: [[QueueRecord]] = []) {
+    /// When a batch with these messages closes at the latest: the function should end before they are visible again. Where
+    /// the visibility timeout is too short for that, half of it is for collecting.
+    private func lastMoment(_ answer: Answer, _ now: Instant) -> Instant {
+        guard answer.visibleAgain > now else { return now }
+        let shortest = Duration.milliseconds(Limits.visibilityMarginMilliseconds)
+        let margin = min(max(answer.functionTimeout, shortest), (answer.visibleAgain - now) / 2)
+        return answer.visibleAgain - margin
+    }
+
+    private mutating func closeWhatIsDue(_ now: Instant) {
+        if let deadline = buffer.deadline, deadline <= now, let records = buffer.close() { prepare(records) }
+    }
+
+    private mutating func prepare(_ records: [QueueRecord], following: [[QueueRecord]] = [], isFresh: Bool = false) {
         let batch = Batch(number: nextNumber, records: records, visibleAgain: bufferVisibleAgain)
         nextNumber += 1
-        ready.append(Lane(batch: batch, step: .invoking, following: following))
+        ready.append(Lane(batch, following: following, isFresh: isFresh))
     }
 
-    private mutating func follow(_ lane: Lane) {
+    private mutating func follow(_ lane: Lane, _ now: Instant) {
+        // Visible again, they come again by themselves: begun now they would run beside that.
+        guard lane.batch.visibleAgain > now else { return }
         if phase != .running {
             pending.releases += lane.following.flatMap { $0.map(\.receiptHandle) }
             return
         }
         let batch = Batch(number: nextNumber, records: lane.following[0], visibleAgain: lane.batch.visibleAgain)
         nextNumber += 1
-        ready.insert(Lane(batch: batch, step: .invoking, following: Array(lane.following.dropFirst())), at: 0)
+        ready.insert(Lane(batch, following: Array(lane.following.dropFirst())), at: 0)
     }
 
     private mutating func plan(_ now: Instant) -> [Action] {
         var actions: [Action] = []
         if phase == .running {
-            if let deadline = buffer.deadline, deadline <= now, let records = buffer.close() { prepare(records) }
+            closeWhatIsDue(now)
             start(now, &actions)
         } else {
-            giveBack()
+            giveBack(now)
         }
         transact(now, &actions)
         if phase == .stopping, lanes.isEmpty, !isTransacting, pending.isEmpty {
@@ -303,29 +360,35 @@ struct QueuePoller {
     private mutating func start(_ now: Instant, _ actions: inout [Action]) {
         for (number, lane) in lanes {
             guard case .waiting(let until) = lane.step, until <= now else { continue }
+            guard lane.batch.visibleAgain > now else {
+                lanes[number] = nil
+                continue
+            }
             lanes[number]?.step = .invoking
             actions.append(.invoke(lane.batch))
         }
+        // What is visible again comes again by itself.
+        ready.removeAll { !$0.isFresh && $0.batch.visibleAgain <= now }
         let count = min(max(concurrency.limit - lanes.count, 0), ready.count)
         for lane in ready.prefix(count) {
             lanes[lane.batch.number] = lane
             actions.append(.invoke(lane.batch))
         }
         ready.removeFirst(count)
+        for index in ready.indices { ready[index].isFresh = false }
     }
 
     /// Stopping: what has not been started, or was not let in, goes back to the queue.
-    private mutating func giveBack() {
-        var records = buffer.close() ?? []
-        for lane in ready { records += lane.batch.records + lane.following.flatMap { $0 } }
+    private mutating func giveBack(_ now: Instant) {
+        if let records = buffer.close() { prepare(records) }
+        for lane in ready { pending.releases += lane.handles(now: now) }
         ready = []
         for (number, lane) in lanes {
             if case .waiting = lane.step {
-                records += lane.batch.records + lane.following.flatMap { $0 }
+                pending.releases += lane.handles(now: now)
                 lanes[number] = nil
             }
         }
-        pending.releases += records.map(\.receiptHandle)
     }
 
     private mutating func transact(_ now: Instant, _ actions: inout [Action]) {

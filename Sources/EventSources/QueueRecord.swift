@@ -71,6 +71,16 @@ extension QueueRecord {
         return writer.bytes
     }
 
+    /// Bytes of what a message carries.
+    static func size(_ message: QueueMessage) -> Int {
+        message.messageAttributes.reduce(message.body.utf8.count) { size, attribute in
+            switch attribute.content {
+            case .string(let text): size + attribute.name.utf8.count + text.utf8.count
+            case .binary(let bytes): size + attribute.name.utf8.count + bytes.count
+            }
+        }
+    }
+
     /// The whole event.
     static func event(_ records: [QueueRecord]) -> [UInt8] {
         var bytes: [UInt8] = []

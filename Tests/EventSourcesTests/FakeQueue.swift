@@ -28,6 +28,9 @@ final class FakeQueue: QueueSource {
         var receiveCalls = 0
         var principals: Set<Principal> = []
         var refusal: AWSError?
+        /// So many receives are let through before `refusal`.
+        var receivesBeforeRefusal = 0
+        var describeRefusal: AWSError?
         /// Hands nothing out, although there is something.
         var isFull = false
     }
@@ -62,7 +65,8 @@ final class FakeQueue: QueueSource {
     func describe(queue arn: String, as principal: Principal, in transaction: any ReadTransaction) throws
         -> QueueDescription
     {
-        QueueDescription(arn: arn, isFIFO: isFIFO, visibilityTimeout: visibility, deadLetterTargetARN: nil)
+        if let refusal = state.withLock({ $0.describeRefusal }) { throw refusal }
+        return QueueDescription(arn: arn, isFIFO: isFIFO, visibilityTimeout: visibility, deadLetterTargetARN: nil)
     }
 
     func receive(
@@ -73,7 +77,7 @@ final class FakeQueue: QueueSource {
 
     func receive(_ maximum: Int, as principal: Principal, now: Instant) throws -> QueueReceipt {
         try state.withLock { state in
-            if let refusal = state.refusal { throw refusal }
+            if let refusal = state.refusal, state.receiveCalls >= state.receivesBeforeRefusal { throw refusal }
             state.principals.insert(principal)
             state.receiveCalls += 1
             moveDead(&state, now)

@@ -95,16 +95,20 @@ import Wire
         let functions: Functions
         let mappings: Mappings
         let time = ManualTime()
+        let shared: EventSourceRoom
         let room: EventSources
 
-        init(_ queue: FakeQueue, _ functions: Functions, _ mappings: Mappings = Mappings()) throws {
+        init(
+            _ queue: FakeQueue, _ functions: Functions, _ mappings: Mappings = Mappings(), heldBytes: Int = 1 << 30
+        ) throws {
             database = try SQLiteDatabase.temporary(migrations: [])
             self.queue = queue
             self.functions = functions
             self.mappings = mappings
-            room = EventSources(
+            shared = EventSourceRoom(
                 database: database, mappings: mappings, queues: queue, directory: functions, invoker: functions,
-                time: time, machineConcurrency: 100, logger: Logger(label: "test"))
+                time: time, machineConcurrency: 100, heldBytes: heldBytes, logger: Logger(label: "test"))
+            room = EventSources(shared)
         }
 
         func send(_ count: Int, from first: Int = 0) {
@@ -267,6 +271,84 @@ import Wire
         await stopped
         let now = house.time.now()
         #expect(house.queue.state.withLock { $0.messages.map(\.visibleAt) } == [now])
+    }
+
+    /// What stands there from an earlier run is cleared.
+    @Test func firstResultIsAlwaysShown() async throws {
+        let house = try House(FakeQueue(), Functions { _ in Functions.answer() })
+        house.room.mappingChanged(makeMapping())
+        try await house.until("shown") { house.mappings.problems.withLock { $0 == [nil] } }
+        house.send(3)
+        try await house.until("empty") { house.queue.count == 0 }
+        #expect(house.mappings.problems.withLock { $0.count } == 1)
+    }
+
+    /// The second receive of a transaction is refused: what the first brought is handled.
+    @Test func partlyRefusedReceiveIsHandled() async throws {
+        let house = try House(FakeQueue(), Functions { _ in Functions.answer() })
+        house.queue.state.withLock {
+            $0.refusal = AWSError("OverLimit", status: 403, "too many")
+            $0.receivesBeforeRefusal = 1
+        }
+        house.send(15)
+        house.room.mappingChanged(makeMapping())
+        try await house.until("handled") { house.functions.state.withLock { $0.payloads.count == 1 } }
+        try await house.until("shown") { house.mappings.problems.withLock { $0.count == 1 } }
+        try await house.until("timer") { house.time.nextDue() != nil }
+        house.time.advance(by: .milliseconds(100))
+        try await house.until("deleted") { house.queue.count == 5 }
+        house.queue.state.withLock { $0.refusal = nil }
+        try await house.until("timer") { house.time.nextDue() != nil }
+        house.time.advance(by: .seconds(1))
+        try await house.until("empty") { house.queue.count == 0 }
+    }
+
+    @Test func nothingIsTakenWithoutKnowingForHowLong() async throws {
+        let house = try House(FakeQueue(), Functions { _ in Functions.answer() })
+        house.queue.state.withLock { $0.describeRefusal = AWSError("AccessDenied", status: 403, "no") }
+        house.send(1)
+        house.room.mappingChanged(makeMapping())
+        try await house.until("shown") { house.mappings.problems.withLock { $0.count == 1 } }
+        #expect(house.queue.state.withLock { $0.messages.map(\.receives) } == [0])
+    }
+
+    /// The open batch is counted: it uses up what may be held, nothing more is received, and it makes room.
+    @Test func memoryOfAnOpenBatch() async throws {
+        let functions = Functions { _ in Functions.answer() }
+        let house = try House(FakeQueue(visibility: .seconds(10_000)), functions, heldBytes: 1_000)
+        house.send(40)
+        house.room.mappingChanged(makeMapping(batchSize: 100, window: .seconds(300)))
+        try await house.until("held back") { house.time.nextDue() == house.time.now() + .milliseconds(50) }
+        #expect(house.shared.memory.count >= 1_000)
+        #expect(house.queue.state.withLock { $0.messages.filter(\.isDelivered).count } == 10)
+        #expect(functions.state.withLock { $0.payloads.isEmpty })
+        // Long before its window ends.
+        for _ in 0..<200 where house.queue.count > 0 {
+            house.time.advance(by: .milliseconds(50))
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        #expect(house.queue.count == 0)
+        try await house.until("given back") { house.shared.memory.count == 0 }
+    }
+
+    /// One mapping's waiting batches do not keep another from receiving.
+    @Test func memoryOfAnotherMapping() async throws {
+        let functions = Functions { _ in Functions.answer() }
+        let queue = FakeQueue(visibility: .seconds(10_000))
+        let house = try House(queue, functions, heldBytes: 1_000)
+        house.send(10)
+        house.room.mappingChanged(makeMapping(batchSize: 100, window: .seconds(300)))
+        try await house.until("received") { house.shared.memory.count >= 1_000 }
+        var other = makeMapping()
+        other.id = "other"
+        house.send(5, from: 10)
+        house.room.mappingChanged(other)
+        for _ in 0..<200 where house.queue.count > 0 {
+            house.time.advance(by: .milliseconds(50))
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        #expect(house.queue.count == 0)
+        try await house.until("given back") { house.shared.memory.count == 0 }
     }
 
     /// What it had finished is deleted all the same.

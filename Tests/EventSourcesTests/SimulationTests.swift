@@ -52,7 +52,7 @@ import Testing
             queue = FakeQueue(
                 fifo: fifo, visibility: .seconds(20), maximumReceives: Int.random(in: 2...4, using: &random))
             let size = Int.random(in: 1...10, using: &random)
-            let window: Duration = !fifo && Bool.random(using: &random) ? .seconds(3) : .zero
+            let window: Duration = !fifo && Bool.random(using: &random) ? .seconds(Bool.random(using: &random) ? 3 : 60) : .zero
             let maximum = Bool.random(using: &random) ? Int.random(in: 2...6, using: &random) : nil
             settings = QueuePoller.Settings(
                 batchSize: size, window: window, isFIFO: fifo,
@@ -168,6 +168,8 @@ import Testing
 
         private mutating func invoke(_ batch: QueuePoller.Batch) {
             if batch.records.count > settings.batchSize { problems.append("batch too large") }
+            if batch.visibleAgain <= now { problems.append("begun when its messages are visible to others") }
+            if Set(batch.records.map(\.messageID)).count < batch.records.count { problems.append("a message twice") }
             let mine = Set(batch.records.compactMap { groups[$0.messageID] })
             for other in running.values where other.number != batch.number && other.visibleAgain > now {
                 let theirs = Set(other.records.compactMap { groups[$0.messageID] })
