@@ -86,7 +86,8 @@ var targets: [Target] = [
         dependencies: ["Platform", "Wire", "Storage", "Contracts", "EventPatterns", nioCore, logging, metrics],
         exclude: ["README.md"], swiftSettings: settings),
     .target(
-        name: "Outbound", dependencies: ["Platform", "Contracts", nioCore, nioPosix, nioHTTP1, asyncHTTPClient, logging],
+        name: "Outbound",
+        dependencies: ["Platform", "Contracts", nioCore, nioPosix, nioHTTP1, asyncHTTPClient, logging],
         swiftSettings: settings),
     .target(
         name: "Invocation",

@@ -18,9 +18,11 @@ struct BatchBuffer<Record: BatchRecord> {
     /// When the open batch closes by its window.
     var deadline: Instant? { records.isEmpty ? nil : closesAt }
 
-    /// Adds a record, with which the batch must close at `latest`, whatever its window says. Answers the batches that closed by it: one that it no longer fitted into, and one that it filled.
+    /// Adds a record, with which the batch must close at `latest`, whatever its window says. Answers the batches that closed
+    /// by it: one that it no longer fitted into, and one that it filled.
     mutating func add(
-        _ record: Record, size: Int, window: Duration, latest: Instant = Instant(nanoseconds: .max), overhead: Int, now: Instant
+        _ record: Record, size: Int, window: Duration, latest: Instant = Instant(nanoseconds: .max), overhead: Int,
+        now: Instant
     ) -> [[Record]] {
         var closed: [[Record]] = []
         // A comma for each.

@@ -12,6 +12,8 @@ public final class EventSources: EventSourceRunner {
         var revisions: [String: Int64] = [:]
         var isStarted = false
         var isStopped = false
+        /// What still runs at the stop is given back.
+        var isGraceOver = false
     }
 
     private let room: EventSourceRoom
@@ -57,13 +59,18 @@ public final class EventSources: EventSourceRunner {
             state.isStopped = true
             return Array(state.queues.values)
         }
-        let end = room.time.schedule(at: room.time.now() + grace) { for mapping in all { mapping.abandon() } }
+        let end = room.time.schedule(at: room.time.now() + grace) { [self] in
+            state.withLock { $0.isGraceOver = true }
+            for mapping in all { mapping.abandon() }
+        }
         defer { end.cancel() }
         await withTaskGroup(of: Void.self) { group in
             for mapping in all {
-                group.addTask {
+                group.addTask { [self] in
                     await withCheckedContinuation { continuation in
                         mapping.stop(nil) { continuation.resume() }
+                        // The grace may have ended before this task began.
+                        if state.withLock({ $0.isGraceOver }) { mapping.abandon() }
                     }
                     mapping.close()
                 }

@@ -52,7 +52,8 @@ import Testing
             queue = FakeQueue(
                 fifo: fifo, visibility: .seconds(20), maximumReceives: Int.random(in: 2...4, using: &random))
             let size = Int.random(in: 1...10, using: &random)
-            let window: Duration = !fifo && Bool.random(using: &random) ? .seconds(Bool.random(using: &random) ? 3 : 60) : .zero
+            var window = Duration.zero
+            if !fifo, Bool.random(using: &random) { window = .seconds(Bool.random(using: &random) ? 3 : 60) }
             let maximum = Bool.random(using: &random) ? Int.random(in: 2...6, using: &random) : nil
             settings = QueuePoller.Settings(
                 batchSize: size, window: window, isFIFO: fifo,

@@ -85,7 +85,8 @@ import Testing
 
     @Test func waitingForALaneTooLong() {
         var poller = poller(batchSize: 1, fifo: true, maximum: 2)
-        #expect(batches(poller.received(answer([["a"], ["b"], ["c"]].map { records($0) }), now: now)) == [["a"], ["b"]])
+        let first = batches(poller.received(answer([["a"], ["b"], ["c"]].map { records($0) }), now: now))
+        #expect(first == [["a"], ["b"]])
         let late = now + .seconds(30)
         let actions = poller.completed(0, .success(done: ["h-a"]), now: late)
         #expect(batches(actions).isEmpty)

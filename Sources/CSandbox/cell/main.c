@@ -135,9 +135,11 @@ static void attach(pid_t child) {
 
 static void remove_groups(bool server_gone) {
     const struct timespec pause = {.tv_nsec = 1000000};
+    // On a busy machine the dead take their time; with the server gone nobody waits for it.
+    const int attempts = server_gone ? 5000 : 200;
     for (uint32_t i = 0; i < spec.group_count; i++) {
         // The kernel lets go of the last process a moment after it was reaped.
-        for (int attempt = 0; attempt < 200 && rmdir(spec.groups[i]) != 0 && errno == EBUSY; attempt++)
+        for (int attempt = 0; attempt < attempts && rmdir(spec.groups[i]) != 0 && errno == EBUSY; attempt++)
             nanosleep(&pause, NULL);
         if (!server_gone) continue;
         char parent[PATH_MAX];

@@ -128,7 +128,9 @@ struct Mailbox: Sendable {
 
     /// The queue that dead letters go to, if the policy names one that is there and takes them.
     func deadLetterQueue(of queue: Queue, in transaction: any ReadTransaction) throws -> Queue? {
-        guard let redrive = queue.attributes.redrive else { return nil }
+        guard let redrive = queue.attributes.redrive, ARN.areOfOneScope(redrive.targetARN, queue.arn) else {
+            return nil
+        }
         guard let target = try directory.find(arn: redrive.targetARN, in: transaction) else { return nil }
         return target.isFIFO == queue.isFIFO && target.attributes.redriveAllow?.allows(queue.arn) ?? true
             ? target : nil

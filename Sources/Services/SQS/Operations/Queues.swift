@@ -46,7 +46,10 @@ struct Queues: Sendable {
     ) throws {
         guard let redrive = attributes.redrive else { return }
         func fail(_ reason: String) -> AWSError { .invalid(redrive.text, for: "RedrivePolicy", reason) }
-        guard let target = try desk.directory.find(arn: redrive.targetARN, in: transaction) else {
+        // Of another account or Region it does not exist, whether it is there or not.
+        guard ARN.areOfOneScope(redrive.targetARN, arn),
+            let target = try desk.directory.find(arn: redrive.targetARN, in: transaction)
+        else {
             throw fail("Dead letter target does not exist.")
         }
         guard target.isFIFO == attributes.isFIFO else {

@@ -12,7 +12,8 @@ struct QueuePolicy: Sendable {
 
     init(_ text: String) throws(AWSError) {
         guard text.utf8.count <= Limits.policyBytes, let document = try? JSON.parse(text),
-            let policy = try? PolicyDocument(document), !QueuePolicy.statements(document).isEmpty
+            let policy = try? PolicyDocument(document), !QueuePolicy.statements(document).isEmpty,
+            !policy.hasUnknownOperators
         else { throw .invalidAttribute("Policy") }
         self.text = text
         self.document = document

@@ -70,3 +70,11 @@ struct RedriveAllowPolicy: Sendable, Hashable {
 
     func allows(_ source: String) -> Bool { sources?.contains(source) ?? true }
 }
+
+extension ARN {
+    /// Whether two queues are in the same account and Region: dead letters go no further (AWS).
+    static func areOfOneScope(_ one: String, _ other: String) -> Bool {
+        guard let one = ARN(one), let other = ARN(other) else { return false }
+        return one.account == other.account && one.region == other.region
+    }
+}
