@@ -41,6 +41,8 @@ public enum Limits {
     public static let errorMessageBytes = 1_024
     /// A claimed event belongs to this process for a function's longest timeout (900 s) and a minute more.
     public static let asynchronousLease: Duration = .seconds(960)
+    /// Between two tries to write down how an attempt ended. Ours.
+    public static let asynchronousRewrite: Duration = .seconds(1)
     /// Deliveries that are handed over in their sender's transaction, for each transaction; the rest become rows. Ours: a
     /// transaction holds up the writer.
     public static let outboxHandOversAtOnce = 16

@@ -63,6 +63,24 @@ struct FixedDirectory: FunctionDirectory {
     { settings }
 }
 
+/// Spoils the transactions that send through it, for as long as it is told to: the disk is full.
+final class SpoiledOutbox: DeliveryOutbox {
+    struct Spoiled: Error {}
+    let isSpoiled = Mutex(true)
+    let tries = Mutex(0)
+    let outbox: any DeliveryOutbox
+
+    init(_ outbox: any DeliveryOutbox) { self.outbox = outbox }
+
+    func send(_ delivery: Delivery, in transaction: any WriteTransaction) throws {
+        tries.withLock { $0 += 1 }
+        if isSpoiled.withLock({ $0 }) { throw Spoiled() }
+        try outbox.send(delivery, in: transaction)
+    }
+
+    func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {}
+}
+
 struct AsynchronousFixture {
     let outbox: OutboxFixture
     let invoker = ScriptedInvoker()
@@ -80,9 +98,9 @@ struct AsynchronousFixture {
     var time: ManualTime { outbox.time }
 
     /// A queue as after a start of the process.
-    func start(processors: Int = 2) async throws -> AsynchronousQueue {
+    func start(processors: Int = 2, outbox other: (any DeliveryOutbox)? = nil) async throws -> AsynchronousQueue {
         let queue = AsynchronousQueue(
-            database: database, time: time, timeScale: 1, processors: processors, outbox: outbox.outbox,
+            database: database, time: time, timeScale: 1, processors: processors, outbox: other ?? outbox.outbox,
             logger: Logger(label: "test"))
         try await queue.start(invoker: invoker, directory: FixedDirectory(settings: settings, reserved: reserved))
         return queue
@@ -156,6 +174,53 @@ struct AsynchronousFixture {
         try await fixture.send(fixture.event("yes"), to: queue)
         try await fixture.until("begun") { fixture.invoker.running.withLock { $0.count == 1 } }
         #expect(fixture.invoker.seen.withLock { $0 } == ["yes": 1])
+    }
+
+    /// The end of `a` cannot be written down, `b` waits for its place.
+    private func stuck() async throws -> (AsynchronousFixture, SpoiledOutbox, AsynchronousQueue) {
+        let fixture = try await AsynchronousFixture()
+        let spoiled = SpoiledOutbox(fixture.outbox.outbox)
+        let queue = try await fixture.start(processors: 1, outbox: spoiled)
+        try await fixture.send(fixture.event("a"), to: queue)
+        try await fixture.until("begun") { fixture.invoker.running.withLock { $0.count == 1 } }
+        try await fixture.send(fixture.event("b"), to: queue)
+        try #require(fixture.invoker.take(0)).completion(ScriptedInvoker.success)
+        try await fixture.until("kept") { fixture.time.nextDue() != nil }
+        return (fixture, spoiled, queue)
+    }
+
+    @Test func whatCannotBeWrittenDownIsWrittenAgain() async throws {
+        let (fixture, spoiled, queue) = try await stuck()
+        for tries in 2...3 {
+            fixture.time.advance(by: .seconds(1))
+            try await fixture.until("again") { spoiled.tries.withLock { $0 } == tries }
+            try await fixture.until("kept") { fixture.time.nextDue() != nil }
+        }
+        #expect(try await fixture.rows == 2)
+        #expect(fixture.invoker.seen.withLock { $0 } == ["a": 1])
+        spoiled.isSpoiled.withLock { $0 = false }
+        fixture.time.advance(by: .seconds(1))
+        try await fixture.until("b has its place") { fixture.invoker.running.withLock { $0.count == 1 } }
+        #expect(fixture.taken == ["success a"])
+        try #require(fixture.invoker.take(0)).completion(ScriptedInvoker.success)
+        try await fixture.until("done") { try await fixture.rows == 0 }
+        #expect(fixture.invoker.seen.withLock { $0 } == ["a": 1, "b": 1])
+        try await fixture.until("no place is taken") { queue.state.withLock { $0.running == 0 } }
+    }
+
+    @Test(arguments: [true, false]) func stoppingWritesOnceMoreAndEnds(isSpoiled: Bool) async throws {
+        let (fixture, spoiled, queue) = try await stuck()
+        spoiled.isSpoiled.withLock { $0 = isSpoiled }
+        await queue.stop()
+        #expect(spoiled.tries.withLock { $0 } == 2)
+        #expect(try await fixture.rows == (isSpoiled ? 2 : 1))
+        fixture.time.advance(by: .seconds(5))
+        try await fixture.outbox.settle()
+        #expect(spoiled.tries.withLock { $0 } == 2)
+        _ = try await fixture.start()
+        try await fixture.until("b, and a if it is not written down") {
+            fixture.invoker.seen.withLock { $0 } == (isSpoiled ? ["a": 2, "b": 1] : ["a": 1, "b": 1])
+        }
     }
 
     @Test func noMoreRunThanThereIsRoomFor() async throws {

@@ -35,6 +35,15 @@ import Wire
 
     func text(_ delivery: Delivery?) -> String { String(decoding: delivery?.payload ?? [], as: UTF8.self) }
 
+    @Test func whatLeavesIsSentAsTheFunctionsAccount() {
+        var settings = settings(success: Self.queue)
+        settings.roleARN = "arn:aws:iam::999999999999:role/r"
+        #expect(
+            settlement(settings, attempt("1")).succeeded().first?.principal
+                == .roleSession(
+                    roleARN: "arn:aws:iam::999999999999:role/r", sessionName: "f", account: "123456789012"))
+    }
+
     @Test func theRecordIsAsRecordedOnAWS() throws {
         let success = settlement(settings(success: Self.queue), attempt(#"{"x":  1}"#), count: 1).succeeded()
         #expect(

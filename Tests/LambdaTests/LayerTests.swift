@@ -120,14 +120,16 @@ import Wire
         #expect(
             await house.error("GetLayerVersionPolicy", layer)?.message
                 == "No policy is associated with the given resource.")
+        let foreigner: Value = ["Layers": [arn], "Role": "arn:aws:iam::111122223333:role/r"]
         let foreign = await { () -> AWSError? in
             do {
                 _ = try await house.call(
-                    "CreateFunction", house.request("fn", ["Layers": [arn]]), account: "111122223333")
+                    "CreateFunction", house.request("fn", foreigner), account: "111122223333")
                 return nil
             } catch { return error as? AWSError }
         }()
         #expect(foreign?.code == "AccessDeniedException")
+        #expect(foreign != .roleOfOtherAccount)
         var grant = layer
         grant["StatementId"] = "s"
         grant["Action"] = "lambda:GetLayerVersion"
@@ -136,7 +138,7 @@ import Wire
         #expect(added["RevisionId"] != nil)
         #expect(await house.error("AddLayerVersionPermission", grant)?.status == 409)
         _ = try await house.call(
-            "CreateFunction", house.request("fn", ["Layers": [arn]]), account: "111122223333")
+            "CreateFunction", house.request("fn", foreigner), account: "111122223333")
         var removal = layer
         removal["StatementId"] = "s"
         removal["RevisionId"] = "wrong"

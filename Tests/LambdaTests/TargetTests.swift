@@ -77,6 +77,17 @@ final class FakeAuthorizer: Authorizer {
                 == .roleSession(roleARN: Harness.role, sessionName: "fn", account: "000000000000"))
     }
 
+    @Test func aRoleOfAnotherAccountIsRefused() async throws {
+        let role: Value = ["Role": "arn:aws:iam::111122223333:role/r"]
+        #expect(await house.error("CreateFunction", house.request("fn", role)) == .roleOfOtherAccount)
+        #expect(await house.error("GetFunction", ["FunctionName": "fn"])?.status == 404)
+        try await house.create()
+        var update: Value = ["FunctionName": "fn", "Role": "arn:aws:iam::111122223333:role/r"]
+        #expect(await house.error("UpdateFunctionConfiguration", update) == .roleOfOtherAccount)
+        update["Role"] = "arn:aws:iam::000000000000:role/other"
+        #expect(await house.error("UpdateFunctionConfiguration", update) == nil)
+    }
+
     @Test func deadLetterTargets() async throws {
         func config(_ arn: String) -> Value { ["DeadLetterConfig": ["TargetArn": .string(arn)]] }
         #expect(

@@ -76,10 +76,11 @@ extension AsynchronousQueue {
         }
     }
 
-    /// Writes the end of an attempt down: the event goes, and what it leaves behind comes, in one transaction.
+    /// Writes the end of an attempt down: the event goes, and what it leaves behind comes, in one transaction. What cannot
+    /// be written is kept and written again, in the place that the attempt had: the function need not run again for it.
     private func conclude(
         _ item: DueItem, _ name: String, row: EventRow?, _ decision: AsynchronousRetry.Decision,
-        _ deliveries: [Delivery]
+        _ deliveries: [Delivery], isAgain: Bool = false
     ) {
         let outbox = outbox
         database.write { transaction in
@@ -95,9 +96,14 @@ extension AsynchronousQueue {
             }
         } completion: { [self] result in
             if case .failure(let error) = result {
-                // The lease is what keeps the event: it comes again when the lease ends.
-                logger.error("cannot write down an attempt", metadata: ["queue": "\(name)", "error": "\(error)"])
-                wake(name, at: time.now() + Limits.asynchronousLease)
+                if !isAgain {
+                    logger.error("cannot write down an attempt", metadata: ["queue": "\(name)", "error": "\(error)"])
+                }
+                let isKept = keep { [weak self] in
+                    self?.conclude(item, name, row: row, decision, deliveries, isAgain: true)
+                }
+                if isKept { return }
+                // It stays held, and comes again at the next start.
             } else {
                 state.withLock { $0.counters.concluded(decision) }
                 if case .retry(let due, _) = decision { wake(name, at: due) }
@@ -105,6 +111,21 @@ extension AsynchronousQueue {
             finished(name, claims: false)
             pump(name)
         }
+    }
+
+    /// Calls `write` in a moment, or when the queue stops; false, and never, when it has stopped.
+    private func keep(_ write: @escaping @Sendable () -> Void) -> Bool {
+        let number: UInt64? = state.withLock { state in
+            guard !state.isStopped else { return nil }
+            state.lastUnwritten += 1
+            state.unwritten[state.lastUnwritten] = write
+            return state.lastUnwritten
+        }
+        guard let number else { return false }
+        _ = time.schedule(at: time.now() + Limits.asynchronousRewrite) { [weak self] in
+            self?.state.withLock { $0.unwritten.removeValue(forKey: number) }?()
+        }
+        return true
     }
 }
 

@@ -33,6 +33,9 @@ public final class AsynchronousQueue: Sendable {
         var invoker: (any FunctionInvoker)?
         var directory: (any FunctionDirectory)?
         var counters = AsynchronousCounters()
+        /// The ends of attempts that could not be written down: each writes its own again.
+        var unwritten: [UInt64: @Sendable () -> Void] = [:]
+        var lastUnwritten: UInt64 = 0
     }
 
     static let queue = DueQueue(name: "lambda-async")
@@ -73,15 +76,17 @@ public final class AsynchronousQueue: Sendable {
         for partition in partitions { pump(partition) }
     }
 
-    /// Stops claiming and returns when the running attempts have been written down.
+    /// Stops claiming and returns when the running attempts have been written down, or could not be, once more.
     func stop() async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let quiet = state.withLock { state in
+            let (quiet, unwritten) = state.withLock { state in
                 state.isStopped = true
                 for partition in state.partitions.values { partition.timer?.cancel() }
                 if state.running > 0 { state.onQuiet = { continuation.resume() } }
-                return state.running == 0
+                defer { state.unwritten = [:] }
+                return (state.running == 0, Array(state.unwritten.values))
             }
+            for write in unwritten { write() }
             if quiet { continuation.resume() }
         }
     }

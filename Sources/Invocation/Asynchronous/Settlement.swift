@@ -149,8 +149,8 @@ struct Settlement {
         guard let role = settings.roleARN else { return nil }
         var delivery = Delivery(
             id: Identifier.uuid(), target: target,
-            principal: .roleSession(
-                roleARN: role, sessionName: event.function, account: ARN(role)?.account ?? event.scope.account),
+            // The function's account, whatever its role says.
+            principal: .roleSession(roleARN: role, sessionName: event.function, account: event.scope.account),
             payload: payload, createdAt: now,
             attributes: DeliveryAttributes(traceHeader: attempt.traceHeader ?? event.traceID),
             retry: DeliveryRetry(maximumAge: Limits.deadLetterAge))

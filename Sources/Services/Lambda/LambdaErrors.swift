@@ -57,6 +57,8 @@ extension AWSError {
     }
 
     static let otherAccount = AWSError("AccessDeniedException", status: 403, "")
+    static let roleOfOtherAccount = AWSError(
+        "AccessDeniedException", status: 403, "Cross-account pass role is not allowed.")
 
     static let badZip = AWSError.invalidParameter(
         "Could not unzip uploaded file. Please check your file, then try to upload again.")

@@ -66,6 +66,11 @@ enum ConfigurationRules {
         }
     }
 
+    /// What a function sends, it sends as its account: a role of another one would speak for that.
+    static func checkRole(_ arn: String?, _ scope: AccountRegion) throws(AWSError) {
+        if let arn, ARN(arn)?.account != scope.account { throw .roleOfOtherAccount }
+    }
+
     /// A dead-letter target is a queue or a topic.
     static func checkDeadLetter(_ arn: String?) throws(AWSError) {
         guard let arn, !arn.isEmpty else { return }

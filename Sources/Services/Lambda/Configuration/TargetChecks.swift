@@ -48,8 +48,9 @@ extension LambdaService {
         _ target: String, for record: VersionRecord, in transaction: any ReadTransaction
     ) throws -> Verdict {
         guard let outbox = try connections().outbox, let role = record.configuration.role else { return .fine }
+        // The function's account, whatever its role says.
         let principal = Principal.roleSession(
-            roleARN: role, sessionName: record.name, account: ARN(role)?.account ?? record.scope.account)
+            roleARN: role, sessionName: record.name, account: record.scope.account)
         do {
             try outbox.validate(target: target, for: principal, in: transaction)
             return .fine

@@ -85,6 +85,7 @@ extension LambdaService {
         _ input: Model.CreateFunctionRequest, _ target: FunctionTarget
     ) throws(AWSError) -> [LayerVersionName] {
         if let size = input.code?.zipFile?.count, size > Limits.zippedBytes { throw .zippedTooLarge }
+        try ConfigurationRules.checkRole(input.role, target.scope)
         if let variables = input.environment?.variables { try ConfigurationRules.checkEnvironment(variables) }
         let layers = try ConfigurationRules.checkLayers(input.layers ?? [], target.scope)
         if input.packageType == "Image" || input.code?.imageUri != nil { throw .noImages }

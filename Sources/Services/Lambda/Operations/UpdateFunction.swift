@@ -105,6 +105,7 @@ extension LambdaService {
     private func checkUpdate(
         _ input: Model.UpdateFunctionConfigurationRequest, _ scope: AccountRegion
     ) throws(AWSError) -> [LayerVersionName]? {
+        try ConfigurationRules.checkRole(input.role, scope)
         if let variables = input.environment?.variables { try ConfigurationRules.checkEnvironment(variables) }
         if let runtime = input.runtime { try Runtimes.check(runtime) }
         try ConfigurationRules.checkNumbers(
