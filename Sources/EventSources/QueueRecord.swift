@@ -71,9 +71,9 @@ extension QueueRecord {
         return writer.bytes
     }
 
-    /// Bytes of what a message carries.
+    /// About as many bytes as a message's record has: what it carries, and the members that each has.
     static func size(_ message: QueueMessage) -> Int {
-        message.messageAttributes.reduce(message.body.utf8.count) { size, attribute in
+        message.messageAttributes.reduce(message.body.utf8.count + 512) { size, attribute in
             switch attribute.content {
             case .string(let text): size + attribute.name.utf8.count + text.utf8.count
             case .binary(let bytes): size + attribute.name.utf8.count + bytes.count
