@@ -33,11 +33,7 @@ public struct PolicyRequest: Sendable {
 
     private static func keys(of principal: Principal) -> [(String, String)] {
         var keys: [(String, String)] = []
-        if let account = principal.account {
-            keys.append(("aws:principalaccount", account))
-            // The older name, which default policies of topics still use.
-            keys.append(("aws:sourceowner", account))
-        }
+        if let account = principal.account { keys.append(("aws:principalaccount", account)) }
         var isService = "false"
         switch principal {
         case .account:
@@ -51,6 +47,7 @@ public struct PolicyRequest: Sendable {
             isService = "true"
             keys = [("aws:principalservicename", name)]
             if !source.isEmpty { keys.append(("aws:sourcearn", source)) }
+            // SourceOwner is the older name, which default policies of topics still use.
             if !account.isEmpty { keys += [("aws:sourceaccount", account), ("aws:sourceowner", account)] }
         case .anonymous: keys.append(("aws:principaltype", "Anonymous"))
         }

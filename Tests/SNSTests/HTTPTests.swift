@@ -5,14 +5,14 @@ import Wire
 
 @testable import SNS
 
-@Suite struct HTTPTests {
+@Suite(.timeLimit(.minutes(1))) struct HTTPTests {
     /// A topic with a confirmed HTTP subscription; what it took is forgotten.
     private func confirmed(
         _ house: Harness, _ attributes: Fields = [:], guarded: Bool = false
     ) async throws -> (topic: String, subscription: String) {
         let topic = try await house.topic()
         let subscription = try await house.subscribe(topic, "http", "http://user:p%40ss@localhost/hook", attributes)
-        await house.http.wait(for: 1)
+        try await house.http.wait(for: 1)
         let body = try JSON.parse(house.http.requests[0].body)
         try await house.call(
             "ConfirmSubscription",
@@ -27,7 +27,7 @@ import Wire
         let house = try await Harness()
         let (topic, subscription) = try await confirmed(house)
         try await house.publish(topic, "hello")
-        await house.http.wait(for: 2)
+        try await house.http.wait(for: 2)
         let (first, second) = (house.http.requests[0], house.http.requests[1])
         func header(_ request: OutboundRequest, _ name: String) -> String? {
             request.headers.first { $0.name == name }?.value
@@ -58,7 +58,7 @@ import Wire
                 "DeliveryPolicy": #"{"requestPolicy":{"headerContentType":"application/json"}}"#,
             ])
         try await house.publish(topic, "{}")
-        await house.http.wait(for: 2)
+        try await house.http.wait(for: 2)
         let request = house.http.requests[1]
         #expect(request.body == Array("{}".utf8))
         #expect(request.headers.contains { $0.name == "x-amz-sns-rawdelivery" && $0.value == "true" })
@@ -70,15 +70,15 @@ import Wire
         let (topic, _) = try await confirmed(house, ["RedrivePolicy": PublishTests.redrive("dead")])
         house.http.answer(500, nil, 429, 503)
         try await house.publish(topic, "doomed")
-        await house.http.wait(for: 2)
+        try await house.http.wait(for: 2)
         for attempt in 3...5 {
-            try await waitUntil { house.time.nextDue() != nil }
+            try await waitUntil(house.time) { house.time.nextDue().map { $0 > house.time.now() } ?? false }
             house.time.advance(by: .seconds(19))
             #expect(house.http.requests.count == attempt - 1)
             house.time.advance(by: .seconds(1))
-            await house.http.wait(for: attempt)
+            try await house.http.wait(for: attempt)
         }
-        try await waitUntil { !house.outbox.deliveries.isEmpty }
+        try await waitUntil(house.time) { !house.outbox.deliveries.isEmpty }
         let letter = try #require(house.outbox.deliveries.first)
         #expect(letter.target == Harness.queue("dead"))
         #expect(try JSON.parse(letter.payload)["Message"] == "doomed")
@@ -89,7 +89,7 @@ import Wire
         let (topic, _) = try await confirmed(house, ["RedrivePolicy": PublishTests.redrive("dead")])
         house.http.answer(404)
         try await house.publish(topic, "x")
-        try await waitUntil { !house.outbox.deliveries.isEmpty }
+        try await waitUntil(house.time) { !house.outbox.deliveries.isEmpty }
         #expect(house.http.requests.count == 2)
     }
 
@@ -100,7 +100,7 @@ import Wire
         try await house.publish(topic, "kept")
         #expect(house.http.requests.count == 1)
         try await house.service.start()
-        await house.http.wait(for: 2)
+        try await house.http.wait(for: 2)
         #expect(try JSON.parse(house.http.requests[1].body)["Message"] == "kept")
     }
 
@@ -108,7 +108,7 @@ import Wire
         let house = try await Harness()
         let (topic, subscription) = try await confirmed(house)
         try await house.call("Unsubscribe", ["SubscriptionArn": .string(subscription)], headers: [])
-        await house.http.wait(for: 2)
+        try await house.http.wait(for: 2)
         let body = try JSON.parse(house.http.requests[1].body)
         #expect(body["Type"] == "UnsubscribeConfirmation")
         #expect(
@@ -126,13 +126,38 @@ import Wire
         try await house.call("Unsubscribe", ["SubscriptionArn": .string(subscription)])
     }
 
-    /// For what happens on other threads right after what was awaited.
-    private func waitUntil(_ condition: () -> Bool) async throws {
-        for _ in 0..<100_000 {
-            if condition() { return }
-            await Task.yield()
-        }
-        throw Failure(.bug, "it never came")
+    @Test func whatTheStoppingServerBreaksOffIsNoAttempt() async throws {
+        let house = try await Harness()
+        let (topic, _) = try await confirmed(
+            house,
+            [
+                "RedrivePolicy": PublishTests.redrive("dead"),
+                "DeliveryPolicy": #"{"healthyRetryPolicy":{"numRetries":0}}"#,
+            ])
+        house.http.answer(nil)
+        house.http.before { [service = house.service] in service.stop() }
+        try await house.publish(topic, "kept")
+        try await house.http.wait(for: 2)
+        house.http.before(nil)
+        try await house.service.start()
+        try await house.http.wait(for: 3)
+        try await waitUntil(house.time) { try await house.rows() == 0 }
+        #expect(house.outbox.deliveries.isEmpty)
+    }
+
+    @Test func whatCannotBeWrittenDownIsWrittenAgain() async throws {
+        let house = try await Harness()
+        let (topic, _) = try await confirmed(house)
+        try await waitUntil(house.time) { try await house.rows() == 0 }
+        try await house.execute(
+            "CREATE TRIGGER full BEFORE DELETE ON duequeue_items BEGIN SELECT RAISE(ABORT, 'full'); END")
+        try await house.publish(topic, "once")
+        try await house.http.wait(for: 2)
+        try await waitUntil(house.time) { house.time.nextDue() == house.time.now() + .seconds(1) }
+        try await house.execute("DROP TRIGGER full")
+        house.time.advance(by: .seconds(1))
+        try await waitUntil(house.time) { try await house.rows() == 0 }
+        #expect(house.http.requests.count == 2)
     }
 }
 

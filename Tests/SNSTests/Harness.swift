@@ -14,12 +14,13 @@ final class Harness: Sendable {
     static let account = "000000000000"
     let database: SQLiteDatabase
     let outbox = RecordingOutbox()
-    let http = FakeHTTP()
+    let http: FakeHTTP
     let authorizer = FakeAuthorizer()
     let time = ManualTime()
     let service: SNSService
 
     init(timeScale: Double = 1, functionsMaySubscribeHTTP: Bool = true) async throws {
+        http = FakeHTTP(time: time)
         database = try SQLiteDatabase.temporary(migrations: [DueQueue.migrations, SNSService.migrations])
         service = try SNSService(
             database: database, outbox: outbox, http: http, authorizer: authorizer, time: time, timeScale: timeScale,
@@ -61,6 +62,15 @@ final class Harness: Sendable {
             try await call(operation, input, account: account, principal: principal)
             return nil
         } catch { return error as? AWSError }
+    }
+
+    /// How many messages to HTTP(S) subscribers are on the disk.
+    func rows() async throws -> Int64 {
+        try await database.read { try $0.first("SELECT COUNT(*) FROM duequeue_items", []) { $0.int(0) } } ?? 0
+    }
+
+    func execute(_ statement: String) async throws {
+        try await database.write { _ = try $0.execute(statement, []) }
     }
 
     /// A topic's ARN.
@@ -127,43 +137,48 @@ final class RecordingOutbox: DeliveryOutbox {
     func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {}
 }
 
-/// Answers as it is told, and hands each request to whoever waits for it.
+/// Answers as it is told, and keeps the requests.
 final class FakeHTTP: OutboundHTTP {
     private struct State {
         var requests: [OutboundRequest] = []
         var answers: [Int?] = []
-        var waiting: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var before: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
+    private let time: ManualTime
+
+    init(time: ManualTime) { self.time = time }
 
     /// Statuses of the next answers (nil: none comes); 200 when there are no more.
     func answer(_ statuses: Int?...) { state.withLock { $0.answers = statuses } }
+    /// What happens while each request is under way.
+    func before(_ body: (@Sendable () -> Void)?) { state.withLock { $0.before = body } }
     var requests: [OutboundRequest] { state.withLock { $0.requests } }
 
     func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse {
-        let (status, ready) = state.withLock { state in
+        state.withLock { $0.before }?()
+        let status = state.withLock { state in
             state.requests.append(request)
-            let status = state.answers.isEmpty ? 200 : state.answers.removeFirst()
-            let ready = state.waiting.filter { $0.count <= state.requests.count }
-            state.waiting.removeAll { $0.count <= state.requests.count }
-            return (status, ready)
+            return state.answers.isEmpty ? 200 : state.answers.removeFirst()
         }
-        for one in ready { one.continuation.resume() }
         guard let status else { throw Failure(.unavailable, "no answer") }
         return OutboundResponse(status: status, headers: [], body: [])
     }
 
     /// Returns when so many requests have been made.
-    func wait(for count: Int) async {
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let isThere = state.withLock { state in
-                if state.requests.count >= count { return true }
-                state.waiting.append((count, continuation))
-                return false
-            }
-            if isThere { continuation.resume() }
-        }
+    func wait(for count: Int) async throws { try await waitUntil(time) { requests.count >= count } }
+}
+
+/// For what happens on other threads; throws when it takes 20 seconds. Runs what has fallen due meanwhile: `ManualTime` does
+/// not run by itself what is scheduled, by a thread that looked at the clock before the test advanced it, for a time gone by.
+func waitUntil(_ time: ManualTime, _ condition: () async throws -> Bool) async throws {
+    let end = ContinuousClock.now + .seconds(20)
+    while ContinuousClock.now < end {
+        if try await condition() { return }
+        time.advance(by: .zero)
+        try await Task.sleep(for: .milliseconds(1))
     }
+    throw Failure(.bug, "it never came")
 }
 
 /// Allows what it is not told to deny.

@@ -273,6 +273,30 @@ import Wire
         house.authorizer.set("sns:Publish", .explicitlyDenied)
         #expect(await house.error("Publish", input, principal: role)?.code == "AuthorizationError")
     }
+
+    @Test func theDefaultPolicyIsForServicesOfTheAccount() async throws {
+        let house = try await Harness()
+        let topic = try await house.topic()
+        let input: Value = ["TopicArn": .string(topic), "Message": "m"]
+        let role = Principal.roleSession(
+            roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "s", account: Harness.account)
+        func service(_ account: String) -> Principal {
+            .service(name: "s3.amazonaws.com", sourceARN: "arn:aws:s3:::b", sourceAccount: account)
+        }
+        house.authorizer.set("sns:Publish", .notAllowed)
+        // Built in, then the same set as a text.
+        for _ in 0..<2 {
+            #expect(
+                await house.error("Publish", input, principal: role)?.message.hasSuffix(
+                    "because no identity-based policy allows the SNS:Publish action") == true)
+            #expect(await house.error("Publish", input, principal: service(Harness.account)) == nil)
+            #expect(await house.error("Publish", input, principal: service("111122223333"))?.status == 403)
+            let policy = try await house.attributes(ofTopic: topic)["Policy"] ?? ""
+            try await house.call(
+                "SetTopicAttributes",
+                ["TopicArn": .string(topic), "AttributeName": "Policy", "AttributeValue": .string(policy)])
+        }
+    }
 }
 
 @Suite struct FIFOTests {

@@ -26,7 +26,7 @@ import Wire
             }
             // Others may, and functions may subscribe what is no URL.
             #expect(await house.error("Subscribe", input) == nil)
-            await house.http.wait(for: 1)
+            try await house.http.wait(for: 1)
             let queue: Value = [
                 "TopicArn": .string(topic), "Protocol": "sqs", "Endpoint": .string(Harness.queue("q")),
             ]
@@ -214,7 +214,7 @@ import Wire
         let house = try await Harness()
         let topic = try await house.topic()
         try await house.subscribe(topic, "http", "http://localhost/")
-        await house.http.wait(for: 1)
+        try await house.http.wait(for: 1)
         let body = try JSON.parse(house.http.requests[0].body)
         let token = body["Token"]?.string ?? ""
         func confirm(_ topic: String, _ token: String) async -> String? {

@@ -159,6 +159,15 @@ import Wire
         #expect(listed["Tags"] == [["Key": "b", "Value": ""]])
         #expect(
             await house.error("ListTagsForResource", ["ResourceArn": .string(arn + "x")])?.code == "ResourceNotFound")
+        let other = "111122223333"
+        let calls: [(String, Value)] = [
+            ("TagResource", ["ResourceArn": .string(arn), "Tags": [["Key": "c", "Value": ""]]]),
+            ("UntagResource", ["ResourceArn": .string(arn), "TagKeys": ["b"]]),
+            ("ListTagsForResource", ["ResourceArn": .string(arn)]),
+        ]
+        for (name, input) in calls {
+            #expect(await house.error(name, input, account: other)?.code == "AuthorizationError")
+        }
         let many = Value.list((0..<51).map { ["Key": .string("k\($0)"), "Value": ""] })
         #expect(
             await house.error("TagResource", ["ResourceArn": .string(arn), "Tags": many])?.code == "TagLimitExceeded")

@@ -172,6 +172,9 @@ final class HTTPDeliveries: Sendable {
                 outcome = .status(try await http.send(request, bodyLimit: Limits.httpAnswerBytes).status)
             } catch {
                 logger.debug("no answer", metadata: ["subscription": "\(name)", "error": "\(error)"])
+                // A request that the stopping server broke off is none of the subscriber's attempts: the row stays held, and the
+                // next start gives it back.
+                if isStopped { return release(name) }
                 outcome = .noAnswer
             }
             conclude(
@@ -197,30 +200,48 @@ final class HTTPDeliveries: Sendable {
                     "deadLetterQueue": "\(item.deadLetterTarget ?? "none")",
                 ])
         }
+        writeDown(claimed, name, item, due: due, deadLetter: decision == .giveUp ? item?.deadLetter(now: now) : nil)
+    }
+
+    /// Its place stays taken until it is written: a write that fails is made again, for nothing else would wake a row that is
+    /// held.
+    private func writeDown(
+        _ claimed: DueItem, _ name: String, _ item: HTTPItem?, due: Instant?, deadLetter: Delivery?
+    ) {
         database.write { [outbox] transaction in
             if let due, let item {
                 _ = try Self.queue.reschedule(claimed, due: due, payload: item.encoded(), in: transaction)
-            } else if try Self.queue.complete(claimed, in: transaction), decision == .giveUp,
-                let delivery = item?.deadLetter(now: now)
-            {
-                try outbox.send(delivery, in: transaction)
+            } else if try Self.queue.complete(claimed, in: transaction), let deadLetter {
+                try outbox.send(deadLetter, in: transaction)
             }
         } completion: { [self] result in
             if case .failure(let error) = result {
-                // The lease is what keeps the message: it comes again when the lease ends.
                 logger.error(
                     "cannot write down a delivery", metadata: ["subscription": "\(name)", "error": "\(error)"])
-                wake(name, at: time.now() + Limits.httpLease)
-            } else if let due {
-                wake(name, at: due)
+                guard !isStopped else { return release(name) }
+                _ = time.schedule(at: time.now() + .seconds(1)) { [weak self] in
+                    guard let self else { return }
+                    // The next start gives the row back.
+                    if isStopped { return release(name) }
+                    writeDown(claimed, name, item, due: due, deadLetter: deadLetter)
+                }
+                return
             }
-            state.withLock { state in
-                state.taken -= 1
-                state.partitions[name]?.running -= 1
-            }
-            pump(name)
-            settle(name)
+            if let due { wake(name, at: due) }
+            release(name)
         }
+    }
+
+    private var isStopped: Bool { state.withLock(\.isStopped) }
+
+    /// Gives the place of an attempt back.
+    private func release(_ name: String) {
+        state.withLock { state in
+            state.taken -= 1
+            state.partitions[name]?.running -= 1
+        }
+        pump(name)
+        settle(name)
     }
 }
 

@@ -194,7 +194,8 @@ struct SubscriptionOperations: Sendable {
                 "User: \(context.principal.arn) is not authorized to perform: SNS:\(action) on resource: "
                     + "\(subscription.arn)")
         }
-        try access.check(context.principal, action, resource: subscription.topic.arn, in: transaction)
+        try access.check(
+            context.principal, action, resource: subscription.topic.arn, owner: account, in: transaction)
     }
 
     // MARK: Attributes

@@ -25,39 +25,44 @@ struct Access: Sendable {
             resourceAccount: topic.key.scope.account)
     }
 
-    /// For what no topic's policy speaks of: the caller's own policies alone count.
+    /// For what no topic's policy speaks of: the caller's own policies alone count, and only in the account that `owner` is (of
+    /// the resource's ARN, unless given).
     func check(
-        _ principal: Principal, _ action: String, resource: String, in transaction: any ReadTransaction
+        _ principal: Principal, _ action: String, resource: String, owner: String? = nil,
+        in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(principal, action: "sns:\(action)", resource: resource, in: transaction)
-        guard decision == .allowed else { throw Self.refusal(principal, action, resource: resource) }
+        guard let account = owner ?? ARN(resource)?.account, principal.account == account, decision == .allowed else {
+            throw Self.refusal(principal, action, resource: resource)
+        }
     }
 
     private static func refusal(_ principal: Principal, _ action: String, resource: String) -> AWSError {
-        .forbidden(
+        let kind =
+            switch principal {
+            case .account(let account), .roleSession(_, _, let account):
+                account == ARN(resource)?.account ? "identity" : "resource"
+            case .service, .anonymous: "resource"
+            }
+        return .forbidden(
             "User: \(principal.arn) is not authorized to perform: SNS:\(action) on resource: \(resource) because no "
-                + "resource-based policy allows the SNS:\(action) action")
+                + "\(kind)-based policy allows the SNS:\(action) action")
     }
 
-    /// What the topic's policy says. `aws:SourceOwner`, which the default policy asks for, is the account of a caller; services
-    /// do not bring it.
+    /// What the topic's policy says. `aws:SourceOwner`, which the default policy asks for, only services bring.
     private static func decision(of topic: Topic, _ principal: Principal, _ action: String) -> PolicyDecision {
         // The default policy says no more than this, and is by far the most frequent.
         guard let text = topic.attribute("Policy") else {
             switch principal {
-            case .account(let account), .roleSession(_, _, let account):
-                return account == topic.key.scope.account ? .allowed : .notAllowed
-            case .service, .anonymous: return .notAllowed
+            case .account(let account): return account == topic.key.scope.account ? .allowed : .notAllowed
+            case .service(_, _, let account):
+                return account == topic.key.scope.account && TopicPolicy.standardActions.contains(action)
+                    ? .allowed : .notAllowed
+            case .roleSession, .anonymous: return .notAllowed
             }
         }
         guard let document = try? PolicyDocument(text: text) else { return .notAllowed }
-        var context: [String: [String]] = [:]
-        switch principal {
-        case .account(let account), .roleSession(_, _, let account): context["aws:SourceOwner"] = [account]
-        case .service, .anonymous: break
-        }
         return document.decision(
-            for: PolicyRequest(
-                principal: principal, action: "sns:\(action)", resource: topic.key.arn, context: context))
+            for: PolicyRequest(principal: principal, action: "sns:\(action)", resource: topic.key.arn))
     }
 }

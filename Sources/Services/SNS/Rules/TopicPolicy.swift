@@ -12,18 +12,20 @@ enum TopicPolicy {
         "untagresource", "getdataprotectionpolicy", "putdataprotectionpolicy", "*",
     ]
 
-    /// The policy of a topic that was given none: its account may do everything.
+    /// What the policy of a topic that was given none allows.
+    static let standardActions = [
+        "GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic", "Subscribe",
+        "ListSubscriptionsByTopic", "Publish",
+    ]
+
+    /// The policy of a topic that was given none: services on behalf of its account may.
     static func standard(_ topic: TopicKey) -> String {
-        let actions = [
-            "GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic", "Subscribe",
-            "ListSubscriptionsByTopic", "Publish",
-        ]
-        return JSON.encodeString([
+        JSON.encodeString([
             "Version": "2008-10-17", "Id": "__default_policy_ID",
             "Statement": [
                 [
                     "Effect": "Allow", "Sid": "__default_statement_ID", "Principal": ["AWS": "*"],
-                    "Action": .strings(actions.map { "SNS:\($0)" }), "Resource": .string(topic.arn),
+                    "Action": .strings(standardActions.map { "SNS:\($0)" }), "Resource": .string(topic.arn),
                     "Condition": ["StringEquals": ["AWS:SourceOwner": .string(topic.scope.account)]],
                 ]
             ],
