@@ -312,27 +312,6 @@ import Wire
         #expect(house.queue.state.withLock { $0.messages.map(\.receives) } == [0])
     }
 
-    /// The open batch is counted: it uses up what may be held, nothing more is received, and it makes room.
-    @Test func memoryOfAnOpenBatch() async throws {
-        let functions = Functions { _ in Functions.answer() }
-        let house = try House(FakeQueue(visibility: .seconds(10_000)), functions, heldBytes: 1_000)
-        house.send(40)
-        house.room.mappingChanged(makeMapping(batchSize: 100, window: .seconds(300)))
-        try await house.until("held back") { house.time.nextDue() == house.time.now() + .milliseconds(50) }
-        #expect(house.shared.memory.count >= 1_000)
-        #expect(house.queue.state.withLock { $0.messages.filter(\.isDelivered).count } == 10)
-        #expect(functions.state.withLock { $0.payloads.isEmpty })
-        // Long before its window ends, but the last, which nobody waits for.
-        for _ in 0..<200 where house.queue.count > 10 {
-            house.time.advance(by: .milliseconds(50))
-            try await Task.sleep(for: .milliseconds(2))
-        }
-        #expect(house.queue.count <= 10)
-        house.time.advance(by: .seconds(300))
-        try await house.until("empty") { house.queue.count == 0 }
-        try await house.until("given back") { house.shared.memory.count == 0 }
-    }
-
     /// One mapping's waiting batches do not keep another from receiving.
     @Test func memoryOfAnotherMapping() async throws {
         let functions = Functions { _ in Functions.answer() }
