@@ -48,10 +48,17 @@ public struct PolicyRequest: Sendable {
             keys = [("aws:principalservicename", name)]
             if !source.isEmpty { keys.append(("aws:sourcearn", source)) }
             // SourceOwner is the older name, which default policies of topics still use.
-            if !account.isEmpty { keys += [("aws:sourceaccount", account), ("aws:sourceowner", account)] }
+            if !account.isEmpty { keys.append(("aws:sourceaccount", account)) }
+            if !account.isEmpty, Self.bringsSourceOwner(name) { keys.append(("aws:sourceowner", account)) }
         case .anonymous: keys.append(("aws:principaltype", "Anonymous"))
         }
         keys.append(("aws:principalisawsservice", isService))
         return keys
+    }
+
+    /// Whether a service brings `aws:SourceOwner`, so that a topic's default policy lets it in. S3 and EventBridge do not:
+    /// AWS has their users write a policy.
+    public static func bringsSourceOwner(_ service: String) -> Bool {
+        service != "s3.amazonaws.com" && service != "events.amazonaws.com"
     }
 }

@@ -280,8 +280,8 @@ import Wire
         let input: Value = ["TopicArn": .string(topic), "Message": "m"]
         let role = Principal.roleSession(
             roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "s", account: Harness.account)
-        func service(_ account: String) -> Principal {
-            .service(name: "s3.amazonaws.com", sourceARN: "arn:aws:s3:::b", sourceAccount: account)
+        func service(_ account: String, _ name: String = "cloudwatch.amazonaws.com") -> Principal {
+            .service(name: name, sourceARN: "arn:aws:s3:::b", sourceAccount: account)
         }
         house.authorizer.set("sns:Publish", .notAllowed)
         // Built in, then the same set as a text.
@@ -291,6 +291,9 @@ import Wire
                     "because no identity-based policy allows the SNS:Publish action") == true)
             #expect(await house.error("Publish", input, principal: service(Harness.account)) == nil)
             #expect(await house.error("Publish", input, principal: service("111122223333"))?.status == 403)
+            // Buckets bring no source owner: they need a policy that names them.
+            let bucket = service(Harness.account, "s3.amazonaws.com")
+            #expect(await house.error("Publish", input, principal: bucket)?.status == 403)
             let policy = try await house.attributes(ofTopic: topic)["Policy"] ?? ""
             try await house.call(
                 "SetTopicAttributes",

@@ -55,8 +55,9 @@ struct Access: Sendable {
         guard let text = topic.attribute("Policy") else {
             switch principal {
             case .account(let account): return account == topic.key.scope.account ? .allowed : .notAllowed
-            case .service(_, _, let account):
-                return account == topic.key.scope.account && TopicPolicy.standardActions.contains(action)
+            case .service(let name, _, let account):
+                let isOwn = account == topic.key.scope.account && PolicyRequest.bringsSourceOwner(name)
+                return isOwn && TopicPolicy.standardActions.contains(action)
                     ? .allowed : .notAllowed
             case .roleSession, .anonymous: return .notAllowed
             }
