@@ -233,7 +233,11 @@ def test_list_functions(server, unique):
     names = sorted(unique("list") for _ in range(3))
     for name in names:
         lambda_.create_function(
-            FunctionName=name, Runtime="python3.13", Role=ROLE, Handler="index.handler", Code={"ZipFile": code()}
+            FunctionName=name,
+            Runtime="python3.13",
+            Role=ROLE.replace("000000000000", "222233334444"),
+            Handler="index.handler",
+            Code={"ZipFile": code()},
         )
     pages = lambda_.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2})
     items = [item for page in pages for item in page["Functions"]]

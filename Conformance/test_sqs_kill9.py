@@ -12,7 +12,7 @@ import pytest
 SEED = os.environ.get("MARTLET_SEED", "martlet")
 MESSAGES = 1000
 CLIENTS = 4
-KILL_AFTER_S = (0.05, 0.6)
+KILL_AFTER = (40, 160)  # acknowledged messages from one kill to the next
 LOST = (
     botocore.exceptions.ConnectionError,
     botocore.exceptions.HTTPClientError,
@@ -65,7 +65,10 @@ def kill_while(server, senders):
     rng = random.Random(f"{SEED}/kills")
     kills = 0
     while senders.is_running:
-        time.sleep(rng.uniform(*KILL_AFTER_S))
+        # By what was acknowledged, not by time: on a fast machine all would be sent before the third kill.
+        goal = len(senders.acknowledged) + rng.randint(*KILL_AFTER)
+        while senders.is_running and len(senders.acknowledged) < goal:
+            time.sleep(0.002)
         server.restart("kill9")
         kills += 1
     assert not senders.problems
