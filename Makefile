@@ -50,6 +50,8 @@ conformance: ## boto3, AWS CLI and the runtimes against the release build; TESTS
 bench: build ## measure, with the goals beside the results
 	@Tools/setup system runtimes bench
 	.venv/bin/python Benchmarks/bench.py $(ARGS)
+	.venv/bin/python Benchmarks/queues.py $(ARGS)
+	.venv/bin/python Benchmarks/sqs_mappings.py $(ARGS)
 
 format: ## format the Swift sources in place
 	swift format format --in-place --parallel --recursive $(SWIFT_SOURCES)

@@ -1,4 +1,4 @@
-"""SQS and what it triggers, measured on this machine against the release binary, beside the blueprint's goals.
+"""The API of SQS, measured on this machine against the release binary, beside the blueprint's goals.
 
 Rates by wrk on the JSON protocol, durable, messages of 1 KB; deletions and latencies by plain sockets. Nothing here fails a
 build.
@@ -9,11 +9,10 @@ build.
 import argparse
 import json
 import multiprocessing
-import os
 import shutil
 import time
 
-from bench import Keepalive, Server, http, latencies, make_function, row, wrk
+from bench import Keepalive, Server, http, latencies, row, wrk
 
 BODY = "x" * 1024
 HEADERS = "Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.{}\r\n"
@@ -138,121 +137,16 @@ def send_latency(server):
     row("SendMessage, sequential p50", f"{p50:.3f} ms", "-", f"p99 {p99:.3f} ms")
 
 
-SOURCE = """
-import time
-def handler(event, context):
-    now = time.time()
-    for record in event['Records']:
-        print('AT', record['body'], now)
-"""
-
-
-def seen(server, function, count):
-    """What the handler saw: body and time, once there are `count`, or after ten seconds."""
-    logs, found = server.client("logs"), {}
-    for _ in range(100):
-        token = {}
-        while True:
-            try:
-                page = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", limit=10000, **token)
-            except logs.exceptions.ResourceNotFoundException:
-                break
-            for event in page.get("events", []):
-                words = event["message"].split()
-                if words[:1] == ["AT"]:
-                    found.setdefault(words[1], float(words[2]))
-            if "nextToken" not in page:
-                break
-            token = {"nextToken": page["nextToken"]}
-        if len(found) >= count:
-            break
-        time.sleep(0.1)
-    return found
-
-
-def mapping(server, function, url, **options):
-    arn = Caller(server.port)("GetQueueAttributes", QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    functions = server.client("lambda")
-    one = functions.create_event_source_mapping(FunctionName=function, EventSourceArn=arn, **options)["UUID"]
-    wanted = "Enabled" if options.get("Enabled", True) else "Disabled"
-    wait_for_state(functions, one, wanted)
-    return one
-
-
-def wait_for_state(functions, one, wanted):
-    end = time.time() + 20
-    while functions.get_event_source_mapping(UUID=one)["State"] != wanted:
-        if time.time() > end:
-            raise SystemExit(f"the mapping does not become {wanted}")
-        time.sleep(0.01)
-
-
-def to_handler(server, runtime, runs):
-    make_function(server.client("lambda"), "on-message", SOURCE, runtime)
-    url = queue(server, "on-message")
-    mapping(server, "on-message", url, BatchSize=1)
-    call, sent = Caller(server.port), {}
-    for number in range(runs + 10):
-        sent[f"m{number}"] = time.time()
-        call("SendMessage", QueueUrl=url, MessageBody=f"m{number}")
-        time.sleep(0.02)
-    found = seen(server, "on-message", len(sent))
-    waits = sorted((found[key] - sent[key]) * 1000 for key in sent if key in found and int(key[1:]) >= 10)
-    if not waits:
-        return row("SQS to handler runs, p50", "nothing came", "<= 2 ms")
-    row("SQS to handler runs, p50", f"{waits[len(waits) // 2]:.2f} ms", "<= 2 ms",
-        f"p90 {waits[len(waits) * 9 // 10]:.2f} ms, from before the send, {len(waits)} of {runs}")
-
-
-def drain(server, runtime, count):
-    make_function(server.client("lambda"), "drain", SOURCE, runtime)
-    functions = server.client("lambda")
-    url = queue(server, "drain")
-    one = mapping(server, "drain", url, BatchSize=10, Enabled=False)
-    call = Caller(server.port)
-    for start in range(0, count, 10):
-        call("SendMessageBatch", QueueUrl=url, Entries=[
-            {"Id": str(n), "MessageBody": f"d{start + n}"} for n in range(10)])
-    begin = time.time()
-    functions.update_event_source_mapping(UUID=one, Enabled=True)
-    found = seen(server, "drain", count)
-    if len(found) < count:
-        return row(f"drain of {count:,} in tens", f"{len(found)} came", "<= 0.5 s")
-    first, last = min(found.values()), max(found.values())
-    goal = "<= 0.5 s" if count == 2000 else "-"
-    row(f"drain of {count:,} in tens", f"{last - begin:.2f} s", goal,
-        f"from enabling, with cold starts; first to last message {last - first:.2f} s")
-
-
-def idle(server, runtime, count, seconds):
-    functions = server.client("lambda")
-    make_function(functions, "idle", SOURCE, runtime)
-    for number in range(count):
-        url = queue(server, f"idle{number}")
-        arn = f"arn:aws:sqs:us-east-1:000000000000:{url.rsplit('/', 1)[1]}"
-        functions.create_event_source_mapping(FunctionName="idle", EventSourceArn=arn)
-    time.sleep(5)
-    cpu = server.cpu_seconds()
-    time.sleep(seconds)
-    used = (server.cpu_seconds() - cpu) / seconds * 100
-    rss, _ = server.memory_mib()
-    row(f"idle CPU, {count:,} empty queues with mappings", f"{used:.2f} %", "near zero", f"{rss:.1f} MiB resident")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    parser.add_argument("--only", help="some of: rates deletions latency handler drain idle")
+    parser.add_argument("--only", help="some of: rates deletions latency")
     options = parser.parse_args()
-    runtime = os.environ.get("MARTLET_BENCH_RUNTIME", "python3.11")
     seconds = 2 if options.quick else 6
     parts = {
         "rates": lambda s: rates(s, seconds),
         "deletions": lambda s: deletions(s, 1_000 if options.quick else 5_000),
         "latency": send_latency,
-        "handler": lambda s: to_handler(s, runtime, 50 if options.quick else 200),
-        "drain": lambda s: [drain(s, runtime, 2_000)],
-        "idle": lambda s: idle(s, runtime, 100 if options.quick else 1_000, seconds * 2),
     }
     for name in (options.only or " ".join(parts)).split():
         # A server each: what one part leaves behind is not measured with the next.

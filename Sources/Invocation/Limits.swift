@@ -2,8 +2,6 @@
 public enum Limits {
     /// Concurrent executions per account and Region (AWS default quota).
     public static let accountConcurrency = 1_000
-    /// Executions that reservations must leave unreserved (AWS: 100).
-    public static let minimumUnreservedConcurrency = 100
     /// New environments per function in `scalingWindow` (AWS: 1,000 every 10 seconds, refilled continuously).
     public static let scalingEnvironments = 1_000
     /// Length of the scaling window.

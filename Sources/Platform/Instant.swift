@@ -56,6 +56,11 @@ extension Duration {
 
     public var fractionalMilliseconds: Double { Double(clampedNanoseconds) / 1e6 }
     public var fractionalSeconds: Double { Double(clampedNanoseconds) / 1e9 }
+
+    /// A wait in the time of `--time-scale`.
+    public func divided(by scale: Double) -> Duration {
+        scale == 1 ? self : .nanoseconds(Int64(Double(clampedNanoseconds) / max(scale, 0.001)))
+    }
 }
 
 extension Int64 {

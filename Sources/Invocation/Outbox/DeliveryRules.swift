@@ -70,13 +70,6 @@ extension DeliveryRefusal {
     }
 }
 
-extension Duration {
-    /// A wait in the time of `--time-scale`.
-    func divided(by scale: Double) -> Duration {
-        scale == 1 ? self : .nanoseconds(Int64(Double(clampedNanoseconds) / max(scale, 0.001)))
-    }
-}
-
 /// How deliveries fared since the start.
 struct DeliveryCounters {
     var accepted: UInt64 = 0

@@ -131,12 +131,8 @@ enum PolicyDocument {
     /// Percent-encoded (RFC 3986), as IAM answers documents.
     static func encoded(_ text: String) -> String {
         var out: [UInt8] = []
-        let digits = Array("0123456789ABCDEF".utf8)
         for byte in text.utf8 {
-            switch byte {
-            case 48...57, 65...90, 97...122, 45, 46, 95, 126: out.append(byte)
-            default: out += [37, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
+            if PercentEncoding.isUnreserved(byte) { out.append(byte) } else { PercentEncoding.escape(byte, into: &out) }
         }
         return String(decoding: out, as: UTF8.self)
     }

@@ -18,8 +18,6 @@ enum Limits {
     static let fifoIDCharacters = 128
     /// A message attribute's name is shorter than this, in bytes.
     static let attributeNameBytes = 256
-    /// Message attributes that an SQS queue takes with a raw message.
-    static let rawMessageAttributes = 10
     static let deduplicationInterval = Duration.seconds(300)
     /// Old deduplication ids that one publish clears away. Ours: the table stays as small as its traffic.
     static let deduplicationSweep = 64
@@ -28,7 +26,6 @@ enum Limits {
 
     static let nameCharacters = 256
     static let topics = 100_000
-    static let fifoTopics = 1_000
     /// Ours (AWS: 12,500,000): a publish writes its whole fan-out in one transaction.
     static let subscriptions = 10_000
     static let fifoSubscriptions = 100

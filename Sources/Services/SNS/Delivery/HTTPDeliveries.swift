@@ -190,7 +190,7 @@ final class HTTPDeliveries: Sendable {
         let now = time.now()
         let due: Instant? =
             if case .again(let wait) = decision {
-                now + .nanoseconds(Int64(Double(wait.clampedNanoseconds) / max(timeScale, 0.001)))
+                now + wait.divided(by: timeScale)
             } else { nil }
         if decision == .giveUp, let item {
             logger.warning(
@@ -312,24 +312,8 @@ enum BasicCredentials {
         let rest = url[scheme.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard let at = authority.lastIndex(of: "@") else { return (url, []) }
-        let credentials = percentDecoded(authority[..<at])
+        let credentials = PercentEncoding.decode(authority[..<at].utf8)
         let plain = url[..<scheme.upperBound] + rest[rest.index(after: at)...]
         return (String(plain), [("Authorization", "Basic \(Base64.encode(credentials))")])
-    }
-
-    private static func percentDecoded(_ text: Substring) -> [UInt8] {
-        var out: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2,
-                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            {
-                out.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                out.append(byte)
-            }
-        }
-        return out
     }
 }

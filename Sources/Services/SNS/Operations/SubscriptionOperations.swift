@@ -256,7 +256,7 @@ struct SubscriptionOperations: Sendable {
     // MARK: Lists
 
     func list(_ request: OperationRequest) async throws -> OperationResponse {
-        let place = try PageToken.decode(Model.ListSubscriptionsInput(request.input).nextToken, parts: 3)
+        let place = try ListToken.decode(Model.ListSubscriptionsInput(request.input).nextToken, parts: 3)
         let context = request.context
         let found = try await database.read { transaction in
             try access.check(
@@ -270,7 +270,7 @@ struct SubscriptionOperations: Sendable {
         output.subscriptions = found.prefix(Limits.page).map(Self.shape)
         if found.count > Limits.page {
             let last = found[Limits.page - 1]
-            output.nextToken = PageToken.encode(last.topic.scope.account, last.topic.name, last.id)
+            output.nextToken = ListToken.encode(last.topic.scope.account, last.topic.name, last.id)
         }
         return OperationResponse(output.value)
     }
@@ -278,7 +278,7 @@ struct SubscriptionOperations: Sendable {
     func listByTopic(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.ListSubscriptionsByTopicInput(request.input)
         let key = try request.topicKey(input.topicArn)
-        let place = try PageToken.decode(input.nextToken, parts: 1)
+        let place = try ListToken.decode(input.nextToken, parts: 1)
         let context = request.context
         let found = try await database.read { transaction in
             let topic = try TopicTable.require(key, in: transaction)
@@ -288,7 +288,7 @@ struct SubscriptionOperations: Sendable {
         }
         var output = Model.ListSubscriptionsByTopicResponse()
         output.subscriptions = found.prefix(Limits.page).map(Self.shape)
-        if found.count > Limits.page { output.nextToken = PageToken.encode(found[Limits.page - 1].id) }
+        if found.count > Limits.page { output.nextToken = ListToken.encode(found[Limits.page - 1].id) }
         return OperationResponse(output.value)
     }
 

@@ -62,7 +62,7 @@ struct TopicOperations: Sendable {
     }
 
     func list(_ request: OperationRequest) async throws -> OperationResponse {
-        let place = try PageToken.decode(Model.ListTopicsInput(request.input).nextToken, parts: 1)
+        let place = try ListToken.decode(Model.ListTopicsInput(request.input).nextToken, parts: 1)
         let (scope, principal) = (request.context.scope, request.context.principal)
         let names = try await database.read { transaction in
             try access.check(
@@ -75,7 +75,7 @@ struct TopicOperations: Sendable {
             topic.topicArn = TopicKey(scope: scope, name: name).arn
             return topic
         }
-        if names.count > Limits.page { output.nextToken = PageToken.encode(names[Limits.page - 1]) }
+        if names.count > Limits.page { output.nextToken = ListToken.encode(names[Limits.page - 1]) }
         return OperationResponse(output.value)
     }
 

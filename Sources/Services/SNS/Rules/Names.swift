@@ -67,16 +67,14 @@ private func arnParts(_ text: String?, parameter: String) throws(AWSError) -> [S
     return parts
 }
 
-/// Where a list goes on: the last key of the page before, in base64.
-enum PageToken {
-    static func encode(_ parts: String...) -> String { Base64.encode(Array(parts.joined(separator: "\n").utf8)) }
+/// Where a list goes on: the parts of the last key of the page before.
+enum ListToken {
+    static func encode(_ parts: String...) -> String { PageToken.encode(parts.joined(separator: "\n")) }
 
     /// The key's parts, or none at the start.
     static func decode(_ token: String?, parts: Int) throws(AWSError) -> [String] {
         guard let token else { return [] }
-        guard let bytes = Base64.decode(token), let text = String(validating: bytes, as: UTF8.self) else {
-            throw .invalidParameter("NextToken")
-        }
+        guard let text = PageToken.decodeText(token) else { throw .invalidParameter("NextToken") }
         let found = text.split(separator: "\n", omittingEmptySubsequences: false).map { String($0) }
         guard found.count == parts else { throw .invalidParameter("NextToken") }
         return found
