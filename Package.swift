@@ -32,20 +32,27 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let jwtKit: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 
 // MARK: Services: one row each; all have the same dependencies, so that none can grow a private one.
 
-let services = ["Lambda", "S3", "SQS", "SNS", "CloudWatchLogs", "IAM", "STS"]
+let services = [
+    "Lambda", "S3", "SQS", "SNS", "Kinesis", "DynamoDB", "APIGateway", "EventBridge", "Scheduler", "CloudWatchLogs", "IAM",
+    "STS",
+]
 let serviceDependencies: [Target.Dependency] = [
     "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive", nioCore, crypto,
-    cryptoExtras, logging,
+    cryptoExtras, logging, jwtKit, yams,
 ]
 
 // MARK: Rooms, lowest first
@@ -96,7 +103,7 @@ var targets: [Target] = [
     .target(
         name: "Gateway",
         dependencies: [
-            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics,
+            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioWebSocket, nioSSL, logging, metrics,
         ],
         swiftSettings: settings),
     // 4
@@ -132,6 +139,8 @@ let testExtras: [String: [Target.Dependency]] = [
     "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
+    "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, crypto],
+    "EventBridge": [nioEmbedded, "EventPatterns"], "Scheduler": [nioEmbedded],
 ]
 let rooms =
     [
@@ -171,6 +180,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

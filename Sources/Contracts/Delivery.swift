@@ -52,6 +52,8 @@ public struct DeliveryAttributes: Sendable, Hashable {
     public var traceHeader: String?
     /// EventBridge: the payload is the `detail` of an event of this kind.
     public var event: EventKind?
+    /// Kinesis: the key that chooses the shard.
+    public var partitionKey: String?
     /// S3: the key that the object gets.
     public var objectKey: String?
     /// S3, whose ARNs name no Region: that of the sender.

@@ -25,6 +25,38 @@ public struct EventSourceMapping: Sendable, Hashable {
     /// `ScalingConfig.MaximumConcurrency`.
     public var maximumConcurrency: Int?
     public var provisionedPollers: ProvisionedPollers?
+    /// Of a mapping with a stream; nil with a queue.
+    public var stream: StreamSettings?
+
+    /// What only mappings with streams have (reference 5.3).
+    public struct StreamSettings: Sendable, Hashable {
+        public var start: StreamStart
+        /// 1...10 batches of one shard at a time, apart by ordering key.
+        public var parallelizationFactor: Int
+        /// nil: until the record expires.
+        public var maximumRetryAttempts: Int?
+        /// nil: until the record expires.
+        public var maximumRecordAge: Duration?
+        public var bisectsOnFunctionError: Bool
+        /// Zero: no windows.
+        public var tumblingWindow: Duration
+        /// ARN of what gets the records of failed batches.
+        public var onFailure: String?
+
+        public init(
+            start: StreamStart, parallelizationFactor: Int = 1, maximumRetryAttempts: Int? = nil,
+            maximumRecordAge: Duration? = nil, bisectsOnFunctionError: Bool = false, tumblingWindow: Duration = .zero,
+            onFailure: String? = nil
+        ) {
+            self.start = start
+            self.parallelizationFactor = parallelizationFactor
+            self.maximumRetryAttempts = maximumRetryAttempts
+            self.maximumRecordAge = maximumRecordAge
+            self.bisectsOnFunctionError = bisectsOnFunctionError
+            self.tumblingWindow = tumblingWindow
+            self.onFailure = onFailure
+        }
+    }
 
     /// The states of AWS, by their names.
     public enum State: String, Sendable, Hashable {
@@ -53,7 +85,7 @@ public struct EventSourceMapping: Sendable, Hashable {
         scope: AccountRegion, id: String, revision: Int64, state: State, isEnabled: Bool, sourceARN: String,
         function: String, qualifier: String, functionARN: String, batchSize: Int, batchingWindow: Duration,
         filters: [String], reportsBatchItemFailures: Bool, maximumConcurrency: Int?,
-        provisionedPollers: ProvisionedPollers?
+        provisionedPollers: ProvisionedPollers?, stream: StreamSettings? = nil
     ) {
         self.scope = scope
         self.id = id
@@ -70,6 +102,7 @@ public struct EventSourceMapping: Sendable, Hashable {
         self.reportsBatchItemFailures = reportsBatchItemFailures
         self.maximumConcurrency = maximumConcurrency
         self.provisionedPollers = provisionedPollers
+        self.stream = stream
     }
 }
 

@@ -138,6 +138,16 @@ public protocol FunctionInvoker: Sendable {
     func setReservedConcurrency(scope: AccountRegion, function: String, _ reserved: Int?)
 }
 
+/// Calls functions by ARN for other services, with their permissions checked; Lambda is the one who does.
+public protocol FunctionCaller: Sendable {
+    /// Runs the function that `arn` names (qualified or not) and waits for what came of it. Answers exactly once, from any
+    /// thread. Failures are `AWSError`: ResourceNotFoundException, AccessDeniedException (by the function's policy),
+    /// TooManyRequestsException, and those of `FunctionInvoker`.
+    func call(
+        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void)
+}
+
 /// An event accepted for asynchronous invocation.
 public struct AsynchronousEvent: Sendable {
     public var requestID: String

@@ -18,11 +18,11 @@ public final class Gateway: Sendable, CellEndpoint {
     /// The numbers behind `/_martlet/metrics`; other rooms add lines.
     public let metrics: GatewayMetrics
 
-    /// `services` in the order in which they share a signing name; `hostRoutes` serve `*.lambda-url.*` and the like;
+    /// `services` in the order in which they share a signing name; `doors` serve `*.lambda-url.*` and the like;
     /// `downloads` are documents that services give links to. Requests with `mark` are the server's own and reach no service.
     public init(
         configuration: GatewayConfiguration, services: [ServiceDefinition], credentials: any CredentialIssuer,
-        time: any TimeSource, logger: Logger, group: any EventLoopGroup, hostRoutes: [any HostRoute] = [],
+        time: any TimeSource, logger: Logger, group: any EventLoopGroup, doors: [any HTTPDoor] = [],
         metrics: GatewayMetrics = GatewayMetrics(),
         downloads: [DownloadRoute] = [], mark: OutboundMark? = nil
     ) {
@@ -34,7 +34,7 @@ public final class Gateway: Sendable, CellEndpoint {
         let pipeline = Pipeline(
             table: ServiceTable(services.map { ServiceKey($0.schema, openActions: $0.openOperations) }),
             entries: services.map { ServiceEntry($0, metrics: metrics) },
-            hostRoutes: hostRoutes,
+            doors: doors,
             authenticator: Authenticator(mode: configuration.authentication, credentials: credentials),
             builtIn: BuiltInRoutes(
                 version: configuration.version, services: services.map(\.schema.id),

@@ -138,18 +138,18 @@ import Wire
     }
 
     @Test func itsOwnRequestsReachNoService() async throws {
-        struct WhoAsks: HostRoute {
+        struct WhoAsks: HTTPDoor {
             let label = "lambda-url"
             let bodyLimit = 10
-            func respond(to request: HostRequest, _ completion: @escaping @Sendable (HostResponse) -> Void) {
+            func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
                 let text = "\(request.context.principal.arn) \(request.context.scope.region)"
-                completion(HostResponse(status: 201, headers: [], payload: .bytes(ByteBuffer(string: text))))
+                completion(DoorResponse(status: 201, headers: [], payload: .bytes(ByteBuffer(string: text))))
             }
         }
         let mark = OutboundMark()
         let own = ["X-Martlet-Outbound: \(mark.reveal())"]
         let signed = "Authorization: AWS4-HMAC-SHA256 Credential=123456789012/20261123/us-east-1/lambda/aws4_request"
-        try await TinyServices.with(hostRoutes: [WhoAsks()], mark: mark) { client in
+        try await TinyServices.with(doors: [WhoAsks()], mark: mark) { client in
             for (path, host) in [
                 ("/2015-03-31/functions/f/invocations", "localhost"), ("/photos/x", "localhost"),
                 ("/?Action=GetCallerIdentity&Version=2011-06-15", "sts.localhost"), ("/", "localhost"),
@@ -175,15 +175,15 @@ import Wire
     }
 
     @Test func usersHostsAreRouted() async throws {
-        struct Echo: HostRoute {
+        struct Echo: HTTPDoor {
             let label = "lambda-url"
             let bodyLimit = 10
-            func respond(to request: HostRequest, _ completion: @escaping @Sendable (HostResponse) -> Void) {
+            func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
                 let text = "\(request.labels[0]) \(request.head.path) \(String(buffer: request.body))"
-                completion(HostResponse(status: 201, headers: [], payload: .bytes(ByteBuffer(string: text))))
+                completion(DoorResponse(status: 201, headers: [], payload: .bytes(ByteBuffer(string: text))))
             }
         }
-        try await TinyServices.with(hostRoutes: [Echo()]) { client in
+        try await TinyServices.with(doors: [Echo()]) { client in
             let host = "abc.lambda-url.us-east-1.localhost"
             let answer = try client.ask("POST", "/x", host: host, body: "hi")
             #expect(answer.status == 201)

@@ -192,14 +192,14 @@ enum TinyServices {
     /// A gateway with these services on a free port.
     static func with<T: Sendable>(
         authentication: AuthenticationMode = .none, time: any TimeSource = SystemTime(),
-        credentials: any CredentialIssuer = NoCredentials(), hostRoutes: [any HostRoute] = [],
+        credentials: any CredentialIssuer = NoCredentials(), doors: [any HTTPDoor] = [],
         limits: GatewayLimits = GatewayLimits(), mark: OutboundMark? = nil,
         _ body: @escaping @Sendable (RawClient) throws -> T
     ) async throws -> T {
         let gateway = Gateway(
             configuration: try GatewayConfiguration(port: 0, authentication: authentication, limits: limits),
             services: try all(), credentials: credentials, time: time, logger: Logger(label: "test"),
-            group: NIOSingletons.posixEventLoopGroup, hostRoutes: hostRoutes, mark: mark)
+            group: NIOSingletons.posixEventLoopGroup, doors: doors, mark: mark)
         let port = try await gateway.start().first?.port ?? 0
         do {
             let result = try await blocking { try body(RawClient(port: port)) }

@@ -36,6 +36,10 @@ import Testing
     static let libraries: [String: Set<String>] = [
         "NIOHTTP1": ["Gateway", "Execution", "Outbound", "martlet"],
         "NIOSSL": ["Gateway", "martlet"],
+        "NIOHTTP2": ["Gateway"],
+        "NIOWebSocket": ["Gateway"],
+        "JWTKit": ["Services/APIGateway"],
+        "Yams": ["Services/APIGateway"],
         "NIOPosix": ["Gateway", "Execution", "Outbound", "martlet"],
         "AsyncHTTPClient": ["Outbound"],
         "GRDB": ["Storage"],

@@ -32,9 +32,11 @@ def main():
     arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 when files are not current")
     check = arguments.parse_args().check
     stale = []
+    folders = {}
     for service in models.services():
-        folder = ROOT / "Sources/Services" / service["name"] / "Shapes"
-        files = generated(service)
+        folder = ROOT / "Sources/Services" / service.get("folder", service["name"]) / "Shapes"
+        folders.setdefault(folder, {}).update(generated(service))
+    for folder, files in folders.items():
         present = {path.name for path in folder.glob("*.swift")} if folder.is_dir() else set()
         for name in sorted(present - files.keys()):
             stale.append(folder / name)

@@ -8,6 +8,8 @@ KEYWORDS = set(
     "fallthrough for guard if in repeat return switch throw where while as Any false is nil self Self super throws true "
     "try Type Protocol".split()
 )
+# The enum of the typed views: a second model in the same folder needs a name of its own (`types` in services.json).
+TYPES = "Model"
 # Names of our own that a generated type or property must not hide.
 RESERVED_TYPES = {"Value", "String", "Int", "Bool", "Double", "UInt8", "Instant", "Shape", "Fields"}
 LINES_PER_FILE = 480
@@ -36,7 +38,7 @@ def swift_type(model, name):
     shape = model["shapes"][name]
     kind = shape["type"]
     if kind == "structure":
-        return "Value" if shape.get("document") else f"Model.{name}"
+        return "Value" if shape.get("document") else f"{TYPES}.{name}"
     if kind == "list":
         return f"[{swift_type(model, shape['member']['shape'])}]"
     if kind == "map":
@@ -68,7 +70,7 @@ def closure(model, name):
     """The body of a closure that reads `$0`. Swift has no nested `$0`, so that inner closures get the next name."""
     shape = model["shapes"][name]
     if shape["type"] == "structure" and not shape.get("document"):
-        return f"Model.{name}($0)"
+        return f"{TYPES}.{name}($0)"
     return reading(model, name, "$0")
 
 
@@ -98,7 +100,7 @@ def accessor(model, owner, name, member):
     shape = model["shapes"][target]
     kind = shape["type"]
     if kind == "structure" and not shape.get("document"):
-        get = f'value["{name}"].map {{ Model.{target}($0) }}'
+        get = f'value["{name}"].map {{ {TYPES}.{target}($0) }}'
         put = "newValue?.value"
     else:
         get = reading(model, target, f'value["{name}"]?')
@@ -160,11 +162,13 @@ def structure(model, name, is_top):
 
 def swift(model, service):
     """The texts of the shape files, split below the house's file length."""
+    global TYPES
+    TYPES = service.get("types", "Model")
     tops, names = used_structures(model, service)
     files, body = [], []
 
     def close():
-        opening = "/// Typed views of the structures of the implemented operations.\nenum Model {" if not files else "extension Model {"
+        opening = f"/// Typed views of the structures of the implemented operations.\nenum {TYPES} {{" if not files else f"extension {TYPES} {{"
         files.append(HEADER + "\n" + opening + "\n" + "\n".join(body) + "\n}\n")
         body.clear()
 

@@ -9,7 +9,7 @@ import Wire
 struct Pipeline: HTTPResponder {
     let table: ServiceTable
     let entries: [ServiceEntry]
-    let hostRoutes: [any HostRoute]
+    let doors: [any HTTPDoor]
     let authenticator: Authenticator
     let builtIn: BuiltInRoutes
     let baseDomains: [String]
@@ -371,7 +371,7 @@ struct Pipeline: HTTPResponder {
     // MARK: Users' own HTTP
 
     private func routeHost(_ call: Call, _ label: String) {
-        guard let route = hostRoutes.first(where: { $0.label == label }) else {
+        guard let route = doors.first(where: { $0.label == label }) else {
             let error = AWSError(
                 "NotImplementedException", status: 404, "No service of Martlet serves \(label) hosts yet.")
             return fail(call, error)
@@ -382,7 +382,7 @@ struct Pipeline: HTTPResponder {
             case .success(let body):
                 var call = call
                 call.identity = hostIdentity(call)
-                let request = HostRequest(
+                let request = DoorRequest(
                     context: call.context(service: label, operation: ""), head: call.head, labels: call.host.labels,
                     body: body)
                 route.respond(to: request) { [call] response in

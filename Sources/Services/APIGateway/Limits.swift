@@ -1,0 +1,2 @@
+/// Quotas of API Gateway: each with its unit and source.
+enum Limits {}

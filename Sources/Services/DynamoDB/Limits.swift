@@ -1,0 +1,2 @@
+/// Quotas of DynamoDB: each with its unit and source.
+enum Limits {}

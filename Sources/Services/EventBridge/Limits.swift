@@ -1,0 +1,2 @@
+/// Quotas of EventBridge: each with its unit and source.
+enum Limits {}

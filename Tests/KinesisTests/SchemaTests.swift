@@ -1,0 +1,8 @@
+import Testing
+import Wire
+
+@testable import Kinesis
+
+@Test func theSchemaIsReadable() throws {
+    _ = try ServiceSchema(text: KinesisSchema.text)
+}
