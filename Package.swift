@@ -47,7 +47,8 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 // MARK: Services: one row each; all have the same dependencies, so that none can grow a private one.
 
 let services = [
-    "Lambda", "S3", "SQS", "SNS", "Kinesis", "DynamoDB", "APIGateway", "EventBridge", "Scheduler", "CloudWatchLogs", "IAM",
+    "Lambda", "S3", "SQS", "SNS", "Kinesis", "DynamoDB", "APIGateway", "EventBridge", "Scheduler", "CloudWatchLogs",
+    "IAM",
     "STS",
 ]
 let serviceDependencies: [Target.Dependency] = [
@@ -103,7 +104,8 @@ var targets: [Target] = [
     .target(
         name: "Gateway",
         dependencies: [
-            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioWebSocket, nioSSL, logging, metrics,
+            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioWebSocket, nioSSL, logging,
+            metrics,
         ],
         swiftSettings: settings),
     // 4

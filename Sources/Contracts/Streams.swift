@@ -119,13 +119,15 @@ public protocol StreamSource: Sendable {
     /// record kept.
     func position(
         stream arn: String, shard: String, at start: StreamStart, as principal: Principal,
-        in transaction: any ReadTransaction) throws -> String?
+        in transaction: any ReadTransaction
+    ) throws -> String?
 
     /// The records behind the sequence number `after` (nil: from the oldest kept), up to `limit` and about `byteLimit` bytes,
     /// but at least one if there is one. Expired records are never given.
     func read(
         stream arn: String, shard: String, after: String?, limit: Int, byteLimit: Int, as principal: Principal,
-        now: Instant, in transaction: any ReadTransaction) throws -> StreamPage
+        now: Instant, in transaction: any ReadTransaction
+    ) throws -> StreamPage
 
     /// Whether the first sequence number comes before the second, in a shard.
     func isBefore(_ first: String, _ second: String) -> Bool
