@@ -1,3 +1,4 @@
+import APIGateway
 import CloudWatchLogs
 import Contracts
 import EventSources
@@ -87,6 +88,7 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                APIGatewayService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -112,6 +114,10 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
+        let apis = try APIGatewayService(
+            database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
+            functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+
         let (s3, sqs) = try await (objects, queues)
 
         // Front door
@@ -119,9 +125,9 @@ final class Server: Service {
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                s3.definition,
+                s3.definition, apis.definition,
             ],
-            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
+            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup, doors: [apis],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }

@@ -1,3 +1,4 @@
+import NIOCore
 import Platform
 
 /// The template of an access log: text with `$context.…` variables, read once.
@@ -74,7 +75,7 @@ struct RequestRecord: Sendable {
         case "identity.caller", "identity.user": caller?.callerID
         case "identity.userArn": caller?.userARN
         case "path": request.path
-        case "protocol": ProxyRequest.httpVersion
+        case "protocol": request.httpVersion
         case "requestTime": request.receivedAt.commonLogTime
         case "requestTimeEpoch": String(request.receivedAt.milliseconds)
         case "routeKey": event.routeKey.isEmpty ? nil : event.routeKey

@@ -26,8 +26,8 @@ struct ProxyRequest: Sendable {
     var receivedAt: Instant
     var principal: Principal
 
-    /// The HTTP version that functions are told; doors do not see it.
-    static let httpVersion = "HTTP/1.1"
+    /// `HTTP/1.1`, `HTTP/2.0`.
+    var httpVersion: String
 
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 
@@ -98,7 +98,8 @@ extension ProxyRequest {
         receivedAt = context.now
         principal = context.principal
         sourceIP = context.sourceIP
-        let (isSecure, port) = Self.endpoint(context.endpoint)
+        httpVersion = request.httpVersion
+        let port = Self.port(of: context.endpoint, isSecure: request.isSecure)
 
         var headers: [(name: String, value: String)] = []
         headers.reserveCapacity(request.head.headers.count + 5)
@@ -122,9 +123,9 @@ extension ProxyRequest {
         traceID = TraceHeader.honoured(trace, now: context.now)
         if !length { headers.append(("content-length", String(body.readableBytes))) }
         headers.append(("x-amzn-trace-id", traceID))
-        headers.append(("x-forwarded-for", forwardedFor.map { $0 + ", " + sourceIP } ?? sourceIP))
+        headers.append(("x-forwarded-for", forwardedFor.map { $0 + ", " + context.sourceIP } ?? context.sourceIP))
         headers.append(("x-forwarded-port", port))
-        headers.append(("x-forwarded-proto", isSecure ? "https" : "http"))
+        headers.append(("x-forwarded-proto", request.isSecure ? "https" : "http"))
         self.headers = headers
 
         let id = request.labels.first ?? ""
@@ -160,15 +161,13 @@ extension ProxyRequest {
     }
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    /// Whether the endpoint is TLS, and its port as text.
-    static func endpoint(_ endpoint: String) -> (isSecure: Bool, port: String) {
-        let isSecure = endpoint.hasPrefix("https://")
-        let authority = endpoint.dropFirst(isSecure ? 8 : 7)
-        if let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") {
-            let port = authority[authority.index(after: colon)...]
-            if Int(port) != nil { return (isSecure, String(port)) }
+    /// The port of `http://host:port`, as text.
+    static func port(of endpoint: String, isSecure: Bool) -> String {
+        if let colon = endpoint.lastIndex(of: ":") {
+            let port = endpoint[endpoint.index(after: colon)...]
+            if UInt16(port) != nil { return String(port) }
         }
-        return (isSecure, isSecure ? "443" : "80")
+        return isSecure ? "443" : "80"
     }
 }
 
