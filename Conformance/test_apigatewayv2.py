@@ -268,7 +268,7 @@ def test_what_is_missing_says_so(gateway, unique):
         (gateway.create_api, {"Name": unique("ws"), "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$x"}),
         (gateway.create_vpc_link, {"Name": "x", "SubnetIds": ["s"]}),
         (gateway.create_domain_name, {"DomainName": "example.org"}),
-        (gateway.get_portals, {}),
+        (gateway.list_portals, {}),
     ]:
         error = refused(call, **parameters)
         assert error.status == 501 and "not implemented by Martlet yet" in error.message

@@ -51,6 +51,8 @@ enum Limits {
     static let payload = 10 << 20
     /// Bytes of the request line and header values together (Quotas).
     static let headers = 10_240
+    /// Bytes of a function's event (Lambda's quota of a synchronous payload).
+    static let functionPayload = 6_291_456
     /// The longest and the usual wait for an integration (Quotas).
     static let integrationTimeout = Duration.seconds(30)
     /// (Quotas)

@@ -11,15 +11,13 @@ extension ExecuteDoor {
         }
         switch integration.target {
         case .broken(let why):
-            finish(call, failed(call, why), error: why)
+            finish(call, .internalError(why), error: why)
         case .function(let arn, let version):
             invoke(call, route, integration, function: arn, version: version)
         case .http(let url, let method):
             send(call, route, integration, url: url, method: method)
         }
     }
-
-    private func failed(_ call: Call, _ why: String) -> ProxyAnswer { .internalError(why) }
 
     private func finish(_ call: Call, _ answer: ProxyAnswer, error: String?, since start: UInt64? = nil) {
         var call = call
@@ -46,12 +44,15 @@ extension ExecuteDoor {
         version: PayloadVersion
     ) {
         guard let principal = principal(call, route, credentials: integration.credentials) else {
-            return finish(call, failed(call, "bad role"), error: "The integration's credentials are no role.")
+            return finish(call, .internalError("bad role"), error: "The integration's credentials are no role.")
         }
         let event =
             version == .v2
             ? ProxyEvents.version2(call.request, call.record.event)
             : ProxyEvents.version1(call.request, call.record.event)
+        guard event.readableBytes <= Limits.functionPayload else {
+            return finish(call, .tooLarge, error: "Request must be smaller than \(Limits.functionPayload) bytes")
+        }
         let start = time.uptimeNanoseconds()
         let once = Once()
         let deadline = time.schedule(at: time.now() + integration.timeout) {
@@ -134,7 +135,7 @@ extension ExecuteDoor {
                 "by=\(call.request.domainName);for=\(call.request.sourceIP);host=\(call.request.domainName);proto=\(scheme)"
             ))
         guard let target = IntegrationURL.make(url, call.record.event.pathParameters, outgoing) else {
-            return finish(call, failed(call, "bad URL"), error: "Invalid integration URI")
+            return finish(call, .internalError("bad URL"), error: "Invalid integration URI")
         }
         var body: [UInt8] = []
         if call.request.body.readableBytes > 0 { body = Array(call.request.body.readableBytesView) }
