@@ -9,7 +9,7 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", qualifier: input.qualifier, in: context.scope)
         let url = FunctionURL(
-            id: Identifier.base32(32), scope: target.scope, function: target.name, qualifier: target.qualifier ?? "",
+            id: Identifier.base32(32).lowercased(), scope: target.scope, function: target.name, qualifier: target.qualifier ?? "",
             authType: input.authType.flatMap(FunctionURL.AuthType.init) ?? .iam,
             invokeMode: input.invokeMode.flatMap(FunctionURL.InvokeMode.init), cors: input.cors.map(URLCORS.init),
             createdAt: context.now, modifiedAt: context.now)
@@ -87,7 +87,8 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", in: context.scope)
         let limit = Page.limit(input.maxItems)
-        let after = try Page.marker(input.marker)?[0]
+        // The function's own URL has the empty qualifier, which alone would make no token.
+        let after = try Page.marker(input.marker, parts: 2)?[1]
         let found = try await database.read { transaction in
             guard try FunctionTable.get(target.scope, target.name, in: transaction) != nil else {
                 throw AWSError.notFound("Function does not exist")
@@ -95,7 +96,7 @@ extension LambdaService {
             return try URLTable.list(target.scope, target.name, after: after, limit: limit + 1, in: transaction)
         }
         var output: Value = ["FunctionUrlConfigs": .list(found.prefix(limit).map { Self.output($0, context).value })]
-        if found.count > limit { output["NextMarker"] = .string(Page.token([found[limit - 1].qualifier])) }
+        if found.count > limit { output["NextMarker"] = .string(Page.token([target.name, found[limit - 1].qualifier])) }
         return OperationResponse(output)
     }
 
