@@ -127,7 +127,8 @@ final class Server: Service {
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
                 s3.definition, apis.definition,
             ],
-            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup, doors: [apis],
+            credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
+            doors: [lambda.urlDoor, apis],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
