@@ -2,7 +2,9 @@
 
 import http.client
 import json
+from importlib.metadata import files
 from contextlib import closing
+from pathlib import Path
 
 from .harness import ACCOUNT, REGION
 
@@ -11,6 +13,7 @@ ECHO = "def handler(event, context):\n    return event\n"
 # Answers what the request says it shall: the function of a test decides in its body.
 PUPPET = """
 import json
+from importlib.metadata import files
 def handler(event, context):
     order = json.loads(event.get("body") or "{}")
     if "raise" in order:
@@ -122,3 +125,16 @@ def simple_api(server, name, function, version="2.0", keys=("$default",), **para
         api.route(key, integration)
     api.stage()
     return api
+
+
+def packages(*names):
+    """Distributions of the environment that the tests run in, as files of a function's package."""
+    found = {}
+    for name in names:
+        for file in files(name):
+            path = Path(file.locate())
+            # Some packages ask for their own version.
+            if path.suffix in (".py", ".so") or path.name == "METADATA":
+                if not str(file).startswith(".."):
+                    found[str(file)] = (path.read_bytes(), 0o755)
+    return found

@@ -85,7 +85,7 @@ final class Harness: Sendable {
         var request = DoorRequest(
             context: context("", principal: isSigned ? .account(Self.account) : .anonymous), head: head,
             labels: [api, "execute-api", "us-east-1"], body: ByteBuffer(string: body))
-        request.isSigned = isSigned
+        if isSigned { request.accessKeyID = Self.account }
         let response = await withCheckedContinuation { continuation in
             service.respond(to: request) { continuation.resume(returning: $0) }
         }
@@ -171,7 +171,7 @@ final class FakeHTTP: OutboundHTTP {
 final class FakeLogs: LogSink {
     private let kept = Mutex<[(group: String, message: String)]>([])
     var lines: [(group: String, message: String)] { kept.withLock { $0 } }
-    func append(scope: AccountRegion, group: String, stream: String, events: [LogEvent]) {
+    func append(scope: AccountRegion, group: String, stream: String, events: [Contracts.LogEvent]) {
         kept.withLock { $0 += events.map { (group, $0.message) } }
     }
     func flush() async {}

@@ -130,13 +130,14 @@ import Testing
     @Test func oddSettingsAndClocks() {
         let now = Instant(milliseconds: 1_000)
         var none = TokenBucket(rate: 0, burst: 0, now: now)
-        #expect(!none.take(now: now + .seconds(100)))
         var odd = TokenBucket(rate: .nan, burst: -5, now: now)
-        #expect(!odd.take(now: now))
+        let given = [none.take(now: now + .seconds(100)), odd.take(now: now)]
+        #expect(given == [false, false])
         var one = TokenBucket(rate: 1, burst: 1, now: now)
-        #expect(one.take(now: now))
-        #expect(!one.take(now: now - .seconds(100)))
-        #expect(!one.take(now: now))
-        #expect(one.take(now: now + .seconds(1)))
+        let taken = [
+            one.take(now: now), one.take(now: now - .seconds(100)), one.take(now: now),
+            one.take(now: now + .seconds(1)),
+        ]
+        #expect(taken == [true, false, false, true])
     }
 }

@@ -26,7 +26,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         door = ExecuteDoor(
             catalog: catalog, functions: functions, http: http, logs: logs,
             iam: IAMAuthorizer(database: database, authorizer: authorizer), keys: IssuerKeys(http: http),
-            answers: answers, time: time, logger: logger)
+            answers: answers, deadlines: Deadlines(time: time), time: time, logger: logger)
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(

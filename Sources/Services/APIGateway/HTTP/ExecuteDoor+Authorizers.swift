@@ -61,14 +61,14 @@ extension ExecuteDoor {
             : ProxyEvents.authorizer1(call.request, call.record.event, arn: arn, identitySource: identity)
         let principal = self.principal(call, authorizer)
         let once = Once()
-        let deadline = time.schedule(at: time.now() + Limits.authorizerTimeout) {
+        let deadline = deadlines.add(after: Limits.authorizerTimeout) {
             guard once.take() else { return }
             completion(.refused(Self.authorizerFailure("The authorizer timed out.")))
         }
         functions.call(function: authorizer.function, as: principal, payload: event, traceID: call.request.traceID) {
             result in
             guard once.take() else { return }
-            deadline.cancel()
+            deadlines.cancel(deadline)
             switch Self.answer(of: result, authorizer) {
             case .success(let answer):
                 if authorizer.lifetime > .zero {
@@ -153,14 +153,6 @@ struct IAMAuthorizer: Sendable {
             callerID = "\(role.split(separator: "/").last.map(String.init) ?? role):\(session)"
         }
         return CallerIdentity.IAMCaller(
-            accessKey: accessKey(door), accountID: account, callerID: callerID, userARN: principal.arn)
-    }
-
-    /// The access key of the credential scope.
-    private static func accessKey(_ door: DoorRequest) -> String {
-        guard let header = door.head.header("authorization"), let start = header.firstRange(of: "Credential=") else {
-            return ""
-        }
-        return String(header[start.upperBound...].prefix { $0 != "/" && $0 != "," }.prefix(128))
+            accessKey: door.accessKeyID ?? "", accountID: account, callerID: callerID, userARN: principal.arn)
     }
 }

@@ -55,13 +55,13 @@ extension ExecuteDoor {
         }
         let start = time.uptimeNanoseconds()
         let once = Once()
-        let deadline = time.schedule(at: time.now() + integration.timeout) {
+        let deadline = deadlines.add(after: integration.timeout) {
             guard once.take() else { return }
             finish(call, .unavailable("Integration timed out"), error: "Endpoint request timed out", since: start)
         }
         functions.call(function: function, as: principal, payload: event, traceID: call.request.traceID) { result in
             guard once.take() else { return }
-            deadline.cancel()
+            deadlines.cancel(deadline)
             let (answer, problem, status) = Self.answer(result, version)
             var call = call
             call.record.integration.status = status

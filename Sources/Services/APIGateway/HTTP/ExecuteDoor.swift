@@ -17,6 +17,7 @@ struct ExecuteDoor: Sendable {
     let iam: IAMAuthorizer
     let keys: IssuerKeys
     let answers: AuthorizerCache
+    let deadlines: Deadlines
     let time: any TimeSource
     let logger: Logger
 
