@@ -11,10 +11,14 @@ extension DynamoNumber {
             throw .validation("The parameter cannot be converted to a numeric value: \(text)")
         }
         guard parser.digits > 0 else {
+            // Zero too is held to the range, by the exponent that it is written with (seen on AWS in 2026).
+            try Self.checkRange(magnitude: parser.exponent, digits: 1)
             self = .zero
             return
         }
-        let exponent = parser.pendingZeros - parser.fractionDigits + parser.exponent
+        // Far beyond the range, and far from an overflow when a text of megabytes shifts it.
+        let written = min(max(parser.exponent, -(1 << 40)), 1 << 40)
+        let exponent = parser.pendingZeros - parser.fractionDigits + written
         try Self.checkRange(magnitude: exponent + parser.digits - 1, digits: parser.digits)
         try self.init(coefficient: parser.coefficient, exponent: exponent, isNegative: parser.isNegative)
     }
@@ -38,8 +42,6 @@ extension DynamoNumber {
         }
         return isNegative ? "-" + digits : digits
     }
-
-    var description: String { text }
 }
 
 /// The parts of a number's text.
@@ -85,8 +87,11 @@ private struct NumberParser {
         guard byte != nil else { return false }
         while let current = byte {
             guard current >= 0x30, current <= 0x39 else { return false }
-            // Far above any text that could bring it back into range.
-            if exponent < 1 << 40 { exponent = exponent * 10 + Int(current - 0x30) }
+            // An exponent that is no 64-bit integer makes it no number (seen on AWS in 2026).
+            let (tens, tooLarge) = exponent.multipliedReportingOverflow(by: 10)
+            let (sum, overflow) = tens.addingReportingOverflow(Int(current - 0x30))
+            guard !tooLarge, !overflow else { return false }
+            exponent = sum
             byte = bytes.next()
         }
         if isSmall { exponent = -exponent }

@@ -72,6 +72,24 @@ struct DynamoNumber: Hashable, Sendable {
         self.init(normalizing: coefficient, exponent: exponent, isNegative: isNegative)
     }
 
+    /// The number of exactly these fields; nil when they are not normalized or out of range.
+    init?(exactly coefficient: UInt128, exponent: Int, isNegative: Bool) {
+        guard coefficient != 0 else {
+            guard exponent == 0, !isNegative else { return nil }
+            self = .zero
+            return
+        }
+        let small = UInt64(truncatingIfNeeded: coefficient)
+        let isSmall = coefficient == UInt128(small)
+        guard isSmall ? small % 10 != 0 : coefficient % 10 != 0 else { return nil }
+        let digits = Self.digitCount(coefficient)
+        guard digits <= ValueLimits.digits, ValueLimits.exponents.contains(exponent + digits - 1) else { return nil }
+        high = UInt64(truncatingIfNeeded: coefficient >> 64)
+        low = small
+        self.exponent = Int16(clamping: exponent)
+        self.isNegative = isNegative
+    }
+
     static func checkRange(magnitude: Int, digits: Int) throws(AWSError) {
         if magnitude > ValueLimits.exponents.upperBound {
             throw .validation(
