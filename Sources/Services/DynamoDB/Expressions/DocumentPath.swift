@@ -3,6 +3,14 @@ struct DocumentPath: Sendable, Hashable {
     enum Element: Sendable, Hashable {
         case member(String)
         case index(Int)
+
+        static func == (left: Element, right: Element) -> Bool {
+            switch (left, right) {
+            case (.member(let left), .member(let right)): ByteOrder.equal(left, right)
+            case (.index(let left), .index(let right)): left == right
+            default: false
+            }
+        }
     }
 
     /// The attribute of the item.
@@ -13,6 +21,29 @@ struct DocumentPath: Sendable, Hashable {
     init(_ attribute: String, _ elements: [Element] = []) {
         self.attribute = attribute
         self.elements = elements
+    }
+
+    static func == (left: DocumentPath, right: DocumentPath) -> Bool {
+        ByteOrder.equal(left.attribute, right.attribute) && left.elements == right.elements
+    }
+
+    /// How two paths disturb each other.
+    enum Clash: String {
+        /// One is the other or within it.
+        case overlap
+        /// One uses as a list what the other uses as a map.
+        case conflict
+    }
+
+    func clash(with other: DocumentPath) -> Clash? {
+        guard ByteOrder.equal(attribute, other.attribute) else { return nil }
+        for (mine, theirs) in zip(elements, other.elements) where mine != theirs {
+            switch (mine, theirs) {
+            case (.member, .index), (.index, .member): return .conflict
+            default: return nil
+            }
+        }
+        return .overlap
     }
 
     /// The value there, nil when there is none.

@@ -10,8 +10,9 @@ enum ExpressionLimits {
     static let substitutionBytes = 2 * 1024 * 1024
     /// Operands of IN behind the attribute.
     static let inOperands = 100
-    /// Parentheses, functions and NOTs inside each other: Martlet's bound of its parser's recursion.
-    static let depth = 150
-    /// Elements of a document path, as levels of nesting.
+    /// Parentheses, functions and NOTs inside each other: Martlet's bound of its parser's recursion, as many as there
+    /// may be operators.
+    static let depth = 300
+    /// Names and indexes of a document path.
     static let pathElements = ValueLimits.nestingLevels
 }

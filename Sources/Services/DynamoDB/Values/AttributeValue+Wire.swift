@@ -7,11 +7,7 @@ extension AttributeValue {
 
     /// `level`: 1 for an attribute's value, one more inside each list and map.
     fileprivate init(wire: Value, level: Int) throws(AWSError) {
-        guard level <= ValueLimits.nestingLevels else {
-            throw .validation(
-                "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
-                    + "supported limit")
-        }
+        guard level <= ValueLimits.nestingLevels else { throw Self.tooDeep }
         var chosen: Fields.Entry?
         for entry in wire.fields?.entries ?? [] where !entry.value.isNull {
             guard AttributeType(rawValue: entry.name) != nil else { continue }
@@ -97,6 +93,10 @@ extension AttributeValue {
         }
     }
 
+    static let tooDeep = AWSError.validation(
+        "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported "
+            + "limit")
+
     private static let empty = AWSError.validation(
         "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
 
@@ -109,7 +109,7 @@ extension AttributeValue {
         case .bool(let value): ["BOOL": .bool(value)]
         case .null: ["NULL": true]
         case .list(let elements): ["L": .list(elements.map(\.wire))]
-        case .map(let map): ["M": map.wire]
+        case .map(let map): ["M": map.wire as Value]
         case .stringSet(let members): ["SS": .strings(members)]
         case .numberSet(let members): ["NS": .strings(members.map(\.text))]
         case .binarySet(let members): ["BS": .list(members.map { .blob($0) })]
@@ -119,9 +119,9 @@ extension AttributeValue {
 
 extension AttributeMap {
     /// An item, a key or a map of a request.
-    init(wire: Value) throws(AWSError) { try self.init(wire: wire, level: 1) }
+    init(wire: Platform.Value) throws(AWSError) { try self.init(wire: wire, level: 1) }
 
-    fileprivate init(wire: Value, level: Int) throws(AWSError) {
+    fileprivate init(wire: Platform.Value, level: Int) throws(AWSError) {
         let entries = wire.fields?.entries ?? []
         var pairs: [(name: String, value: AttributeValue)] = []
         pairs.reserveCapacity(entries.count)
@@ -135,7 +135,7 @@ extension AttributeMap {
         self.init(pairs)
     }
 
-    var wire: Value {
+    var wire: Platform.Value {
         var fields = Fields()
         fields.reserveCapacity(count)
         for entry in self { fields.append(entry.name, entry.value.wire) }

@@ -33,3 +33,32 @@ enum ByteOrder {
     static func less(_ left: String, _ right: String) -> Bool { compare(left, right) < 0 }
     static func less(_ left: [UInt8], _ right: [UInt8]) -> Bool { compare(left, right) < 0 }
 }
+
+extension ByteOrder {
+    /// Whether the part is somewhere in the bytes, in linear time: both may have 400 KB.
+    static func contains(_ bytes: [UInt8], _ part: [UInt8]) -> Bool {
+        guard let first = part.first else { return true }
+        guard part.count <= bytes.count else { return false }
+        // Small enough for every place to be tried.
+        if bytes.count * part.count <= 1 << 14 {
+            return (0...bytes.count - part.count).contains { start in
+                bytes[start] == first && bytes[start..<start + part.count].elementsEqual(part)
+            }
+        }
+        // Knuth, Morris and Pratt: for every beginning of the part, how much of it is also its end.
+        var borders = [Int32](repeating: 0, count: part.count)
+        var length = 0
+        for index in part.indices.dropFirst() {
+            while length > 0, part[index] != part[length] { length = Int(borders[length - 1]) }
+            if part[index] == part[length] { length += 1 }
+            borders[index] = Int32(length)
+        }
+        length = 0
+        for byte in bytes {
+            while length > 0, byte != part[length] { length = Int(borders[length - 1]) }
+            if byte == part[length] { length += 1 }
+            if length == part.count { return true }
+        }
+        return false
+    }
+}
