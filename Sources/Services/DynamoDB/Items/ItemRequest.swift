@@ -41,10 +41,9 @@ struct ItemRequest: Sendable {
 
     /// `input`: a structure with Key or Item, expressions and their placeholders. Throws ValidationException.
     init(_ kind: Kind, _ input: Value) throws(AWSError) {
-        var placeholders = try Placeholders(input)
         let condition = input["ConditionExpression"]?.string
         let update = kind == .update ? input["UpdateExpression"]?.string : nil
-        try placeholders.checkNeeded(by: [condition, update], input)
+        var placeholders = try Placeholders(input, for: [condition, update])
         switch kind {
         case .put:
             let item = try Item(wire: input["Item"] ?? [:])
@@ -100,10 +99,10 @@ struct ItemRequest: Sendable {
 
     /// Does it. Throws ConditionalCheckFailedException and ValidationException.
     func perform(
-        on table: Table, key: [UInt8], writer: ItemWriter, now: Instant, in transaction: any WriteTransaction
+        on table: Table, key: [UInt8], keeper: ItemKeeper, now: Instant, in transaction: any WriteTransaction
     ) throws -> Outcome {
         let old = try ItemStore.get(table.id, key, in: transaction)
-        if let condition, try !condition.evaluate(old?.item) {
+        if let condition, !condition.evaluate(old?.item) {
             throw AWSError.conditionFailed(returnsOnFailure ? old?.item : nil)
         }
         var new: Item?
@@ -118,49 +117,35 @@ struct ItemRequest: Sendable {
         case .update(let key, let expression):
             let base = old?.item ?? key
             if let expression {
-                let outcome = try expression.apply(to: base)
+                let outcome = try expression.apply(to: base, exists: old != nil)
                 try checkIndexes(outcome.item, table)
-                guard outcome.item.size <= ValueLimits.itemBytes else {
-                    throw AWSError.validation("Item size to update has exceeded the maximum allowed size")
-                }
+                try outcome.item.checkSize(updating: true)
                 new = outcome.item
                 update = outcome
             } else {
                 new = base
             }
         }
-        let capacity = try writer.write(table, key: key, old: old, new: new, now: now, in: transaction)
+        let capacity = try keeper.write(table, key: key, old: old, new: new, now: now, in: transaction)
         return Outcome(old: old?.item, new: new, update: update, capacity: capacity)
     }
 }
 
 extension Placeholders {
-    /// Of a structure with ExpressionAttributeNames and ExpressionAttributeValues.
-    init(_ input: Value) throws(AWSError) {
-        var values: [(String, AttributeValue)]?
-        if let fields = input["ExpressionAttributeValues"]?.fields {
-            var list: [(String, AttributeValue)] = []
-            for entry in fields.entries {
-                do throws(AWSError) {
-                    list.append((entry.name, try AttributeValue(wire: entry.value)))
-                } catch {
-                    throw .validation(
-                        "ExpressionAttributeValues contains invalid value: \(error.message) for key \(entry.name)")
-                }
-            }
-            values = list
+    /// Of a structure with ExpressionAttributeNames and ExpressionAttributeValues, which are for expressions only. Throws
+    /// ValidationException.
+    init(_ input: Value, for expressions: [String?]) throws(AWSError) {
+        let given = ["ExpressionAttributeNames", "ExpressionAttributeValues"].map { name -> Value? in
+            input[name].flatMap { $0.isNull ? nil : $0 }
         }
-        let names = input["ExpressionAttributeNames"]?.fields?.entries.map { ($0.name, $0.value.string ?? "") }
-        try self.init(names: names, values: values)
-    }
-
-    /// Names and values are for expressions only. Throws ValidationException.
-    func checkNeeded(by expressions: [String?], _ input: Value) throws(AWSError) {
-        guard expressions.allSatisfy({ $0 == nil }) else { return }
-        for name in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
-            if let given = input[name], !given.isNull {
-                throw .validation("\(name) can only be specified when using expressions")
+        if expressions.allSatisfy({ $0 == nil }) {
+            if given[0] != nil {
+                throw .validation("ExpressionAttributeNames can only be specified when using expressions")
+            }
+            if given[1] != nil {
+                throw .validation("ExpressionAttributeValues can only be specified when using expressions")
             }
         }
+        try self.init(names: given[0], values: given[1])
     }
 }

@@ -1,4 +1,5 @@
 import Contracts
+import NIOCore
 import Platform
 import Storage
 import Wire
@@ -129,9 +130,9 @@ struct BatchOperations: Sendable {
         } completion: { result in
             context.eventLoop.execute {
                 completion(
-                    result.map { written in
+                    result.map { (written: Written) in
                         var answer = Answer()
-                        answer.add("UnprocessedItems", [:])
+                        answer.add("UnprocessedItems", .map([:]))
                         if input["ReturnItemCollectionMetrics"]?.string == "SIZE", !written.metrics.isEmpty {
                             answer.add("ItemCollectionMetrics", CollectionMetrics.byTable(written.metrics))
                         }
@@ -152,7 +153,7 @@ struct BatchOperations: Sendable {
         }
         for (change, key) in zip(write.changes, keys) {
             let outcome = try change.perform(
-                on: table, key: key, writer: desk.writer, now: now, in: transaction)
+                on: table, key: key, keeper: desk.keeper, now: now, in: transaction)
             written.capacities.add(outcome.capacity)
             if let item = outcome.new ?? outcome.old, let value = CollectionMetrics.value(table, item) {
                 written.metrics.append((write.name, value))

@@ -11,7 +11,7 @@ struct Desk: Sendable {
     let directory: TableDirectory
     let access: Access
     let changes: ChangeLog
-    let writer: ItemWriter
+    let keeper: ItemKeeper
     let jobs: Jobs
     let iterators: ShardIterators
 

@@ -65,7 +65,7 @@ struct ItemOperations: Sendable {
         desk.write(request, action, completion) { table, now, transaction in
             let key = try change.key(table)
             let outcome = try change.perform(
-                on: table, key: key, writer: desk.writer, now: now, in: transaction)
+                on: table, key: key, keeper: desk.keeper, now: now, in: transaction)
             return (table, outcome)
         } answer: { (table, outcome) in
             var answer = Answer()
@@ -107,9 +107,8 @@ struct ItemRead: Sendable {
     }
 
     static func projection(_ input: Value) throws(AWSError) -> ProjectionExpression? {
-        var placeholders = try Placeholders(input)
         let text = input["ProjectionExpression"]?.string
-        try placeholders.checkNeeded(by: [text], input)
+        var placeholders = try Placeholders(input, for: [text])
         var projection: ProjectionExpression?
         if let text { projection = try ProjectionExpression.parse(text, &placeholders) }
         try placeholders.checkAllUsed()

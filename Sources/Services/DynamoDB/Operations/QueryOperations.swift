@@ -28,10 +28,19 @@ struct QueryOperations: Sendable {
     ) async throws -> OperationResponse {
         let input = request.input
         let isQuery = keyCondition != nil
-        let placeholders = try Placeholders(input)
         let filterText = input["FilterExpression"]?.string
         let projectionText = input["ProjectionExpression"]?.string
-        try placeholders.checkNeeded(by: [keyCondition, filterText, projectionText], input)
+        var placeholders = try Placeholders(input, for: [keyCondition, filterText, projectionText])
+        let filter = try filterText.map { text throws(AWSError) in
+            try ConditionExpression.parse(text, kind: .filter, &placeholders)
+        }
+        let projection = try projectionText.map { text throws(AWSError) in
+            try ProjectionExpression.parse(text, &placeholders)
+        }
+        let condition = try keyCondition.map { text throws(AWSError) in
+            try KeyConditionExpression.parse(text, &placeholders)
+        }
+        try placeholders.checkAllUsed()
         let start = try input["ExclusiveStartKey"].flatMap { $0.isNull ? nil : $0 }.map { try Item(wire: $0) }
         let segment = isQuery ? nil : try Self.segment(input)
         let indexName = input["IndexName"]?.string
@@ -42,27 +51,19 @@ struct QueryOperations: Sendable {
                 throw AWSError.validation("Cannot read from backfilling global secondary index: \(index.name)")
             }
             let schema = index?.key ?? table.key
-            var placeholders = placeholders
             var plan = PagePlan(table: table, index: index)
             var range = KeyRange(segment: segment?.number ?? 0, of: segment?.total ?? 1)
-            if let keyCondition {
-                let condition = try KeyCondition.parse(
-                    keyCondition, partitionKey: schema.partition, sortKey: schema.sort, &placeholders)
-                range = try KeyRange(condition, schema)
+            if let condition {
+                range = try KeyRange(
+                    condition.resolve(partitionKey: schema.partition, sortKey: schema.sort), schema)
             }
-            if let filterText {
-                let filter = try ConditionExpression.parse(filterText, kind: .filter, &placeholders)
-                if isQuery, let path = filter.paths.first(where: { schema.contains($0.attribute) }) {
-                    throw AWSError.validation(
-                        "Filter Expression can only contain non-primary key attributes: Primary key attribute: "
-                            + path.attribute)
-                }
-                plan.filter = filter
+            if isQuery, let path = filter?.paths.first(where: { schema.contains($0.attribute) }) {
+                throw AWSError.validation(
+                    "Filter Expression can only contain non-primary key attributes: Primary key attribute: "
+                        + path.attribute)
             }
-            if let projectionText {
-                plan.projection = try ProjectionExpression.parse(projectionText, &placeholders)
-            }
-            try placeholders.checkAllUsed()
+            plan.filter = filter
+            plan.projection = projection
             try plan.select(input)
             plan.limit = input["Limit"]?.wholeNumber ?? .max
             plan.forward = input["ScanIndexForward"]?.bool ?? true
@@ -231,7 +232,7 @@ struct PagePlan: Sendable {
                 bytes += item.size
                 if readsTable { fetched += Capacity.read(whole.size, consistent: consistent) }
                 let seen = readsTable ? whole : item
-                if try filter?.evaluate(seen) ?? true {
+                if filter?.evaluate(seen) ?? true {
                     page.count += 1
                     if !countsOnly { page.items.append(projection?.apply(seen) ?? seen) }
                 }

@@ -192,7 +192,7 @@ struct SettingsOperations: Sendable {
     /// The address that the caller used: clients that discover endpoints must come back here.
     func endpoints(_ request: OperationRequest) async throws -> OperationResponse {
         let endpoint = request.context.endpoint
-        let address = endpoint.range(of: "://").map { String(endpoint[$0.upperBound...]) } ?? endpoint
+        let address = endpoint.split(separator: "/", omittingEmptySubsequences: true).last.map(String.init) ?? endpoint
         return Answer.of(["Endpoints": [["Address": .string(address), "CachePeriodInMinutes": .int(1440)]]])
     }
 

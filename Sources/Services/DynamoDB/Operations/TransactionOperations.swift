@@ -1,5 +1,6 @@
 import Contracts
 import Crypto
+import NIOCore
 import Platform
 import Storage
 import Wire
@@ -42,7 +43,7 @@ struct TransactionOperations: Sendable {
         } completion: { result in
             context.eventLoop.execute {
                 completion(
-                    result.map { written in
+                    result.map { (written: Written) in
                         var answer = Answer()
                         answer.add(
                             "ConsumedCapacity", written.capacities.value(input["ReturnConsumedCapacity"]?.string))
@@ -91,7 +92,7 @@ struct TransactionOperations: Sendable {
                 let key = try part.change.key(table)
                 guard seen.insert(Seen(table: table.id, key: key)).inserted else { throw Self.repeated }
                 let outcome = try part.change.perform(
-                    on: table, key: key, writer: desk.writer, now: now, in: transaction)
+                    on: table, key: key, keeper: desk.keeper, now: now, in: transaction)
                 bytes += outcome.new?.size ?? outcome.old?.size ?? 0
                 var capacity = outcome.capacity
                 capacity.kind = .write

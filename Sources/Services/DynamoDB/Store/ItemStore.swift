@@ -221,14 +221,11 @@ struct KeyRange: Sendable {
     /// Only what lies behind `key` in the direction of reading.
     mutating func start(after key: [UInt8], forward: Bool) {
         if forward {
-            lower = max(lower, key + [0], by: ByteOrder.less)
+            let next = key + [0]
+            if ByteOrder.less(lower, next) { lower = next }
         } else {
-            upper = ByteOrder.less(key, upper) ? key : upper
+            if ByteOrder.less(key, upper) { upper = key }
         }
-    }
-
-    private func max(_ one: [UInt8], _ other: [UInt8], by less: ([UInt8], [UInt8]) -> Bool) -> [UInt8] {
-        less(one, other) ? other : one
     }
 
     func contains(_ key: [UInt8]) -> Bool { !ByteOrder.less(key, lower) && ByteOrder.less(key, upper) }

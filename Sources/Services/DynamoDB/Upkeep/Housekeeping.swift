@@ -13,14 +13,14 @@ final class Housekeeping: Sendable {
     private let state = Mutex(State())
     private let database: any Database
     private let time: any TimeSource
-    private let writer: ItemWriter
+    private let keeper: ItemKeeper
     private let expiry: ExpiryTimer
     private let logger: Logger
 
-    init(database: any Database, time: any TimeSource, writer: ItemWriter, expiry: ExpiryTimer, logger: Logger) {
+    init(database: any Database, time: any TimeSource, keeper: ItemKeeper, expiry: ExpiryTimer, logger: Logger) {
         self.database = database
         self.time = time
-        self.writer = writer
+        self.keeper = keeper
         self.expiry = expiry
         self.logger = logger
     }
@@ -84,7 +84,7 @@ final class Housekeeping: Sendable {
                 try ItemStore.setExpiry(row, nil, in: transaction)
                 continue
             }
-            _ = try writer.write(
+            _ = try keeper.write(
                 table, key: key, old: StoredItem(row: row, item: item), new: nil, byService: true, now: now,
                 in: transaction)
         }

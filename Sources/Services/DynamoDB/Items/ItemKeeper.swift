@@ -4,7 +4,7 @@ import Wire
 
 /// Puts one change of an item into the store: the item, the entries of indexes, the counts, the record of the stream; all
 /// in the caller's transaction.
-struct ItemWriter: Sendable {
+struct ItemKeeper: Sendable {
     let changes: ChangeLog
     let expiry: ExpiryTimer
 
@@ -62,7 +62,7 @@ struct ItemWriter: Sendable {
         if let oldEntry, let newEntry, oldEntry == newEntry {
             if before == after { return 0 }
             // An index that is being made may not have the entry yet.
-            if index.state == .active || (try ItemStore.hasEntry(index.id, newEntry, in: transaction)) {
+            if try index.state == .active || ItemStore.hasEntry(index.id, newEntry, in: transaction) {
                 try TableStore.count(index.id, items: 0, bytes: afterSize - beforeSize, in: transaction)
             } else {
                 try ItemStore.insertEntry(index.id, newEntry, row: row, in: transaction)
