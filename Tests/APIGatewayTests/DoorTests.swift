@@ -8,7 +8,8 @@ import Wire
 
 @Suite struct DoorTests {
     /// What the functions say their event was.
-    private func event(_ answer: (status: Int, headers: [(name: String, value: String)], body: String)) throws -> Value {
+    private func event(_ answer: (status: Int, headers: [(name: String, value: String)], body: String)) throws -> Value
+    {
         #expect(answer.status == 200)
         return try JSON.parse(answer.body)
     }
@@ -97,7 +98,8 @@ import Wire
         let authorizer = try await harness.call(
             "CreateAuthorizer",
             [
-                "ApiId": .string(api), "Name": "z", "AuthorizerType": "REQUEST", "AuthorizerPayloadFormatVersion": "2.0",
+                "ApiId": .string(api), "Name": "z", "AuthorizerType": "REQUEST",
+                "AuthorizerPayloadFormatVersion": "2.0",
                 "AuthorizerUri": "arn:aws:lambda:us-east-1:000000000000:function:auth", "EnableSimpleResponses": true,
                 "IdentitySource": ["$request.header.token", "$context.routeKey"], "AuthorizerResultTtlInSeconds": 60,
             ])["AuthorizerId"]
@@ -177,9 +179,13 @@ import Wire
     @Test(arguments: 0..<20) func anyRequestMakesAnEvent(seed: UInt64) async throws {
         var random = Seeded(seed)
         let harness = try Harness()
-        let apis = [try await harness.api(["ANY /{a}/{b+}", "$default"]), try await harness.api(["$default"], version: "1.0")]
+        let apis = [
+            try await harness.api(["ANY /{a}/{b+}", "$default"]), try await harness.api(["$default"], version: "1.0"),
+        ]
         let alphabet = Array("ab/%2F%41%ff?&=+;é\"\\{}$ \u{1}")
-        func text(_ count: Int) -> String { String((0..<count).map { _ in alphabet.randomElement(using: &random) ?? "x" }) }
+        func text(_ count: Int) -> String {
+            String((0..<count).map { _ in alphabet.randomElement(using: &random) ?? "x" })
+        }
         for _ in 0..<30 {
             let (path, query, value) = ("/" + text(12), text(20), text(10))
             for api in apis {

@@ -59,12 +59,13 @@ final class Harness: Sendable {
     func api(_ keys: [String], version: String = "2.0", _ more: Value = [:]) async throws -> String {
         let input: Value = ["Name": "test", "ProtocolType": "HTTP"]
         let api = try await call("CreateApi", input.merging(more, more.fields?.names ?? []))["ApiId"]?.string ?? ""
-        let integration = try await call(
-            "CreateIntegration",
-            [
-                "ApiId": .string(api), "IntegrationType": "AWS_PROXY", "PayloadFormatVersion": .string(version),
-                "IntegrationUri": "arn:aws:lambda:us-east-1:000000000000:function:f",
-            ])["IntegrationId"]?.string ?? ""
+        let integration =
+            try await call(
+                "CreateIntegration",
+                [
+                    "ApiId": .string(api), "IntegrationType": "AWS_PROXY", "PayloadFormatVersion": .string(version),
+                    "IntegrationUri": "arn:aws:lambda:us-east-1:000000000000:function:f",
+                ])["IntegrationId"]?.string ?? ""
         for key in keys {
             try await call(
                 "CreateRoute",

@@ -79,7 +79,8 @@ import Testing
                 path += "/" + (words.randomElement(using: &random) ?? "")
             }
             if Bool.random(using: &random) { path += "/{rest+}" }
-            keys.insert((["GET", "POST", "ANY"].randomElement(using: &random) ?? "") + " " + (path.isEmpty ? "/" : path))
+            keys.insert(
+                (["GET", "POST", "ANY"].randomElement(using: &random) ?? "") + " " + (path.isEmpty ? "/" : path))
         }
         // Of routes that differ in the names of parameters alone only one can be there.
         var shapes: [String: String] = [:]

@@ -165,7 +165,8 @@ enum Compiler {
     private static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
         guard settings.throttlingRateLimit != nil || settings.throttlingBurstLimit != nil else { return nil }
         let rate = settings.throttlingRateLimit ?? Double(settings.throttlingBurstLimit ?? 0)
-        return ThrottleSettings(rate: rate, burst: settings.throttlingBurstLimit ?? max(Int(exactly: rate.rounded()) ?? 1, 1))
+        return ThrottleSettings(
+            rate: rate, burst: settings.throttlingBurstLimit ?? max(Int(exactly: rate.rounded()) ?? 1, 1))
     }
 
     static func cors(_ value: Value) -> CORSPolicy {

@@ -14,7 +14,9 @@ struct APIOperations: Sendable {
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, context) = (request.input, request.context)
         let asked = V2Model.CreateApiRequest(input)
-        guard asked.protocolType != "WEBSOCKET" else { throw GatewayError.missing("WebSocket APIs (ProtocolType WEBSOCKET)") }
+        guard asked.protocolType != "WEBSOCKET" else {
+            throw GatewayError.missing("WebSocket APIs (ProtocolType WEBSOCKET)")
+        }
         if asked.routeKey != nil || asked.credentialsArn != nil, asked.target == nil {
             throw GatewayError.bad("Target must be specified with RouteKey or CredentialsArn")
         }

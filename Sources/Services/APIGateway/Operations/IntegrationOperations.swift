@@ -76,8 +76,9 @@ struct IntegrationOperations: Sendable {
             guard RouteKey.methods.contains(method) else {
                 throw GatewayError.bad("Invalid HTTP method specified: \(method)")
             }
-            guard lowercased(uri).hasPrefix("http://") || lowercased(uri).hasPrefix("https://")
-                || uri.hasPrefix("${stageVariables.")
+            guard
+                lowercased(uri).hasPrefix("http://") || lowercased(uri).hasPrefix("https://")
+                    || uri.hasPrefix("${stageVariables.")
             else { throw GatewayError.bad("Invalid HTTP endpoint specified for URI") }
             try editor.checkNetwork(context, what: "HTTP_PROXY integrations")
         default:
