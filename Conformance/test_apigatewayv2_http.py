@@ -508,6 +508,16 @@ def test_backends_that_do_not_answer(server, backend, unique):
     api.delete()
 
 
+def test_apis_that_call_one_another_end(server, unique):
+    api = Api(server, unique("api"))
+    url = f"{server.url}/_aws/execute-api/{api.id}/x"
+    api.route("$default", api.proxy(url))
+    api.stage()
+    answer = api.send()
+    assert (answer.status, answer.body) == (500, b'{"message":"Internal Server Error"}')
+    api.delete()
+
+
 def test_unknown_apis(server):
     for host in ("zzzzzzzzzz.execute-api.localhost", "x.execute-api.us-east-1.amazonaws.com"):
         answer = send(server, host)

@@ -105,10 +105,14 @@ extension ProxyRequest {
         headers.reserveCapacity(request.head.headers.count + 5)
         var (agent, host, length, trace): (String, String, Bool, String?) = ("", "", false, nil)
         var forwardedFor: String?
+        forwarded = nil
         for field in request.head.headers where !Self.hopByHop.contains(field.name) {
             switch field.name {
             case "x-forwarded-for": forwardedFor = forwardedFor.map { $0 + ", " + field.value } ?? field.value
             case "x-forwarded-port", "x-forwarded-proto": break
+            case "forwarded":
+                forwarded = forwarded.map { $0 + ", " + field.value } ?? field.value
+                headers.append(field)
             case "x-amzn-trace-id": trace = field.value
             case "content-length":
                 if !length { headers.append(field) }
@@ -119,6 +123,8 @@ extension ProxyRequest {
                 headers.append(field)
             }
         }
+        let isOwn = request.head.header(OutboundMark.header) != nil
+        hops = isOwn ? (forwarded ?? "").utf8.count { $0 == UInt8(ascii: ",") } + 1 : 0
         userAgent = agent
         traceID = TraceHeader.honoured(trace, now: context.now)
         if !length { headers.append(("content-length", String(body.readableBytes))) }
