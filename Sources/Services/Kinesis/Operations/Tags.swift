@@ -195,10 +195,8 @@ struct Tags: Sendable {
     }
 
     private static func model(_ tag: (name: String, value: String)) -> Model.Tag {
-        var model = Model.Tag()
-        model.key = tag.name
-        model.value = tag.value
-        return model
+        // The structure has a member named Value, so its own value is taken whole.
+        Model.Tag(["Key": .string(tag.name), "Value": .string(tag.value)])
     }
 }
 
