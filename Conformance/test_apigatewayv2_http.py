@@ -151,7 +151,8 @@ def test_event_1_0_shape(server, make_function, unique):
     "content_type, data, is_text",
     [
         ("text/html", b"<p>", True), ("application/json; charset=utf-8", b"{}", True),
-        ("application/xml", b"<a/>", True), ("application/vnd.api+json", b"{}", True), (None, b"plain", True),
+        ("application/xml", b"<a/>", True), ("application/vnd.api+json", b"{}", False), (None, b"plain", False),
+        ("application/javascript", b"1", True),
         ("application/x-www-form-urlencoded", b"a=1", False), ("application/octet-stream", b"\x00\xff", False),
         ("multipart/form-data; boundary=x", b"--x--", False), ("text/plain", b"\xff\xfe", False),
     ],

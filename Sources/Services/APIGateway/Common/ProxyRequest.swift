@@ -55,13 +55,13 @@ struct ProxyRequest: Sendable {
         return body.readableBytesView.withContiguousStorageIfAvailable { isUTF8($0) } ?? false
     }
 
-    /// HTTP APIs have no binary media types: what is text is fixed, and forms are not.
+    /// HTTP APIs have no binary media types: what is text is fixed, and forms, other JSON types and bodies without a type are
+    /// not (no document of AWS says so; observed on AWS and recorded in ministack's pull request 766).
     static func isText(contentType: String?) -> Bool {
-        guard let contentType else { return true }
+        guard let contentType else { return false }
         let type = lowercased(trimmed(contentType.prefix { $0 != ";" }))
-        if type.isEmpty || type.hasPrefix("text/") { return true }
-        if type.hasSuffix("+json") || type.hasSuffix("+xml") { return true }
-        return ["application/json", "application/xml", "application/javascript"].contains(type)
+        return type.hasPrefix("text/")
+            || ["application/json", "application/xml", "application/javascript"].contains(type)
     }
 
     static func trimmed(_ text: some StringProtocol) -> String {
