@@ -17,6 +17,8 @@ struct ProxyRequest: Sendable {
     /// Names in lower case, in the order sent, repeated ones apart; hop-by-hop headers are gone, forwarding headers added.
     var headers: [(name: String, value: String)]
     var body: ByteBuffer
+    /// Whether functions get the body as text; else in base64.
+    var isBodyText: Bool
     var domainName: String
     var domainPrefix: String
     var sourceIP: String
@@ -47,12 +49,6 @@ struct ProxyRequest: Sendable {
         headers.filter { $0.name == "cookie" }.flatMap { field in
             field.value.split(separator: ";").map { Self.trimmed($0) }.filter { !$0.isEmpty }
         }
-    }
-
-    /// Whether functions get the body as text; else in base64.
-    var isBodyText: Bool {
-        guard Self.isText(contentType: header("content-type")) else { return false }
-        return body.readableBytesView.withContiguousStorageIfAvailable { isUTF8($0) } ?? false
     }
 
     /// HTTP APIs have no binary media types: what is text is fixed, and forms, other JSON types and bodies without a type are
@@ -94,6 +90,9 @@ extension ProxyRequest {
         rawQuery = request.head.query
         query = Self.query(of: rawQuery)
         body = request.body
+        isBodyText =
+            body.readableBytes > 0 && Self.isText(contentType: request.head.header("content-type"))
+            && body.readableBytesView.withContiguousStorageIfAvailable { isUTF8($0) } ?? false
         self.requestID = requestID
         receivedAt = context.now
         principal = context.principal
