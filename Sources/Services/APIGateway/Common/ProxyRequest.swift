@@ -30,6 +30,10 @@ struct ProxyRequest: Sendable {
 
     /// `HTTP/1.1`, `HTTP/2.0`.
     var httpVersion: String
+    /// `Forwarded` as it came (RFC 7239), and how many of this server's own requests it tells of: a chain that does not
+    /// end here would not end at all.
+    var forwarded: String?
+    var hops: Int
 
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 
@@ -58,6 +62,11 @@ struct ProxyRequest: Sendable {
         let type = lowercased(trimmed(contentType.prefix { $0 != ";" }))
         return type.hasPrefix("text/")
             || ["application/json", "application/xml", "application/javascript"].contains(type)
+    }
+
+    private static func isText(_ body: ByteBuffer, contentType: String?) -> Bool {
+        guard body.readableBytes > 0, isText(contentType: contentType) else { return false }
+        return body.readableBytesView.withContiguousStorageIfAvailable { isUTF8($0) } ?? false
     }
 
     static func trimmed(_ text: some StringProtocol) -> String {
@@ -90,9 +99,7 @@ extension ProxyRequest {
         rawQuery = request.head.query
         query = Self.query(of: rawQuery)
         body = request.body
-        isBodyText =
-            body.readableBytes > 0 && Self.isText(contentType: request.head.header("content-type"))
-            && body.readableBytesView.withContiguousStorageIfAvailable { isUTF8($0) } ?? false
+        isBodyText = Self.isText(request.body, contentType: request.head.header("content-type"))
         self.requestID = requestID
         receivedAt = context.now
         principal = context.principal
@@ -122,8 +129,9 @@ extension ProxyRequest {
                 headers.append(field)
             }
         }
+        let chain = forwarded ?? ""
         let isOwn = request.head.header(OutboundMark.header) != nil
-        hops = isOwn ? (forwarded ?? "").utf8.count { $0 == UInt8(ascii: ",") } + 1 : 0
+        hops = isOwn ? chain.utf8.split(separator: UInt8(ascii: ",")).count : 0
         userAgent = agent
         traceID = TraceHeader.honoured(trace, now: context.now)
         if !length { headers.append(("content-length", String(body.readableBytes))) }
