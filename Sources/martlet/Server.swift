@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import DynamoDB
 import EventSources
 import Execution
 import FoundationEssentials
@@ -36,6 +37,7 @@ final class Server: Service {
     private let logs: CloudWatchLogsService
     private let sns: SNSService
     private let sqs: SQSService
+    private let dynamoDB: DynamoDBService
     private let outbound: OutboundClient
     private let machine: Machine
     private let logger: Logger
@@ -43,7 +45,7 @@ final class Server: Service {
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
+        sns: SNSService, sqs: SQSService, dynamoDB: DynamoDBService, outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -56,6 +58,7 @@ final class Server: Service {
         self.logs = logs
         self.sns = sns
         self.sqs = sqs
+        self.dynamoDB = dynamoDB
         self.outbound = outbound
         self.machine = machine
         self.logger = logger
@@ -87,6 +90,7 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                DynamoDBService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -112,14 +116,16 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
-        let (s3, sqs) = try await (objects, queues)
+        async let tables = DynamoDBService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
+        let (s3, sqs, dynamoDB) = try await (objects, queues, tables)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                s3.definition,
+                dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             downloads: [
@@ -167,6 +173,7 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
+        dynamoDB.start()
         try await outbox.start()
         try await sns.start()
         try await eventSources.start()
@@ -176,7 +183,7 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
+            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, dynamoDB: dynamoDB, outbound: outbound,
             machine: machine, logger: logger)
     }
 
@@ -211,6 +218,7 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
+            dynamoDB.stop()
             async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()

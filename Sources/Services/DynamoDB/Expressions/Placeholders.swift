@@ -15,8 +15,8 @@ enum ExpressionKind: String, Sendable {
 /// One per request (of TransactWriteItems: one per action): made before the expressions are parsed, given to each of
 /// them, asked at the end by `checkAllUsed`.
 struct Placeholders: Sendable {
-    private var names: Table<String>
-    private var values: Table<AttributeValue>
+    private var names: PlaceholderTable<String>
+    private var values: PlaceholderTable<AttributeValue>
 
     /// Throws the ValidationException for names and values that are malformed or too many. `nil`: the request does not
     /// have the parameter.
@@ -24,8 +24,8 @@ struct Placeholders: Sendable {
         var bytes = 0
         for (key, name) in names ?? [] { bytes += key.utf8.count + name.utf8.count }
         for (key, value) in values ?? [] { bytes += key.utf8.count + value.size }
-        self.names = try Table(names, parameter: "ExpressionAttributeNames", sign: "#")
-        self.values = try Table(values, parameter: "ExpressionAttributeValues", sign: ":")
+        self.names = try PlaceholderTable(names, parameter: "ExpressionAttributeNames", sign: "#")
+        self.values = try PlaceholderTable(values, parameter: "ExpressionAttributeValues", sign: ":")
         for (key, name) in names ?? [] {
             if name.isEmpty {
                 throw .validation(
@@ -49,7 +49,7 @@ struct Placeholders: Sendable {
         let nameEntries = names.flatMap(\.fields)?.entries
         // The keys are checked before the values.
         let valueEntries = values.flatMap(\.fields)?.entries
-        _ = try Table(valueEntries?.map { ($0.name, ()) }, parameter: "ExpressionAttributeValues", sign: ":")
+        _ = try PlaceholderTable(valueEntries?.map { ($0.name, ()) }, parameter: "ExpressionAttributeValues", sign: ":")
         var decoded: [(String, AttributeValue)]? = valueEntries.map { _ in [] }
         for entry in valueEntries ?? [] {
             do throws(AWSError) {
@@ -76,7 +76,7 @@ struct Placeholders: Sendable {
 }
 
 /// Keys, what they stand for, and whether they were used.
-private struct Table<Content: Sendable>: Sendable {
+private struct PlaceholderTable<Content: Sendable>: Sendable {
     private var keys: [String] = []
     private var contents: [Content] = []
     private var isUsed: [Bool] = []
