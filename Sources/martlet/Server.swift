@@ -1,3 +1,4 @@
+import APIGateway
 import CloudWatchLogs
 import Contracts
 import DynamoDB
@@ -81,10 +82,17 @@ final class Server: Service {
         let database = try SQLiteDatabase.open(
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
-                DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                DueQueue.migrations,
+                Blobs.migrations,
+                LambdaService.migrations,
+                S3Service.migrations,
+                CloudWatchLogsService.migrations,
+                IAMService.migrations,
+                SNSService.migrations,
+                SQSService.migrations,
                 DynamoDBService.migrations,
                 KinesisService.migrations,
+                APIGatewayService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -115,17 +123,29 @@ final class Server: Service {
 
         async let tables = DynamoDBService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
-        let (s3, sqs, kinesis, dynamoDB) = try await (objects, queues, streams, tables)
+        async let gateways = APIGatewayService(
+            database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
+            functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+        let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                kinesis.definition, dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition,
+                lambda.definition,
+                logs.definition,
+                iam.definition,
+                sts.definition,
+                sns.definition,
+                sqs.definition,
+                kinesis.definition,
+                dynamoDB.definition,
+                dynamoDB.streamsDefinition,
+                apis.definition,
+                s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor],
+            doors: [lambda.urlDoor, apis],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
