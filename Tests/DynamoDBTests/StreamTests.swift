@@ -60,6 +60,13 @@ import Wire
         try await harness.put("t", Harness.item("a", 5))
         harness.time.advance(by: .seconds(10))
         #expect(try await read(harness, arn, first.id).records.isEmpty)
+        let trimmed = try await harness.refusal(
+            "GetShardIterator",
+            [
+                "StreamArn": .string(arn), "ShardId": .string(first.id), "ShardIteratorType": "AT_SEQUENCE_NUMBER",
+                "SequenceNumber": .string(SequenceNumber.text(2)),
+            ], streams: true)
+        #expect(trimmed.code == "TrimmedDataAccessException")
         await harness.service.housekeeping.sweep()
         let left = try await harness.database.read {
             try $0.first("SELECT count(*) FROM dynamodb_records") { $0.int(0) }

@@ -299,6 +299,18 @@ enum StreamStore {
             [.int(shard), .int(instant.nanoseconds)], { $0.int(0) })
     }
 
+    /// Whether a sequence number of this shard lies before everything that is kept, so that something may be missing
+    /// behind it.
+    static func isTrimmed(
+        _ id: Int64, _ shard: ShardRow, horizon: Instant, in transaction: any ReadTransaction
+    ) throws -> Bool {
+        guard shard.created <= horizon else { return false }
+        let oldest = try transaction.first(
+            "SELECT id FROM dynamodb_records WHERE shard = ? AND created > ? ORDER BY id LIMIT 1",
+            [.int(shard.row), .int(horizon.nanoseconds)], { $0.int(0) })
+        return id < oldest ?? .max
+    }
+
     // MARK: Expiry
 
     /// Removes some of what is older than `cutoff`: records, then closed shards and ended streams. Whether there is more.
