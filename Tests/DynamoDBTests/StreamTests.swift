@@ -166,7 +166,8 @@ import Wire
         let now = Instant(milliseconds: 1_741_234_567_890)
         #expect(ShardRow.name(42, now) == "shardId-00000001741234567890-0000002a")
         #expect(ShardRow.row(of: "shardId-00000001741234567890-0000002a") == 42)
-        #expect(ShardRow.row(of: "shardId") == nil && ShardRow.row(of: "") == nil && ShardRow.row(of: "-zzzzzzzz") == nil)
+        #expect(
+            ShardRow.row(of: "shardId") == nil && ShardRow.row(of: "") == nil && ShardRow.row(of: "-zzzzzzzz") == nil)
         #expect(SequenceNumber.id(SequenceNumber.text(77)) == 77)
         #expect(SequenceNumber.id("1000-0000000000000000007") == nil || SequenceNumber.id("1") == nil)
         #expect(SequenceNumber.id("100099999999999999999999") == nil)

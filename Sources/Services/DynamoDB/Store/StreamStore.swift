@@ -41,7 +41,9 @@ struct ShardRow: Sendable {
 
     /// The row that a shard's name speaks of; whether there is one with this name must be checked.
     static func row(of name: String) -> Int64? {
-        guard name.utf8.count <= 65, let last = name.split(separator: "-").last, last.utf8.count >= 8 else { return nil }
+        guard name.utf8.count <= 65, let last = name.split(separator: "-").last, last.utf8.count >= 8 else {
+            return nil
+        }
         return Int64(last, radix: 16)
     }
 
