@@ -280,7 +280,8 @@ struct ConditionParser {
             }
             return .type(first, type)
         case .beginsWith:
-            for type in [first.knownType, second.knownType].compactMap({ $0 }) where type != .string && type != .binary {
+            for type in [first.knownType, second.knownType].compactMap({ $0 }) where type != .string && type != .binary
+            {
                 reader.noteOperandType(.placeholders, name, type.rawValue)
                 return nil
             }
