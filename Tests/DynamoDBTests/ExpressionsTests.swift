@@ -47,6 +47,8 @@ func refusal(_ kind: ExpressionKind, _ text: String, _ names: [(String, String)]
             ("foo = ", "Syntax error; token: \"<EOF>\", near: \"= \""),
             ("a =", "Syntax error; token: \"<EOF>\", near: \"=\""),
             ("a b", "Syntax error; token: \"b\", near: \"a b\""),
+            (":q", "Syntax error; token: \"<EOF>\", near: \":q\""),
+            (":q < :q AND b", "Syntax error; token: \"<EOF>\", near: \"b\""),
             ("ADD #v :n", "Syntax error; token: \"ADD\", near: \"ADD #v\""),
             ("_a = :n", "Syntax error; token: \"_\", near: \"_a\""),
             ("a = :n AND __typename = :s", "Syntax error; token: \"_\", near: \"AND __\""),

@@ -201,7 +201,8 @@ struct ConditionParser {
 
     private mutating func function() throws(AWSError) -> Operand {
         if reader.isCall { return try call() }
-        if reader.token.kind == .valueKey { return try reader.value().map { .plain(.value($0)) } ?? .invalid }
+        // An undefined one is noted; null stands for it, so that errors of syntax behind it still come first.
+        if reader.token.kind == .valueKey { return .plain(.value(try reader.value() ?? .null)) }
         return .plain(.path(try reader.path()))
     }
 
