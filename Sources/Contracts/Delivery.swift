@@ -52,6 +52,8 @@ public struct DeliveryAttributes: Sendable, Hashable {
     public var traceHeader: String?
     /// EventBridge: the payload is the `detail` of an event of this kind.
     public var event: EventKind?
+    /// EventBridge: the payload is a whole event, which so many buses have sent on, and not the `detail` of one.
+    public var forwards: Int?
     /// Kinesis: the key that chooses the shard.
     public var partitionKey: String?
     /// S3: the key that the object gets.

@@ -73,6 +73,8 @@ struct DeliveryRow {
         fields["trace"] = attributes.traceHeader.map { .string($0) }
         fields["key"] = attributes.objectKey.map { .string($0) }
         fields["region"] = attributes.region.map { .string($0) }
+        fields["partitionKey"] = attributes.partitionKey.map { .string($0) }
+        fields["forwards"] = attributes.forwards.map { .int(Int64($0)) }
         if let event = attributes.event {
             fields["event"] = [
                 "source": .string(event.source), "detailType": .string(event.detailType),
@@ -106,6 +108,8 @@ struct DeliveryRow {
             traceHeader: value["trace"]?.string)
         attributes.objectKey = value["key"]?.string
         attributes.region = value["region"]?.string
+        attributes.partitionKey = value["partitionKey"]?.string
+        attributes.forwards = value["forwards"]?.int.map { Int(clamping: $0) }
         if let event = value["event"], let source = event["source"]?.string, let type = event["detailType"]?.string {
             attributes.event = DeliveryAttributes.EventKind(
                 source: source, detailType: type, resources: (event["resources"]?.list ?? []).compactMap(\.string))
