@@ -8,7 +8,12 @@ struct HTTPRequest: Sendable {
     /// The request target as sent.
     var uri: String
     var host: String?
+    /// Whether the client understands chunked bodies and kept connections: HTTP/1.1 (and not 1.0).
     var isHTTP11: Bool
+    /// As events of doors show it: `HTTP/1.1`.
+    var version: String { isHTTP2 ? "HTTP/2.0" : isHTTP11 ? "HTTP/1.1" : "HTTP/1.0" }
+    /// A stream of an HTTP/2 connection.
+    var isHTTP2 = false
     /// Nil without the header.
     var contentLength: Int64?
     var isChunked: Bool

@@ -79,6 +79,8 @@ enum Limits {
 
     /// Entries of the cache of resolved functions; over it, the cache starts anew.
     static let cachedFunctions = 20_000
+    /// Decisions that are remembered of one resource policy; over it, they are made anew.
+    static let cachedDecisions = 1_000
     /// Seconds for which a download URL of code is valid (reference 1.1, GetFunction).
     static let downloadSeconds: Int64 = 600
     /// Seconds before an unreferenced code directory is removed: longer than any environment of an old generation runs
