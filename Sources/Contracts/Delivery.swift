@@ -123,6 +123,9 @@ public struct DeadLetter: Sendable, Hashable {
     /// Whether the message gets the attributes that EventBridge adds (RULE_ARN, TARGET_ARN, ERROR_CODE, ERROR_MESSAGE,
     /// EXHAUSTED_RETRY_CONDITION, RETRY_ATTEMPTS); the rule's ARN.
     public var ruleARN: String?
+    /// What the message tells of where it came from (Scheduler: SCHEDULE_ARN, EXECUTION_ID). With any, it gets EventBridge's
+    /// other attributes too.
+    public var source: [MessageAttribute] = []
     /// What goes there, where it is not what the target was to get (SNS: the notification, not the function's event).
     public var payload: [UInt8]?
     public init(target: String, principal: Principal, ruleARN: String? = nil, payload: [UInt8]? = nil) {
