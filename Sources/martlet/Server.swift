@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import EventBridge
 import EventSources
 import Execution
 import FoundationEssentials
@@ -17,6 +18,7 @@ import SNS
 import SQS
 import STS
 import Sandbox
+import Scheduler
 import ServiceLifecycle
 import Storage
 import Synchronization
@@ -35,6 +37,8 @@ final class Server: Service {
     private let eventSources: EventSources
     private let logs: CloudWatchLogsService
     private let sns: SNSService
+    private let events: EventBridgeService
+    private let scheduler: SchedulerService
     private let sqs: SQSService
     private let outbound: OutboundClient
     private let machine: Machine
@@ -43,7 +47,8 @@ final class Server: Service {
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
+        sns: SNSService, sqs: SQSService, events: EventBridgeService, scheduler: SchedulerService,
+        outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -55,6 +60,8 @@ final class Server: Service {
         self.eventSources = eventSources
         self.logs = logs
         self.sns = sns
+        self.events = events
+        self.scheduler = scheduler
         self.sqs = sqs
         self.outbound = outbound
         self.machine = machine
@@ -87,6 +94,7 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                EventBridgeService.migrations, SchedulerService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -112,6 +120,11 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
+        let events = try EventBridgeService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let scheduler = try SchedulerService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+
         let (s3, sqs) = try await (objects, queues)
 
         // Front door
@@ -119,7 +132,7 @@ final class Server: Service {
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                s3.definition,
+                s3.definition, events.definition, scheduler.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             downloads: [
@@ -153,6 +166,8 @@ final class Server: Service {
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
         outbox.register(lambda)
         outbox.register(sns)
+        outbox.register(events)
+        outbox.register(logs)
         outbox.register(sqs)
         outbox.register(objects: s3)
         let eventSources = EventSources(
@@ -169,6 +184,8 @@ final class Server: Service {
         try await sqs.start()
         try await outbox.start()
         try await sns.start()
+        try await events.start()
+        try await scheduler.start()
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -176,8 +193,8 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
-            machine: machine, logger: logger)
+            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs,
+            events: events, scheduler: scheduler, outbound: outbound, machine: machine, logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -215,6 +232,8 @@ final class Server: Service {
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
             sns.stop()
+            scheduler.stop()
+            events.stop()
             await sources
             await engine.shutdown()
             await logs.stop()
