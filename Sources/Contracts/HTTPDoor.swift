@@ -25,8 +25,9 @@ public struct DoorRequest: Sendable {
     /// caller names none: what the first label names is to be found by it alone.
     public var labels: [String]
     public var body: ByteBuffer
-    /// Whether it is signed, and `context.principal` is the signer; else that is `.anonymous`.
-    public var isSigned = false
+    /// The access key that it is signed with; `context.principal` is the signer then, else `.anonymous`.
+    public var accessKeyID: String?
+    public var isSigned: Bool { accessKeyID != nil }
     /// Why the signature does not hold; the principal is `.anonymous` then. A door that is open to everybody takes no notice.
     public var signatureFailure: AWSError?
     /// Whether it came over TLS.

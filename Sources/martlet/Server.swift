@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import DynamoDB
 import EventBridge
 import EventSources
 import Execution
@@ -40,6 +41,7 @@ final class Server: Service {
     private let events: EventBridgeService
     private let scheduler: SchedulerService
     private let sqs: SQSService
+    private let dynamoDB: DynamoDBService
     private let outbound: OutboundClient
     private let machine: Machine
     private let logger: Logger
@@ -47,8 +49,8 @@ final class Server: Service {
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sns: SNSService, sqs: SQSService, events: EventBridgeService, scheduler: SchedulerService,
-        outbound: OutboundClient, machine: Machine, logger: Logger
+        sns: SNSService, sqs: SQSService, dynamoDB: DynamoDBService, events: EventBridgeService,
+        scheduler: SchedulerService, outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -63,6 +65,7 @@ final class Server: Service {
         self.events = events
         self.scheduler = scheduler
         self.sqs = sqs
+        self.dynamoDB = dynamoDB
         self.outbound = outbound
         self.machine = machine
         self.logger = logger
@@ -94,7 +97,7 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
-                EventBridgeService.migrations, SchedulerService.migrations,
+                DynamoDBService.migrations, EventBridgeService.migrations, SchedulerService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -125,16 +128,20 @@ final class Server: Service {
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
 
-        let (s3, sqs) = try await (objects, queues)
+        async let tables = DynamoDBService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
+        let (s3, sqs, dynamoDB) = try await (objects, queues, tables)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                s3.definition, events.definition, scheduler.definition,
+                dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition, events.definition,
+                scheduler.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
+            doors: [lambda.urlDoor],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -182,6 +189,7 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
+        dynamoDB.start()
         try await outbox.start()
         try await sns.start()
         try await events.start()
@@ -193,7 +201,7 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs,
+            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, dynamoDB: dynamoDB,
             events: events, scheduler: scheduler, outbound: outbound, machine: machine, logger: logger)
     }
 
@@ -228,6 +236,7 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
+            dynamoDB.stop()
             async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()

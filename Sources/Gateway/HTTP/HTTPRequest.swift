@@ -78,10 +78,11 @@ struct HTTPRequest: Sendable {
         guard bytes <= limits.headerBytes else { throw .tooLarge }
         if isChunked, contentLength != nil { throw .badLength }
         uri = part.uri
-        isHTTP11 = part.version == .http1_1
+        isHTTP2 = part.version.major == 2
+        isHTTP11 = part.version == .http1_1 || isHTTP2
         head = RequestHead(method: part.method.rawValue, path: path, query: query, headers: headers)
         // An upgrade is not offered, but NIO's decoder stops behind such a request: the connection ends with its answer.
-        keepAlive = part.isKeepAlive && !upgrades
+        keepAlive = !isHTTP2 && part.isKeepAlive && !upgrades
         if !isHTTP11 { expectsContinue = false }
     }
 

@@ -28,7 +28,7 @@ extension Pipeline {
         var request = DoorRequest(
             context: call.context(service: label, operation: ""), head: call.head,
             labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels, body: body)
-        request.isSigned = call.identity?.principal != .anonymous
+        if call.identity?.principal != .anonymous { request.accessKeyID = call.signed?.scope.accessKeyID }
         request.signatureFailure = failure
         request.isSecure = call.exchange.info.isSecure
         request.httpVersion = call.exchange.request.version

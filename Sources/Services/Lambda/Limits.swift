@@ -67,6 +67,11 @@ enum Limits {
     /// Items of a page of mappings (AWS: 100).
     static let mappingsPerPage = 100
 
+    // MARK: Function URLs
+
+    /// Status, headers and cookies in front of a streamed response, bytes. Ours: what a front door takes of headers.
+    static let preludeBytes = 64 << 10
+
     // MARK: Lists
 
     /// Items of a page of functions, versions, aliases, whatever more was asked for.
