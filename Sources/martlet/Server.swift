@@ -123,13 +123,12 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
+        async let tables = DynamoDBService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         let events = try EventBridgeService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
-
-        async let tables = DynamoDBService(
-            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         let (s3, sqs, dynamoDB) = try await (objects, queues, tables)
 
         // Front door

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Storage
 import Testing
 import Wire
 
