@@ -1,4 +1,5 @@
 import Contracts
+import EventPatterns
 import Platform
 import Storage
 import Testing
