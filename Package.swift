@@ -142,7 +142,7 @@ let testExtras: [String: [Target.Dependency]] = [
     "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
-    "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, crypto],
+    "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, cryptoExtras],
     "EventBridge": [nioEmbedded, "EventPatterns", "Schedules"], "Scheduler": [nioEmbedded, "Schedules"],
 ]
 let rooms =

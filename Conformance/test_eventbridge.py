@@ -8,6 +8,7 @@ import boto3
 import botocore.config
 import pytest
 
+from .conftest import role_of
 from .expect import aws_error
 from .harness import ACCOUNT, REGION, wait_for
 
@@ -92,6 +93,24 @@ def put(events, source, detail=None, bus="default", type="kind", **more):
     return answer["Entries"][0]["EventId"]
 
 
+def stream_of(server, name):
+    kinesis = server.client("kinesis")
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    return kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+
+
+def records(kinesis, stream):
+    """What is in the only shard, as soon as there is something."""
+    shard = kinesis.list_shards(StreamARN=stream)["Shards"][0]["ShardId"]
+
+    def read():
+        iterator = kinesis.get_shard_iterator(StreamARN=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+        return kinesis.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
+
+    return wait_for(read)
+
+
 def test_an_event_to_a_queue(events, make_rule, queue):
     one = queue()
     _, source = make_rule({"Arn": one.arn}, pattern={"detail": {"n": [{"numeric": [">", 1]}]}})
@@ -121,10 +140,13 @@ def test_every_kind_of_target(server, client, events, make_rule, queue, fast_fun
     bus = unique("bus")
     bus_arn = events.create_event_bus(Name=bus)["EventBusArn"]
     _, source = make_rule({"Arn": behind_bus.arn}, bus=bus)
+    stream, role = stream_of(server, unique("stream")), role_of(server)
     rule, _ = make_rule(
         {"Arn": function.arn}, {"Arn": plain.arn}, {"Arn": fifo.arn, "SqsParameters": {"MessageGroupId": "g"}},
         {"Arn": topic}, {"Arn": bus_arn}, source=source)
-    make_rule({"Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"}, source=source)
+    make_rule(
+        {"Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"},
+        {"Arn": stream, "RoleArn": role, "KinesisParameters": {"PartitionKeyPath": "$.detail.a"}}, source=source)
     function.client.add_permission(
         FunctionName=function.name, StatementId="events", Action="lambda:InvokeFunction",
         Principal="events.amazonaws.com", SourceArn=f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}")
@@ -140,6 +162,8 @@ def test_every_kind_of_target(server, client, events, make_rule, queue, fast_fun
     assert [json.loads(m[4:]) for m in function.log_messages() if m.startswith("got ")] == [expected]
     logged = wait_for(lambda: logs.filter_log_events(logGroupName=group)["events"])
     assert [json.loads(event["message"]) for event in logged] == [expected]
+    (record,) = records(client("kinesis"), stream)
+    assert json.loads(record["Data"]) == expected and record["PartitionKey"] == "1"
 
 
 def test_inputs(events, make_rule, queue):
@@ -180,8 +204,7 @@ def test_without_permission_to_the_dead_letter_queue(events, make_rule, queue, f
     assert closed.is_empty()
 
 
-def test_retries_end_in_the_dead_letter_queue(server, client, events, make_rule, queue, fast_function):
-    """A function that is being made refuses for now; here the age ends it."""
+def test_a_target_that_is_gone(events, make_rule, queue):
     dead = queue()
     rule, source = make_rule({
         "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:there-is-no-such-queue", "DeadLetterConfig": {"Arn": dead.arn},

@@ -8,7 +8,7 @@ import pytest
 
 from .expect import aws_error
 from .harness import ACCOUNT, REGION, wait_for
-from .test_eventbridge import RECEIVER, Queue
+from .test_eventbridge import RECEIVER, Queue, records, stream_of
 
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 TRUST = {"Version": "2012-10-17", "Statement": [
@@ -66,6 +66,7 @@ def test_every_target_once(server, client, scheduler, role_arn, queue, fast_func
     sns, events = client("sns"), client("events")
     topic = sns.create_topic(Name=unique("topic"))["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=behind_topic.arn, Attributes={"RawMessageDelivery": "true"})
+    stream = stream_of(server, unique("stream"))
     bus = unique("bus")
     bus_arn = events.create_event_bus(Name=bus)["EventBusArn"]
     events.put_rule(Name="r", EventBusName=bus, EventPattern='{"source":["app"]}')
@@ -75,7 +76,7 @@ def test_every_target_once(server, client, scheduler, role_arn, queue, fast_func
     at = soon()
     for number, target in enumerate([
         {"Arn": function.arn}, {"Arn": plain.arn}, {"Arn": fifo.arn, "SqsParameters": {"MessageGroupId": "g"}},
-        {"Arn": topic}, {"Arn": bus_arn, "EventBridgeParameters": {"DetailType": "t", "Source": "app"}},
+        {"Arn": topic}, {"Arn": stream, "KinesisParameters": {"PartitionKey": "k"}}, {"Arn": bus_arn, "EventBridgeParameters": {"DetailType": "t", "Source": "app"}},
     ]):
         create(scheduler, f"s{number}", at, {"RoleArn": role_arn, "Input": '{"a": 1}', **target}, GroupName=group,
                ActionAfterCompletion="DELETE")
@@ -83,8 +84,10 @@ def test_every_target_once(server, client, scheduler, role_arn, queue, fast_func
         assert one.take()[0]["Body"] == '{"a": 1}'
     (event,) = behind_bus.events()
     assert (event["source"], event["detail-type"], event["detail"]) == ("app", "t", {"a": 1})
-    assert event["resources"] == [f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{group}/s4"]
+    assert event["resources"] == [f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{group}/s5"]
     wait_for(lambda: any(message.startswith('got {"a": 1}') for message in function.log_messages()))
+    (record,) = records(client("kinesis"), stream)
+    assert (record["Data"], record["PartitionKey"]) == (b'{"a": 1}', "k")
     # They have gone after their only time.
     wait_for(lambda: scheduler.list_schedules(GroupName=group)["Schedules"] == [])
     scheduler.delete_schedule_group(Name=group)
