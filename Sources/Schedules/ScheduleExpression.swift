@@ -35,7 +35,8 @@ public enum ScheduleExpression: Sendable, Hashable {
             self = .cron(cron)
         case "at":
             // Without a zone, and no shorter.
-            guard body.utf8.count == 19, !body.contains("Z"), body.dropFirst(10).first == "T", body.dropFirst(4).first == "-",
+            guard body.utf8.count == 19, !body.contains("Z"), body.dropFirst(10).first == "T",
+                body.dropFirst(4).first == "-",
                 let time = Instant(iso8601: String(body))
             else { return nil }
             self = .at(local: time.seconds)

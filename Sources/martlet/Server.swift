@@ -219,7 +219,8 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop], stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
 

@@ -50,8 +50,11 @@ import Wire
         }
         #expect(await code { $0.payload = Array("[]".utf8) } == "MalformedDetail")
         #expect(await code { $0.attributes.event = nil } == "MalformedDetail")
-        #expect(await code { $0.target = "arn:aws:events:us-east-1:000000000000:event-bus/gone" } == "ResourceNotFoundException")
-        #expect(await code { $0.target = "arn:aws:events:us-east-1:000000000000:rule/x" } == "ResourceNotFoundException")
+        #expect(
+            await code { $0.target = "arn:aws:events:us-east-1:000000000000:event-bus/gone" }
+                == "ResourceNotFoundException")
+        #expect(
+            await code { $0.target = "arn:aws:events:us-east-1:000000000000:rule/x" } == "ResourceNotFoundException")
         #expect(
             await code {
                 $0.principal = .service(name: "events.amazonaws.com", sourceARN: "arn", sourceAccount: "111111111111")
@@ -84,7 +87,8 @@ import Wire
 
     @Test func pieces() throws {
         let head = Event.Head(
-            id: "i", detailType: "t", source: "s", account: "a", time: Instant(milliseconds: 0), region: "r", resources: [])
+            id: "i", detailType: "t", source: "s", account: "a", time: Instant(milliseconds: 0), region: "r",
+            resources: [])
         var event = Event(head, detail: [:], detailBytes: "{}".utf8, ingestion: Instant(nanoseconds: 5))
         event.forwards = 2
         event.traceHeader = "Root=1"
@@ -92,8 +96,11 @@ import Wire
         let piece = FanOutPiece(bus: bus, event: event, place: FanOutPlace(rule: "x", target: "y"))
         let read = try #require(FanOutPiece(encoded: piece.encoded()))
         #expect(read.bus == bus && read.place == piece.place && read.event.bytes == event.bytes)
-        #expect(read.event.forwards == 2 && read.event.traceHeader == "Root=1" && read.event.ingestion == event.ingestion)
-        for length in 0..<piece.encoded().count { #expect(FanOutPiece(encoded: Array(piece.encoded().prefix(length))) == nil) }
+        #expect(
+            read.event.forwards == 2 && read.event.traceHeader == "Root=1" && read.event.ingestion == event.ingestion)
+        for length in 0..<piece.encoded().count {
+            #expect(FanOutPiece(encoded: Array(piece.encoded().prefix(length))) == nil)
+        }
     }
 }
 

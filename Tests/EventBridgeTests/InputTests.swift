@@ -10,7 +10,8 @@ import Wire
         bus: BusKey(scope: AccountRegion(account: "000000000000", region: "us-east-1"), name: "default"), name: "r")
 
     private static func event() throws -> Event {
-        let detail = #"{"instance-id":"i-0123456789","state":"RUN\"NING","n":1.5,"ok":true,"no":null,"list":["a",{"b":2}],"o":{"x":"y"}}"#
+        let detail =
+            #"{"instance-id":"i-0123456789","state":"RUN\"NING","n":1.5,"ok":true,"no":null,"list":["a",{"b":2}],"o":{"x":"y"}}"#
         let head = Event.Head(
             id: "7bf73129", detailType: "Type", source: "app", account: "000000000000",
             time: Instant(milliseconds: 1_447_277_394_000), region: "us-east-1", resources: ["arn:x"])
@@ -39,7 +40,10 @@ import Wire
         (#"{"g":<gone>,"h":"<gone>"}"#, #"{"g":"","h":""}"#),
         (#"<o>"#, #"{"x":"y"}"#),
         ("\"<instance>\"\n\"two\"", "\"i-0123456789\"\n\"two\""),
-        (#"{"a":<aws.events.rule-arn>,"b":"<aws.events.rule-name>"}"#, #"{"a":"arn:aws:events:us-east-1:000000000000:rule/r","b":"r"}"#),
+        (
+            #"{"a":<aws.events.rule-arn>,"b":"<aws.events.rule-name>"}"#,
+            #"{"a":"arn:aws:events:us-east-1:000000000000:rule/r","b":"r"}"#
+        ),
         (#"{"t":<aws.events.event.ingestion-time>}"#, #"{"t":"2015-11-11T21:30:00Z"}"#),
     ]) func templates(template: String, expected: String) throws {
         #expect(try Self.render(template, Self.paths) == expected)
@@ -75,7 +79,9 @@ import Wire
         #expect(JSON.encodeString(value) == expected)
     }
 
-    @Test(arguments: ["", "detail", "$.", "$..a", "$.a[", "$.a[x]", "$[']", "$.a[-1]", "$a", "$.a[99999999999]", "$['a'"])
+    @Test(arguments: [
+        "", "detail", "$.", "$..a", "$.a[", "$.a[x]", "$[']", "$.a[-1]", "$a", "$.a[99999999999]", "$['a'",
+    ])
     func pathsThatAreNone(path: String) {
         #expect(JSONPath(path) == nil)
     }
@@ -101,7 +107,8 @@ import Wire
         #expect(sent["stream/s"]?.attributes.partitionKey == "v")
         #expect(
             sent["stream/s"]?.principal
-                == .roleSession(roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "r", account: Harness.account))
+                == .roleSession(roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "r", account: Harness.account)
+        )
         let letter = try #require(sent["f.fifo"]?.deadLetter)
         #expect(letter.ruleARN == "arn:aws:events:us-east-1:000000000000:rule/r")
         #expect(sent["f.fifo"]?.attributes.messageGroupID == "g")

@@ -100,7 +100,9 @@ import Testing
             let next = try #require(step.next)
             #expect(next > occurrence)
             occurrence = next
-            if expected.count < 300 { expected.append(try #require(plan.occurrence(after: expected[expected.count - 1]))) }
+            if expected.count < 300 {
+                expected.append(try #require(plan.occurrence(after: expected[expected.count - 1])))
+            }
         }
         if !hasDowntime { #expect(fired == expected) }
     }

@@ -21,7 +21,9 @@ import Wire
         try await harness.fire(3, total: 3)
         let bodies = try harness.outbox.texts.map { try JSON.parse($0) }
         #expect(
-            bodies.map { $0["t"]?.string ?? "" } == ["2026-11-23T06:00:00Z", "2026-11-23T06:01:00Z", "2026-11-23T06:02:00Z"])
+            bodies.map { $0["t"]?.string ?? "" } == [
+                "2026-11-23T06:00:00Z", "2026-11-23T06:01:00Z", "2026-11-23T06:02:00Z",
+            ])
         #expect(bodies.first?["a"]?.string == arn && bodies.first?["n"] == "1")
         #expect(bodies.first?["x"] == "<aws.scheduler.other>")
         #expect(Set(bodies.compactMap { $0["e"]?.string }).count == 3)
@@ -35,9 +37,11 @@ import Wire
 
     @Test func onceThenGone() async throws {
         let harness = try await Harness()
-        try await harness.schedule("gone", "at(2026-11-23T07:30:00)", [
-            "ActionAfterCompletion": "DELETE", "ScheduleExpressionTimezone": "Europe/Berlin",
-        ])
+        try await harness.schedule(
+            "gone", "at(2026-11-23T07:30:00)",
+            [
+                "ActionAfterCompletion": "DELETE", "ScheduleExpressionTimezone": "Europe/Berlin",
+            ])
         try await harness.schedule("kept", "at(2026-11-23T06:31:00)")
         try await harness.fire(total: 1)
         #expect(harness.time.now().iso8601() == "2026-11-23T06:30:00Z")
@@ -81,7 +85,9 @@ import Wire
         var input: Value = ["MaxResults": 2]
         while true {
             let page = try await harness.call("ListSchedules", input)
-            names += (page["Schedules"]?.list ?? []).map { "\($0["GroupName"]?.string ?? "")/\($0["Name"]?.string ?? "")" }
+            names += (page["Schedules"]?.list ?? []).map {
+                "\($0["GroupName"]?.string ?? "")/\($0["Name"]?.string ?? "")"
+            }
             guard let token = page["NextToken"] else { break }
             input["NextToken"] = token
         }
@@ -91,10 +97,12 @@ import Wire
         let groups = try await harness.call("ListScheduleGroups", [:])
         #expect((groups["ScheduleGroups"]?.list ?? []).compactMap { $0["Name"]?.string } == ["default", "g"])
         let arn: Value = "arn:aws:scheduler:us-east-1:000000000000:schedule-group/g"
-        #expect(try await harness.call("ListTagsForResource", ["ResourceArn": arn])["Tags"] == [["Key": "k", "Value": "v"]])
+        #expect(
+            try await harness.call("ListTagsForResource", ["ResourceArn": arn])["Tags"] == [["Key": "k", "Value": "v"]])
         try await harness.call("DeleteScheduleGroup", ["Name": "g"])
         #expect(await harness.error("GetScheduleGroup", ["Name": "g"])?.message == "Schedule group g does not exist.")
-        #expect(await harness.error("GetSchedule", ["Name": "s1", "GroupName": "g"])?.code == "ResourceNotFoundException")
+        #expect(
+            await harness.error("GetSchedule", ["Name": "s1", "GroupName": "g"])?.code == "ResourceNotFoundException")
         #expect(try await harness.call("ListSchedules", [:])["Schedules"]?.list?.count == 1)
         #expect(await harness.error("DeleteScheduleGroup", ["Name": "default"])?.code == "ValidationException")
         #expect(await harness.error("ListSchedules", ["NextToken": "no"])?.code == "ValidationException")
@@ -102,7 +110,9 @@ import Wire
 
     @Test func whatCreateRefuses() async throws {
         let harness = try await Harness()
-        func message(_ expression: String = "rate(1 minute)", _ more: Fields = [:], target: Fields = [:]) async -> String? {
+        func message(_ expression: String = "rate(1 minute)", _ more: Fields = [:], target: Fields = [:]) async
+            -> String?
+        {
             do {
                 try await harness.schedule("s", expression, more, target: target)
                 return nil
@@ -111,18 +121,24 @@ import Wire
         let now = harness.time.now()
         #expect(await message(" rate(10 minutes)") == "Invalid Schedule Expression  rate(10 minutes).")
         #expect(await message("at(2021-12-31)") == "Invalid Schedule Expression at(2021-12-31).")
-        #expect(await message("rate(1 minute)", ["ScheduleExpressionTimezone": "../../etc/passwd"])?.contains("Timezone") == true)
-        #expect(await message("rate(1 minute)", ["ScheduleExpressionTimezone": "Mars/Olympus"])?.contains("Timezone") == true)
+        #expect(
+            await message("rate(1 minute)", ["ScheduleExpressionTimezone": "../../etc/passwd"])?.contains("Timezone")
+                == true)
+        #expect(
+            await message("rate(1 minute)", ["ScheduleExpressionTimezone": "Mars/Olympus"])?.contains("Timezone")
+                == true)
         #expect(
             await message("rate(1 minute)", ["StartDate": .timestamp(now - .seconds(301))])
                 == "The StartDate you specify cannot be earlier than 5 minutes ago.")
         #expect(
             await message(
-                "rate(1 minute)", ["StartDate": .timestamp(now + .seconds(60)), "EndDate": .timestamp(now + .seconds(30))])
+                "rate(1 minute)",
+                ["StartDate": .timestamp(now + .seconds(60)), "EndDate": .timestamp(now + .seconds(30))])
                 == "The EndDate you specify must come after the StartDate.")
         #expect(await message("rate(1 minute)", ["FlexibleTimeWindow": ["Mode": "FLEXIBLE"]]) != nil)
         for (arn, part) in [
-            ("arn:aws:scheduler:::aws-sdk:sqs:sendMessage", "universal"), ("arn:aws:states:us-east-1:0:stateMachine:x", "states"),
+            ("arn:aws:scheduler:::aws-sdk:sqs:sendMessage", "universal"),
+            ("arn:aws:states:us-east-1:0:stateMachine:x", "states"),
             ("arn:aws:kinesis:us-east-1:000000000000:stream/x", "KinesisParameters"),
             ("arn:aws:events:us-east-1:000000000000:event-bus/x", "EventBridgeParameters"), ("nonsense", "ARN"),
             ("arn:aws:sqs:us-east-1:000000000000:x.fifo", "MessageGroupId"),

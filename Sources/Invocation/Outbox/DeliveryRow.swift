@@ -106,7 +106,8 @@ struct DeliveryRow {
 
     private static func attributes(of value: Value) -> DeliveryAttributes {
         var attributes = DeliveryAttributes(
-            message: (value["message"]?.list ?? []).compactMap(messageAttribute), messageGroupID: value["group"]?.string,
+            message: (value["message"]?.list ?? []).compactMap(messageAttribute),
+            messageGroupID: value["group"]?.string,
             messageDeduplicationID: value["deduplication"]?.string, subject: value["subject"]?.string,
             traceHeader: value["trace"]?.string)
         attributes.objectKey = value["key"]?.string

@@ -40,11 +40,12 @@ struct DeliveryRules {
             let rule = deadLetter.ruleARN.map {
                 MessageAttribute(name: "RULE_ARN", dataType: "String", content: .string($0))
             }
-            var added = deadLetter.source + [rule].compactMap { $0 } + [
-                MessageAttribute(name: "TARGET_ARN", dataType: "String", content: .string(delivery.target)),
-                MessageAttribute(name: "ERROR_CODE", dataType: "String", content: .string(code)),
-                MessageAttribute(name: "ERROR_MESSAGE", dataType: "String", content: .string(message)),
-            ]
+            var added =
+                deadLetter.source + [rule].compactMap { $0 } + [
+                    MessageAttribute(name: "TARGET_ARN", dataType: "String", content: .string(delivery.target)),
+                    MessageAttribute(name: "ERROR_CODE", dataType: "String", content: .string(code)),
+                    MessageAttribute(name: "ERROR_MESSAGE", dataType: "String", content: .string(message)),
+                ]
             if let exhaustion {
                 added.append(
                     MessageAttribute(

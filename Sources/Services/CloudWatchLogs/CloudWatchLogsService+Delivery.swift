@@ -59,7 +59,8 @@ extension CloudWatchLogsService: DeliveryTarget {
         guard principal.account == arn.account else {
             throw DeliveryRefusal.permanent(
                 code: "AccessDeniedException",
-                message: "User: \(principal.arn) is not authorized to perform: logs:PutLogEvents on resource: \(target)")
+                message: "User: \(principal.arn) is not authorized to perform: logs:PutLogEvents on resource: \(target)"
+            )
         }
         return group
     }

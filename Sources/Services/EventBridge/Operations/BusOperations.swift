@@ -14,7 +14,8 @@ struct BusOperations: Sendable {
             throw AWSError.validation("Martlet has no partner event sources: EventSourceName cannot be given.")
         }
         guard !name.contains("/") else {
-            throw AWSError.validation("Parameter Name is not valid. Reason: the name of a custom event bus has no slash.")
+            throw AWSError.validation(
+                "Parameter Name is not valid. Reason: the name of a custom event bus has no slash.")
         }
         let tags = try TagRules.fields(input.tags ?? [])
         let key = BusKey(scope: context.scope, name: name)

@@ -44,7 +44,9 @@ struct Event: Sendable {
 
     /// An event as it was written; nil when it is none.
     init?(encoded: [UInt8], ingestion: Instant) {
-        guard let value = try? JSON.parse(encoded), value["id"]?.string != nil, value["detail"] != nil else { return nil }
+        guard let value = try? JSON.parse(encoded), value["id"]?.string != nil, value["detail"] != nil else {
+            return nil
+        }
         bytes = encoded
         self.value = value
         self.ingestion = ingestion

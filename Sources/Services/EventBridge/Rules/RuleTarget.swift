@@ -38,7 +38,8 @@ struct RuleTarget: Sendable {
         }
         if service == "events", BusKey(arn: arn) == nil {
             throw .validation(
-                "Parameter \(arn) is not valid. Reason: Martlet delivers to event buses only, not to \(parsed.resource).")
+                "Parameter \(arn) is not valid. Reason: Martlet delivers to event buses only, not to \(parsed.resource)."
+            )
         }
         roleARN = target.roleArn
         if let roleARN {

@@ -23,7 +23,9 @@ struct Schedule: Sendable {
 
     /// When it fires, in a zone. Nil for an expression that is none.
     func plan(zone: TimeZoneRules) -> SchedulePlan? {
-        guard let expression = text("ScheduleExpression").flatMap({ ScheduleExpression(schedule: $0) }) else { return nil }
+        guard let expression = text("ScheduleExpression").flatMap({ ScheduleExpression(schedule: $0) }) else {
+            return nil
+        }
         let window = Model.FlexibleTimeWindow(document["FlexibleTimeWindow"] ?? [:])
         return SchedulePlan(
             expression: expression, zone: zone, start: time("StartDate"), end: time("EndDate"),

@@ -11,7 +11,8 @@ enum TargetRules {
         let text = target.arn ?? ""
         guard let arn = ARN(text) else { throw .validation("\(text) is not a valid ARN.") }
         if arn.service == "scheduler" {
-            throw .validation("Martlet has no universal targets (\(text)): name the function, queue, topic, stream or bus.")
+            throw .validation(
+                "Martlet has no universal targets (\(text)): name the function, queue, topic, stream or bus.")
         }
         guard services.contains(arn.service) else {
             throw .validation("Martlet's schedules cannot call \(arn.service) yet: \(text)")
@@ -27,13 +28,15 @@ enum TargetRules {
         case "kinesis" where target.kinesisParameters?.partitionKey == nil:
             throw .validation("KinesisParameters must be specified for a target that is a stream.")
         case "sqs" where text.hasSuffix(".fifo") && target.sqsParameters?.messageGroupId == nil:
-            throw .validation("SqsParameters with a MessageGroupId must be specified for a target that is a FIFO queue.")
+            throw .validation(
+                "SqsParameters with a MessageGroupId must be specified for a target that is a FIFO queue.")
         case "events":
             guard arn.resource.hasPrefix("event-bus/"), target.eventBridgeParameters != nil else {
                 throw .validation("EventBridgeParameters must be specified for a target that is an event bus.")
             }
             if let input = target.input, (try? JSON.parse(input))?.fields == nil {
-                throw .validation("The input of a target that is an event bus must be a JSON object: the event's detail.")
+                throw .validation(
+                    "The input of a target that is an event bus must be a JSON object: the event's detail.")
             }
         default: break
         }
