@@ -171,7 +171,8 @@ targets.append(
     .testTarget(
         name: "FuzzTests",
         dependencies: [
-            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "EventPatterns", "EventSources",
+            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Schedules", "EventPatterns",
+            "EventSources",
             nioCore,
         ]
             + services.map { .byName(name: $0) },

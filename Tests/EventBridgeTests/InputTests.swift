@@ -22,7 +22,7 @@ import Wire
 
     private static func render(_ template: String, _ paths: [(key: String, value: String)] = []) throws -> String {
         let made = try InputTemplate(template, paths: paths, target: "t")
-        return String(decoding: made.render(try event(), rule: rule), as: UTF8.self)
+        return String(decoding: try #require(made.render(try event(), rule: rule)), as: UTF8.self)
     }
 
     private static let paths = [
@@ -55,6 +55,23 @@ import Wire
         let short = try JSON.parse(try Self.render(#"{"e":<aws.events.event>}"#))["e"]
         #expect(
             short?.fields?.names == ["version", "id", "detailType", "source", "account", "time", "region", "resources"])
+    }
+
+    /// A short template over a large event could make a thousand times as much.
+    @Test func noTemplateMakesMemoryGrow() async throws {
+        let harness = try await Harness()
+        let template = String(repeating: "<aws.events.event.json>\n", count: 300)
+        let target = Harness.target(
+            "t",
+            [
+                "InputTransformer": ["InputTemplate": .string("\"\(template)\"")],
+                "DeadLetterConfig": ["Arn": .string(Harness.queue("dead"))],
+            ])
+        try await harness.rule("r", #"{"source":["app"]}"#, targets: [target])
+        try await harness.put("{\"a\":\"\(String(repeating: "x", count: 900_000))\"}")
+        let letter = try #require(harness.outbox.deliveries.first)
+        #expect(harness.outbox.deliveries.count == 1 && letter.target == Harness.queue("dead"))
+        #expect(letter.attributes.message.map(\.name).contains("ERROR_CODE") && letter.payload.count < 1_000_000)
     }
 
     @Test func refused() {

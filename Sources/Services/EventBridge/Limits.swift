@@ -34,6 +34,8 @@ enum Limits {
     static let compiledBuses = 64
     /// Combinations of source and detail-type under which one rule is looked up.
     static let keysPerRule = 64
+    /// Bytes that an input template may make of an event; more goes to the dead-letter queue. As large as events are.
+    static let renderedBytes = 1_048_576
     /// Steps of a JSON path.
     static let pathSteps = 64
     /// Schedules that one transaction fires.

@@ -93,12 +93,15 @@ final class FanOut: Sendable {
                 account: rule.bus.scope.account)
         }
         var delivery = Delivery(
-            id: Identifier.uuid(), target: target.arn, principal: role ?? service,
-            payload: target.payload(event, rule: rule), createdAt: now,
+            id: Identifier.uuid(), target: target.arn, principal: role ?? service, payload: [], createdAt: now,
             attributes: DeliveryAttributes(
                 messageGroupID: target.service == "sqs" ? target.messageGroupID : nil, traceHeader: event.traceHeader),
             retry: target.retry,
             deadLetter: target.deadLetterARN.map { DeadLetter(target: $0, principal: service, ruleARN: rule.arn) })
+        guard let payload = target.payload(event, rule: rule) else {
+            return try giveUp(event, delivery, now: now, in: transaction)
+        }
+        delivery.payload = payload
         switch target.service {
         case "kinesis":
             let key = target.partitionKeyPath?.value(in: event.value).map { $0.string ?? JSON.encodeString($0) }
@@ -109,6 +112,26 @@ final class FanOut: Sendable {
         budget.deliveries -= 1
         budget.bytes -= delivery.payload.count
         try outbox.send(delivery, in: transaction)
+    }
+
+    /// The target's input is too large for anybody: the event goes to the dead-letter queue, if there is one.
+    private func giveUp(
+        _ event: Event, _ delivery: Delivery, now: Instant, in transaction: any WriteTransaction
+    ) throws {
+        logger.warning("the input of a rule's target is too large", metadata: ["target": "\(delivery.target)"])
+        guard let deadLetter = delivery.deadLetter else { return }
+        let attributes = [
+            ("RULE_ARN", deadLetter.ruleARN ?? ""), ("TARGET_ARN", delivery.target),
+            ("ERROR_CODE", "InputTooLarge"), ("ERROR_MESSAGE", "The transformed input is larger than an event may be"),
+        ]
+        var letter = Delivery(
+            id: delivery.id, target: deadLetter.target, principal: deadLetter.principal, payload: event.bytes,
+            createdAt: now,
+            attributes: DeliveryAttributes(
+                message: attributes.map { MessageAttribute(name: $0.0, dataType: "String", content: .string($0.1)) }),
+            retry: DeliveryRetry(maximumAge: Limits.eventAge))
+        letter.purpose = .deadLetter
+        try outbox.send(letter, in: transaction)
     }
 
     // MARK: The rest of big fan-outs

@@ -77,9 +77,11 @@ struct InputTemplate: Sendable {
         }
     }
 
-    func render(_ event: Event, rule: RuleKey) -> [UInt8] {
+    /// Nil when it becomes larger than `Limits.renderedBytes`.
+    func render(_ event: Event, rule: RuleKey) -> [UInt8]? {
         var out: [UInt8] = []
         for piece in pieces {
+            guard out.count <= Limits.renderedBytes else { return nil }
             switch piece {
             case .literal(let bytes): out += bytes
             case .variable(let name, let inString):
@@ -91,7 +93,7 @@ struct InputTemplate: Sendable {
                 out += inString ? Self.text(value) : JSON.encode(value)
             }
         }
-        return out
+        return out.count <= Limits.renderedBytes ? out : nil
     }
 
     private func value(of name: String, _ event: Event, _ rule: RuleKey) -> Value? {

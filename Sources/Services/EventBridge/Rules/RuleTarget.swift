@@ -106,8 +106,8 @@ struct RuleTarget: Sendable {
         return .event
     }
 
-    /// What goes to the target for an event. Buses get the event itself.
-    func payload(_ event: Event, rule: RuleKey) -> [UInt8] {
+    /// What goes to the target for an event; nil when it is too large. Buses get the event itself.
+    func payload(_ event: Event, rule: RuleKey) -> [UInt8]? {
         if service == "events" { return event.bytes }
         return switch input {
         case .event: event.bytes
