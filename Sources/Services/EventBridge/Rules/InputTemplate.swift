@@ -64,9 +64,12 @@ struct InputTemplate: Sendable {
 
     /// A template is JSON, or lines of quoted strings.
     private func checkSyntax(target id: String) throws(AWSError) {
+        // What stands for a variable goes with nothing before and behind it.
         let sample = pieces.flatMap { piece -> [UInt8] in
-            if case .literal(let bytes) = piece { return bytes }
-            return [UInt8(ascii: "0")]
+            switch piece {
+            case .literal(let bytes): bytes
+            case .variable(_, let inString): inString ? [UInt8(ascii: " ")] : Array("null".utf8)
+            }
         }
         let first = sample.first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) }
         if first == UInt8(ascii: "\"") { return }
