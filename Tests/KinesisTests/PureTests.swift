@@ -66,7 +66,7 @@ import Testing
 
     @Test func splitsMergesAndResizesKeepEverythingCovered() {
         var random = Seeded(state: 3)
-        for _ in 0..<200 {
+        for _ in 0..<60 {
             var map = ShardMap(count: Int.random(in: 1...9, using: &random), now: Instant(milliseconds: 1_000_000))
             for step in 0..<30 {
                 let now = Instant(milliseconds: 1_000_000 + Int64(step) * 100)
