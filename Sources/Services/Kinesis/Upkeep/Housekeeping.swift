@@ -145,7 +145,9 @@ final class Housekeeping: Sendable {
                 try ShardTable.setFloor(shard, last, in: transaction)
                 hasRemoved = true
             }
-            if !budget.isSpent, try ShardTable.removeEnded(shard, horizon: horizon, in: transaction) { endedShards += 1 }
+            if !budget.isSpent, try ShardTable.removeEnded(shard, horizon: horizon, in: transaction) {
+                endedShards += 1
+            }
         }
         if endedShards > 0, let stream = try desk.directory.find(scope, name, in: transaction) {
             desk.directory.forget(stream, in: transaction)
