@@ -280,12 +280,12 @@ extension TestCondition {
             nil, [(":b", .binary([1, 2])), (":l", .string("e\u{301}")), (":two", number(2)), (":long", .string("aab"))])
         let item: Item = [
             "b": .binary([0, 1, 2, 3]), "f": .binary([1, 2, 9]), "s": .string("xé"), "t": .string("𝄞"),
-            "long": .string(String(repeating: "aa", count: 20_000) + "b"),
+            "wide": .string(String(repeating: "aa", count: 20_000) + "b"),
         ]
         for (text, expected) in [
             ("contains(b, :b)", true), ("begins_with(b, :b)", false), ("begins_with(f, :b)", true), ("f > :b", true),
-            ("contains(s, :l)", false), ("size(t) = :two", true), ("contains(long, :long)", true),
-            ("contains(:long, long)", false),
+            ("contains(s, :l)", false), ("size(t) = :two", true), ("contains(wide, :long)", true),
+            ("contains(:long, wide)", false),
         ] {
             #expect(try ConditionExpression.parse(text, kind: .filter, &all).evaluate(item) == expected, "\(text)")
         }

@@ -179,8 +179,8 @@ import Wire
         harness.service.call(function: harness.arn(), as: me, payload: ByteBuffer(string: "{}"), traceID: nil) { _ in
             isAnswered.store(true, ordering: .relaxed)
         }
-        let answered = isAnswered.load(ordering: .relaxed)
-        #expect(answered)
+        let wasAnswered = isAnswered.load(ordering: .relaxed)
+        #expect(wasAnswered)
     }
 
     @Test func streamsOfCallers() async throws {
