@@ -11,7 +11,7 @@ import botocore.credentials
 import pytest
 
 from . import raw
-from .doors import URL
+from .doors import URL, open_to_all
 from .expect import aws_error
 from .harness import Server, zip_bytes
 
@@ -251,7 +251,12 @@ def test_what_goes_wrong(fast_function, make_function):
     assert large.ask("POST", "/", b"x" * (6 * 1024 * 1024 + 1))[0] == 413
     # It fits as it is, and not in base64.
     assert large.ask("POST", "/", b"\xff" * (5 * 1024 * 1024))[0] == 413
+    assert large.ask()[0] == 200
     large.function.delete()
+    assert large.ask()[0] == 403
+    # A function that takes its name over does not take its URL over.
+    again = fast_function(ECHO, FunctionName=large.function.name)
+    open_to_all(again)
     assert large.ask()[0] == 403
 
 
