@@ -52,6 +52,7 @@ import Testing
             case 18 where step > 150:
                 let ended = machine.end(Self.done)
                 ended.begun?(.failure(CancellationError()))
+                ended.resume?()
                 if ended.waiter != nil { waiting = nil }
                 isOver = true
             case 19 where seed % 3 == 0 && step > 100:
