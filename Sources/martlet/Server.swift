@@ -2,6 +2,7 @@ import APIGateway
 import CloudWatchLogs
 import Contracts
 import DynamoDB
+import EventBridge
 import EventSources
 import Execution
 import FoundationEssentials
@@ -20,6 +21,7 @@ import SNS
 import SQS
 import STS
 import Sandbox
+import Scheduler
 import ServiceLifecycle
 import Storage
 import Synchronization
@@ -93,6 +95,8 @@ final class Server: Service {
                 DynamoDBService.migrations,
                 KinesisService.migrations,
                 APIGatewayService.migrations,
+                EventBridgeService.migrations,
+                SchedulerService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -126,6 +130,10 @@ final class Server: Service {
         async let gateways = APIGatewayService(
             database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
             functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+        let events = try EventBridgeService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let scheduler = try SchedulerService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -142,6 +150,8 @@ final class Server: Service {
                 dynamoDB.definition,
                 dynamoDB.streamsDefinition,
                 apis.definition,
+                events.definition,
+                scheduler.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
@@ -179,6 +189,8 @@ final class Server: Service {
         outbox.register(sns)
         outbox.register(sqs)
         outbox.register(kinesis)
+        outbox.register(events)
+        outbox.register(logs)
         outbox.register(objects: s3)
         let eventSources = EventSources(
             database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
@@ -196,6 +208,8 @@ final class Server: Service {
         kinesis.start()
         try await outbox.start()
         try await sns.start()
+        try await events.start()
+        try await scheduler.start()
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -205,7 +219,8 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop], stopLast: [outbox.stop, sns.stop]),
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
 

@@ -41,7 +41,7 @@ struct Harness {
         let context = OperationContext(
             requestID: "r", service: "kinesis", operation: operation, scope: Self.scope, principal: principal,
             now: time.now(), endpoint: "http://localhost", sourceIP: "127.0.0.1", headers: [], uri: "/",
-            eventLoop: loop, closed: loop.makePromise(of: Void.self).futureResult)
+            eventLoop: loop, closed: loop.makeSucceededVoidFuture())
         let request = OperationRequest(context: context, input: input, payload: ByteBuffer())
         switch try #require((other ?? service).definition.operations[operation]) {
         case .asynchronous(let handle): return try await handle(request).output

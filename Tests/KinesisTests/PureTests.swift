@@ -8,7 +8,7 @@ import Testing
         var random = Seeded(state: 1)
         for _ in 0..<2_000 {
             let number = SequenceNumber(
-                shardCreated: Int64.random(in: 0..<(1 << 35), using: &random),
+                shardCreated: Int64.random(in: 0..<2_100_000_000, using: &random),
                 shard: Int64.random(in: 0..<(1 << 31), using: &random),
                 position: Position(Int64.random(in: 0...Int64.max, using: &random)))
             let text = number.text

@@ -35,14 +35,17 @@ struct DeliveryRules {
     ) -> Delivery? {
         guard let deadLetter = delivery.deadLetter else { return nil }
         var attributes = delivery.attributes
-        if let rule = deadLetter.ruleARN {
+        if deadLetter.ruleARN != nil || !deadLetter.source.isEmpty {
             let (code, message) = refusal.codeAndMessage
-            var added = [
-                MessageAttribute(name: "RULE_ARN", dataType: "String", content: .string(rule)),
-                MessageAttribute(name: "TARGET_ARN", dataType: "String", content: .string(delivery.target)),
-                MessageAttribute(name: "ERROR_CODE", dataType: "String", content: .string(code)),
-                MessageAttribute(name: "ERROR_MESSAGE", dataType: "String", content: .string(message)),
-            ]
+            let rule = deadLetter.ruleARN.map {
+                MessageAttribute(name: "RULE_ARN", dataType: "String", content: .string($0))
+            }
+            var added =
+                deadLetter.source + [rule].compactMap { $0 } + [
+                    MessageAttribute(name: "TARGET_ARN", dataType: "String", content: .string(delivery.target)),
+                    MessageAttribute(name: "ERROR_CODE", dataType: "String", content: .string(code)),
+                    MessageAttribute(name: "ERROR_MESSAGE", dataType: "String", content: .string(message)),
+                ]
             if let exhaustion {
                 added.append(
                     MessageAttribute(
