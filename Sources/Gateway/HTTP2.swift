@@ -108,13 +108,16 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
     }
 }
 
-/// Tells the library in its own words that the server drains.
+/// Tells the library in its own words that the server drains; ends the connection of a client that sends no more.
 private final class DrainBridge: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is HTTPConnection.Drain {
             context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        } else if let event = event as? ChannelEvent, event == .inputClosed {
+            // A client that can grant no windows any more is gone.
+            context.close(promise: nil)
         } else {
             context.fireUserInboundEventTriggered(event)
         }
