@@ -54,6 +54,7 @@ final class FakeTarget: DeliveryTarget {
 /// A bucket store that refuses what it is told to.
 final class FakeObjects: ObjectWriter {
     let written = Mutex<[(bucket: String, key: String)]>([])
+    let traces = Mutex<[String?]>([])
     let errors = Mutex<[any Error]>([])
 
     struct Gate {
@@ -89,11 +90,13 @@ final class FakeObjects: ObjectWriter {
     }
 
     func write(
-        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
+        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal,
+        traceHeader: String?
     ) async throws {
         await pass()
         if let error = errors.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { throw error }
         written.withLock { $0.append((bucket, key)) }
+        traces.withLock { $0.append(traceHeader) }
     }
 
     func validate(bucket: String, for principal: Principal, in transaction: any ReadTransaction) throws {
