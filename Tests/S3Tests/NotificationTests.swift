@@ -205,7 +205,9 @@ import Wire
                 principal: role, traceHeader: "Root=1;Lineage=1:ab:3")
             #expect(try await house.get("a/b").text == text)
         }
-        #expect(house.outbox.deliveries.map(\.attributes.traceHeader) == Array(repeating: "Root=1;Lineage=1:ab:3", count: 2))
+        #expect(
+            house.outbox.deliveries.map(\.attributes.traceHeader) == Array(repeating: "Root=1;Lineage=1:ab:3", count: 2)
+        )
     }
 
     @Test func bucketsThatAreNotThereAndOthersBuckets() async throws {

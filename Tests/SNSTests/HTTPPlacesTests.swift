@@ -78,7 +78,8 @@ import Testing
             settle()
         }
         for _ in 0..<3_000 {
-            if random.next(3) == 0, let one = running.keys.sorted().dropFirst(random.next(max(running.count, 1))).first {
+            if random.next(3) == 0, let one = running.keys.sorted().dropFirst(random.next(max(running.count, 1))).first
+            {
                 end(one)
             } else {
                 ask(subscriptions[random.next(subscriptions.count)])

@@ -28,7 +28,8 @@ public final class SNSService: Sendable {
             database: database, http: client, outbox: outbox, time: time, timeScale: timeScale, chance: chance,
             logger: logger)
         publications = Publications(
-            database: database, keys: keys, fanOut: FanOut(outbox: outbox, http: http, filters: FilterCache()), time: time,
+            database: database, keys: keys, fanOut: FanOut(outbox: outbox, http: http, filters: FilterCache()),
+            time: time,
             logger: logger)
         let topics = TopicOperations(database: database, access: access, keys: keys)
         let tags = TagOperations(database: database, access: access)

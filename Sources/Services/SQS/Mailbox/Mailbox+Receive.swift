@@ -131,7 +131,8 @@ extension Mailbox {
             try MessageTable.setReceived(row, visible: end, now: taking.now, in: transaction)
             taking.messages.append(
                 try stored(
-                    row, envelope, receives: row.receives + 1, firstReceived: row.receives == 0 ? taking.now : row.firstReceived,
+                    row, envelope, receives: row.receives + 1,
+                    firstReceived: row.receives == 0 ? taking.now : row.firstReceived,
                     in: transaction))
         }
     }

@@ -21,7 +21,8 @@ final class Unreadable: Sendable {
         transaction.afterCommit { [self] in
             total.withLock { $0 += 1 }
             logger.error(
-                "a message cannot be read and is set aside", metadata: ["queue": "\(queue.arn)", "message": "\(row.id)"])
+                "a message cannot be read and is set aside",
+                metadata: ["queue": "\(queue.arn)", "message": "\(row.id)"])
         }
     }
 
