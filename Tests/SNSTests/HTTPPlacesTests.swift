@@ -46,6 +46,25 @@ import Testing
         #expect(places.taken == Limits.httpUnproven + Limits.httpConcurrencyPerHost)
     }
 
+    @Test func whoWaitsForAHostThatAnswersDoesNotWaitBehindOthers() {
+        var places = HTTPPlaces()
+        for number in 0..<Limits.httpUnprovenPerHost { _ = places.take(for: "l\(number)", at: "living", running: 0) }
+        let waits = places.take(for: "next", at: "living", running: 0)
+        for number in 0..<100 { _ = places.take(for: "d\(number)", at: "dead\(number)", running: 0) }
+        #expect(waits == .waits && places.unproven == Limits.httpUnproven)
+        let none = places.next()
+        places.learn("living", answers: true)
+        // The dead ones fill what it has left behind, and it goes on all the same.
+        let turns = (0..<6).map { _ -> String? in
+            guard let next = places.next() else { return nil }
+            _ = places.take(for: next, at: next.hasPrefix("d") ? "dead" + next.dropFirst() : "living", running: 0)
+            return next
+        }
+        #expect(none == nil && turns.contains("next"))
+        #expect(turns.compactMap { $0 }.count == 1 + Limits.httpUnprovenPerHost)
+        #expect(places.unproven == Limits.httpUnproven)
+    }
+
     /// Seeded: whatever comes and ends in whatever order, the bounds hold, nobody waits while there is room, and at the end
     /// everybody who asked was served.
     @Test(arguments: 0..<6) func boundsHoldAndNobodyIsForgotten(_ seed: UInt64) {

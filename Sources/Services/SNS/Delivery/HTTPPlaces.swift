@@ -20,7 +20,7 @@ struct HTTPPlaces {
     /// Requests under way and places that are spoken for; of these, those at hosts that are not proven.
     private(set) var taken = 0
     private(set) var unproven = 0
-    /// Hosts with subscriptions that wait, in turn. One may be in the wrong line until it is looked at.
+    /// Hosts with subscriptions that wait, in turn.
     private var provenLine: [String] = []
     private var unprovenLine: [String] = []
     private var isProvenNext = true
@@ -82,8 +82,18 @@ struct HTTPPlaces {
         guard var host = hosts[name] else { return }
         let wasProven = host.isProven
         host.answers = answers
-        if wasProven != host.isProven { unproven += host.isProven ? -host.running : host.running }
         hosts[name] = host
+        guard wasProven != host.isProven else { return }
+        unproven += host.isProven ? -host.running : host.running
+        guard host.isInLine else { return }
+        // Who waits for a host that has just answered does not wait behind those that do not.
+        if host.isProven {
+            unprovenLine.removeAll { $0 == name }
+            provenLine.append(name)
+        } else {
+            provenLine.removeAll { $0 == name }
+            unprovenLine.append(name)
+        }
     }
 
     /// The subscription whose turn it is, if there is room for it; it waits no more. The two kinds of hosts take turns, and the
@@ -106,11 +116,6 @@ struct HTTPPlaces {
             guard var host = hosts[name], !host.waiting.isEmpty else {
                 self[keyPath: line].remove(at: index)
                 hosts[name]?.isInLine = false
-                continue
-            }
-            if host.isProven != isProven {
-                self[keyPath: line].remove(at: index)
-                if host.isProven { provenLine.append(name) } else { unprovenLine.append(name) }
                 continue
             }
             guard room(for: host) > 0 else {
