@@ -44,6 +44,7 @@ import Wire
         try await waitUntil(house.time) { house.time.nextDue() == house.time.now() + Limits.fanOutPause }
         #expect(house.outbox.deliveries.count == Limits.fanOutSubscriptions)
         house.time.advance(by: Limits.fanOutPause)
+        try await waitUntil(house.time) { house.outbox.deliveries.count >= count }
         try await waitUntil(house.time) { try await house.rows() == 0 }
         #expect(house.outbox.deliveries.count == count && Set(house.outbox.deliveries.map(\.target)).count == count)
         #expect(house.outbox.most == Limits.fanOutSubscriptions)
