@@ -1,11 +1,14 @@
+import APIGateway
 import CloudWatchLogs
 import Contracts
+import DynamoDB
 import EventSources
 import Execution
 import FoundationEssentials
 import Gateway
 import IAM
 import Invocation
+import Kinesis
 import Lambda
 import Logging
 import NIOCore
@@ -28,36 +31,30 @@ final class Server: Service {
     let runtimeNames: [String]
     let warnings: [String]
 
-    private let database: SQLiteDatabase
-    private let gateway: Gateway
-    private let engine: InvocationEngine
-    private let outbox: OutboxDispatcher
-    private let eventSources: EventSources
-    private let logs: CloudWatchLogsService
-    private let sns: SNSService
-    private let sqs: SQSService
-    private let outbound: OutboundClient
-    private let machine: Machine
+    private let rooms: Rooms
     private let logger: Logger
 
-    private init(
-        addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
-    ) {
+    /// What the end of the server must know.
+    private struct Rooms: Sendable {
+        let database: SQLiteDatabase
+        let gateway: Gateway
+        let engine: InvocationEngine
+        let outbox: OutboxDispatcher
+        let eventSources: EventSources
+        let logs: CloudWatchLogsService
+        let outbound: OutboundClient
+        let machine: Machine
+        /// Ends what keeps clients waiting, and upkeep.
+        let stopFirst: [@Sendable () -> Void]
+        /// Ends what still sends while the front door drains.
+        let stopLast: [@Sendable () -> Void]
+    }
+
+    private init(addresses: [String], warnings: [String], rooms: Rooms, logger: Logger) {
         self.addresses = addresses
-        self.runtimeNames = runtimeNames
+        runtimeNames = rooms.machine.runtimeNames
         self.warnings = warnings
-        self.database = database
-        self.gateway = gateway
-        self.engine = engine
-        self.outbox = outbox
-        self.eventSources = eventSources
-        self.logs = logs
-        self.sns = sns
-        self.sqs = sqs
-        self.outbound = outbound
-        self.machine = machine
+        self.rooms = rooms
         self.logger = logger
     }
 
@@ -85,8 +82,17 @@ final class Server: Service {
         let database = try SQLiteDatabase.open(
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
-                DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                DueQueue.migrations,
+                Blobs.migrations,
+                LambdaService.migrations,
+                S3Service.migrations,
+                CloudWatchLogsService.migrations,
+                IAMService.migrations,
+                SNSService.migrations,
+                SQSService.migrations,
+                DynamoDBService.migrations,
+                KinesisService.migrations,
+                APIGatewayService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -100,6 +106,9 @@ final class Server: Service {
         let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
         async let queues = SQSService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
+        async let streams = KinesisService(
+            database: database, time: time, serverKey: key, authorizer: iam,
+            limitsThroughput: settings.limitsKinesisThroughput, logger: logger)
         let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
@@ -112,17 +121,31 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
-        let (s3, sqs) = try await (objects, queues)
+        async let tables = DynamoDBService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
+        async let gateways = APIGatewayService(
+            database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
+            functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+        let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
+                lambda.definition,
+                logs.definition,
+                iam.definition,
+                sts.definition,
+                sns.definition,
+                sqs.definition,
+                kinesis.definition,
+                dynamoDB.definition,
+                dynamoDB.streamsDefinition,
+                apis.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor],
+            doors: [lambda.urlDoor, apis],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -155,6 +178,7 @@ final class Server: Service {
         outbox.register(lambda)
         outbox.register(sns)
         outbox.register(sqs)
+        outbox.register(kinesis)
         outbox.register(objects: s3)
         let eventSources = EventSources(
             database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
@@ -169,6 +193,8 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
+        dynamoDB.start()
+        kinesis.start()
         try await outbox.start()
         try await sns.start()
         try await eventSources.start()
@@ -176,10 +202,12 @@ final class Server: Service {
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
-            addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
-            warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
-            machine: machine, logger: logger)
+            addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
+            rooms: Rooms(
+                database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
+                logs: logs, outbound: outbound, machine: machine,
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop], stopLast: [outbox.stop, sns.stop]),
+            logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -210,23 +238,21 @@ final class Server: Service {
         try? await gracefulShutdown()
         logger.notice("shutting down")
         // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
-        await withDeadline(.seconds(8)) { [self] in
-            // Long polls are answered, so that nobody waits for them.
-            sqs.stop()
-            async let sources: Void = eventSources.stop(grace: .seconds(4))
-            await gateway.drain(deadline: .seconds(5))
-            outbox.stop()
-            sns.stop()
+        await withDeadline(.seconds(8)) { [rooms] in
+            for stop in rooms.stopFirst { stop() }
+            async let sources: Void = rooms.eventSources.stop(grace: .seconds(4))
+            await rooms.gateway.drain(deadline: .seconds(5))
+            for stop in rooms.stopLast { stop() }
             await sources
-            await engine.shutdown()
-            await logs.stop()
-            await outbound.shutdown()
+            await rooms.engine.shutdown()
+            await rooms.logs.stop()
+            await rooms.outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
-        await withDeadline(.seconds(2)) { [logs] in await logs.flush() }
-        machine.launcher.close()
-        machine.groups?.removeParents()
-        database.close()
+        await withDeadline(.seconds(2)) { [rooms] in await rooms.logs.flush() }
+        rooms.machine.launcher.close()
+        rooms.machine.groups?.removeParents()
+        rooms.database.close()
     }
 
     /// Returns when `body` is done or the deadline has passed, whichever is first; a body that is late is left to itself.
