@@ -198,6 +198,7 @@ final class Server: Service {
         lambda.connectEventSources(runner: eventSources, queues: sqs)
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
+                + sns.metricLines + sqs.metricLines
         }
 
         // What an earlier run left unfinished goes on before the first request comes in.

@@ -1,6 +1,7 @@
 public import Contracts
 public import Logging
 public import Platform
+import Policies
 public import Storage
 import Synchronization
 import Wire
@@ -25,6 +26,8 @@ public final class LambdaService: Sendable {
     let codeStore: CodeStore
     let cache = FunctionCache()
     let tokens = DownloadTokens()
+    /// Functions' resource policies, which every delivery asks.
+    let policies = PolicyCache()
     let urls = URLCache()
     /// A number in 0..<1 for each choice between an alias's two versions.
     let draw: @Sendable () -> Double
