@@ -87,6 +87,7 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                EventSources.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -155,10 +156,12 @@ final class Server: Service {
         outbox.register(sns)
         outbox.register(sqs)
         outbox.register(objects: s3)
+        let streams: [any StreamSource] = []
         let eventSources = EventSources(
-            database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
+            database: database, mappings: lambda, queues: sqs, streams: streams, outbox: outbox, directory: lambda,
+            invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
-        lambda.connectEventSources(runner: eventSources, queues: sqs)
+        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: streams)
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
         }
