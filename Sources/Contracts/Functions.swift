@@ -86,6 +86,8 @@ public struct Invocation: Sendable {
     public var traceID: String?
     /// Whether the last 4 KB of log are wanted with the answer.
     public var wantsLogTail: Bool
+    /// Where a function that streams its response writes it; nil: the response is collected.
+    public var stream: ResponseStream?
 
     public init(
         requestID: String, payload: ByteBuffer, invokedFunctionARN: String, clientContext: String? = nil,
@@ -146,6 +148,11 @@ public protocol FunctionCaller: Sendable {
     func call(
         function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
         completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void)
+
+    /// As `call`, with the response while it is made; `completion` is called when it begins.
+    func callStreaming(
+        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        completion: @escaping ResponseStream.Begun)
 }
 
 /// An event accepted for asynchronous invocation.

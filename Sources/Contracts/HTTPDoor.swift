@@ -8,17 +8,32 @@ public protocol HTTPDoor: Sendable {
     var label: String { get }
     /// Largest request body, bytes.
     var bodyLimit: Int { get }
+    /// The answer to a body over `bodyLimit`.
+    var tooLarge: DoorResponse { get }
     /// Called on the connection's loop; answers exactly once from anywhere.
     func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void)
 }
 
 /// A request as it was sent; nothing in it has been checked but its signature, if it has one.
+///
+/// Of a request by path (`/_aws/lambda-url/ID/…`, for clients that cannot resolve the host names) `labels` and `head.path` are
+/// as if it had come by host name; `context.uri` is as sent.
 public struct DoorRequest: Sendable {
     public var context: OperationContext
     public var head: RequestHead
-    /// The labels in front of the domain, e.g. `["abc123", "lambda-url", "us-east-1"]`.
+    /// The labels in front of the domain, e.g. `["abc123", "lambda-url", "us-east-1"]`. The Region is the default one when the
+    /// caller names none: what the first label names is to be found by it alone.
     public var labels: [String]
     public var body: ByteBuffer
+    /// The access key that it is signed with; `context.principal` is the signer then, else `.anonymous`.
+    public var accessKeyID: String?
+    public var isSigned: Bool { accessKeyID != nil }
+    /// Why the signature does not hold; the principal is `.anonymous` then. A door that is open to everybody takes no notice.
+    public var signatureFailure: AWSError?
+    /// Whether it came over TLS.
+    public var isSecure = false
+    /// `HTTP/1.1`, `HTTP/2.0`.
+    public var httpVersion = "HTTP/1.1"
 
     public init(context: OperationContext, head: RequestHead, labels: [String], body: ByteBuffer) {
         self.context = context
@@ -37,5 +52,14 @@ public struct DoorResponse: Sendable {
         self.status = status
         self.headers = headers
         self.payload = payload
+    }
+}
+
+extension HTTPDoor {
+    /// API Gateway's.
+    public var tooLarge: DoorResponse {
+        DoorResponse(
+            status: 413, headers: [(name: "Content-Type", value: "application/json")],
+            payload: .bytes(ByteBuffer(string: "{\"message\":\"Request Entity Too Large\"}")))
     }
 }

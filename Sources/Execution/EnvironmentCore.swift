@@ -356,6 +356,22 @@ extension EnvironmentCore: RuntimeAPIDelegate {
         return reply
     }
 
+    func runtimeBeginsStream(requestID: String, contentType: String?) -> Bool {
+        guard machine.streamBegan(requestID: requestID) else { return false }
+        machine.stream(of: requestID)?.announce(contentType: contentType)
+        return true
+    }
+
+    func runtimeStreams(requestID: String, _ piece: ByteBuffer, resume: @escaping @Sendable () -> Void) -> Bool {
+        machine.stream(of: requestID)?.write(piece, resume: resume) ?? true
+    }
+
+    func runtimeEndsStream(requestID: String, _ body: RuntimeBody) -> RuntimeReply {
+        let (reply, actions) = machine.streamEnded(requestID: requestID, body, now: now)
+        perform(actions)
+        return reply
+    }
+
     func runtimeFailsInit(payload: ByteBuffer, type: String) -> RuntimeReply {
         let (reply, actions) = machine.runtimeInitError(payload: payload, type: type, now: now)
         perform(actions)

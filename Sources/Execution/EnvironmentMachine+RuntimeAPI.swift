@@ -20,6 +20,13 @@ extension EnvironmentMachine {
                 state = .idle(Idle(since: now, frozen: false))
                 return announce()
             }
+            if running.stage == .streaming {
+                // Half an answer is all that there will be.
+                let truncated = finish(running.invocation, .truncatedResponse, duration: elapsed(running, now))
+                running.stage = .responded
+                state = .running(running)
+                return [truncated] + runtimeNext(poll, now: now)
+            }
             // Asking again without having answered gives the same event again.
             running.stage = .delivered
             state = .running(running)
@@ -47,10 +54,45 @@ extension EnvironmentMachine {
     /// The runtime answers an invocation.
     mutating func runtimeResponse(requestID: String, _ body: RuntimeBody, now: UInt64) -> (RuntimeReply, [Action]) {
         let target = body.isError ? "InvocationErrorResponse" : "InvocationResponse"
-        guard case .running(var running) = state, running.stage != .undelivered,
+        guard case .running(let running) = state, running.stage != .undelivered,
             running.invocation.requestID == requestID
         else { return (.invalidRequestID, []) }
+        // A response that streams ends by `streamEnded` alone.
         guard running.stage == .delivered else { return (.wrongOrder(from: stateName, to: target), []) }
+        return finishResponse(running, body, now: now)
+    }
+
+    /// The runtime begins to answer an invocation piece by piece. False when the invocation's caller wants it whole, or it is
+    /// none that runs: then the request is to be collected and judged at its end.
+    mutating func streamBegan(requestID: String) -> Bool {
+        guard case .running(var running) = state, running.stage == .delivered,
+            running.invocation.requestID == requestID, running.invocation.stream != nil
+        else { return false }
+        running.stage = .streaming
+        state = .running(running)
+        return true
+    }
+
+    /// Where the pieces go; nil when the invocation is over (timeout, exit), and they go nowhere.
+    func stream(of requestID: String) -> ResponseStream? {
+        guard case .running(let running) = state, running.stage == .streaming,
+            running.invocation.requestID == requestID
+        else { return nil }
+        return running.invocation.stream
+    }
+
+    /// The response has come to its end; `.result` with no bytes when all is well.
+    mutating func streamEnded(requestID: String, _ body: RuntimeBody, now: UInt64) -> (RuntimeReply, [Action]) {
+        guard case .running(let running) = state, running.stage == .streaming,
+            running.invocation.requestID == requestID
+        else { return (.invalidRequestID, []) }
+        return finishResponse(running, body, now: now)
+    }
+
+    private mutating func finishResponse(
+        _ given: Running, _ body: RuntimeBody, now: UInt64
+    ) -> (RuntimeReply, [Action]) {
+        var running = given
         let duration = elapsed(running, now)
         running.stage = .responded
         state = .running(running)
@@ -73,6 +115,12 @@ extension EnvironmentMachine {
         case .invalidMode:
             reply = .invalidResponseMode
             actions = [finish(running.invocation, .invalidResponseMode, duration: duration)]
+        case .streamTooLarge:
+            reply = .streamTooLarge
+            actions = [finish(running.invocation, .streamTooLarge, duration: duration)]
+        case .truncated:
+            reply = .truncated
+            actions = [finish(running.invocation, .truncatedResponse, duration: duration)]
         }
         if isShuttingDown { actions += destroy(.shutDown) }
         return (reply, actions)
@@ -124,6 +172,10 @@ enum RuntimeBody: Sendable {
     case error(ByteBuffer, type: String)
     case tooLarge
     case invalidMode
+    /// A streamed response went over its limit.
+    case streamTooLarge
+    /// A streamed response broke off.
+    case truncated
 
     var isError: Bool { if case .error = self { true } else { false } }
 }
@@ -135,4 +187,6 @@ enum RuntimeReply: Sendable, Equatable {
     case wrongOrder(from: String, to: String)
     case tooLarge
     case invalidResponseMode
+    case streamTooLarge
+    case truncated
 }

@@ -94,7 +94,7 @@ struct EnvironmentMachine: Sendable {
     }
 
     struct Running: Sendable {
-        enum Stage: Sendable { case undelivered, delivered, responded }
+        enum Stage: Sendable { case undelivered, delivered, streaming, responded }
         var invocation: Invocation
         var startedAt: UInt64
         var deadline: UInt64
@@ -208,7 +208,7 @@ struct EnvironmentMachine: Sendable {
         case .running(let running):
             switch running.stage {
             case .undelivered: return [.giveBack(error)] + destroy(.lost(error))
-            case .delivered: return [.fail(error)] + destroy(.lost(error))
+            case .delivered, .streaming: return [.fail(error)] + destroy(.lost(error))
             case .responded: return (running.following == nil ? [] : [.giveBack(error)]) + destroy(.lost(error))
             }
         case .resetting(_, let waiting, _):

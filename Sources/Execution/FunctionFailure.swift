@@ -49,6 +49,19 @@ struct FunctionFailure: Sendable, Hashable {
         return failure
     }
 
+    static var streamTooLarge: FunctionFailure {
+        var failure = FunctionFailure(
+            "Function.ResponseSizeTooLarge",
+            "Response payload size exceeded maximum allowed payload size (\(Limits.streamedResponseBytes) bytes).")
+        failure.namesRequest = false
+        return failure
+    }
+
+    /// The runtime's connection ended inside a streamed response.
+    static var truncatedResponse: FunctionFailure {
+        FunctionFailure("Runtime.TruncatedResponse", "Response was truncated")
+    }
+
     static var invalidResponseMode: FunctionFailure {
         FunctionFailure("Runtime.InvalidResponseModeHeader", "Invalid function response mode")
     }

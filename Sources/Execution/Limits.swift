@@ -2,6 +2,8 @@
 enum Limits {
     /// Largest response of a function, in bytes: 6 MiB + 100 (Lambda quotas; the text of the error names the number).
     static let responseBytes = 6_291_556
+    /// Largest streamed response of a function, in bytes: 200 MB (Lambda quotas).
+    static let streamedResponseBytes = 200 << 20
     /// Largest head (request line and headers, or trailers) of a Runtime API request, in bytes. A runtime may send an
     /// X-Ray error cause of up to 1 MiB as a header (awslambdaric `post_invocation_error`).
     static let headBytes = (1 << 20) + (64 << 10)

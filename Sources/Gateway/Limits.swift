@@ -14,6 +14,13 @@ public struct GatewayLimits: Sendable {
     /// Connections that the kernel may hold before they are accepted.
     public var backlog: Int32 = 1024
 
+    // MARK: HTTP/2
+
+    /// Streams that a client may have open on one connection (RFC 9113 recommends no less).
+    public var streamsPerConnection = 100
+    /// Answers to control frames (settings, pings, resets) that wait for a client that does not read them; more ends it.
+    public var controlFrames = 1000
+
     // MARK: Request head, bytes
 
     /// One header field or the request line; 8 KB is S3's limit of all of them, 16 KB a load balancer's per line.

@@ -1,6 +1,7 @@
 import Glibc
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 import NIOPosix
 import NIOSSL
 import Platform
@@ -75,14 +76,30 @@ struct ListenerFactory: Sendable {
         decoding.maxHeaderFieldSize = limits.headerFieldBytes
         decoding.maxHeaderListSize = limits.headerBytes
         decoding.maxHeaderFieldCount = limits.headerFields
-        try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)))
+        let decoder = ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding))
         let info = ConnectionInfo(
             origin: origin, isSecure: isSecure, sourceIP: channel.remoteAddress?.ipAddress ?? "127.0.0.1",
             localAuthority: ListenerFactory.authority(local))
-        try pipeline.addHandler(
+        let connection = HTTPConnection(
+            responder: responder, info: info, limits: limits, counters: counters, bodies: listener.bodies, time: time,
+            isDraining: isDraining)
+        let detector = PrefaceDetector(connection: connection, decoder: decoder, limits: limits) { info, stream in
+            try self.configure(stream: stream, info, listener)
+        }
+        try pipeline.addHandlers([detector, decoder, connection])
+    }
+
+    /// One stream of HTTP/2 is to its handlers a connection with one request.
+    private func configure(
+        stream: any Channel, _ info: ConnectionInfo, _ listener: ConnectionRegistry.Listener
+    ) throws {
+        let output = HTTP2Output()
+        try stream.pipeline.syncOperations.addHandlers([
+            HTTP2FramePayloadToHTTP1ServerCodec(), output,
             HTTPConnection(
                 responder: responder, info: info, limits: limits, counters: counters, bodies: listener.bodies,
-                time: time, isDraining: isDraining))
+                time: time, isDraining: false, http2: output),
+        ])
     }
 
     static func authority(_ address: SocketAddress?) -> String {
@@ -99,7 +116,7 @@ struct ListenerFactory: Sendable {
             let key = try NIOSSLPrivateKey(file: tls.keyFile, format: .pem)
             var configuration = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain, privateKey: .privateKey(key))
-            configuration.applicationProtocols = ["http/1.1"]
+            configuration.applicationProtocols = ["h2", "http/1.1"]
             return try NIOSSLContext(configuration: configuration)
         } catch {
             throw Failure(

@@ -41,7 +41,8 @@ public struct ControlGroups: Sendable {
             found = (.v1, layout.v1, absent.map { "cgroup v1 has no \($0.rawValue) controller mounted" })
         }
         guard let found else {
-            why.append("no control groups are mounted: mount cgroup2 at /sys/fs/cgroup")
+            let unmounted = "no control groups are mounted: mount cgroup2 at /sys/fs/cgroup"
+            why.append(layout.v2 == nil ? unmounted : ControlGroups.remedy)
             return nil
         }
         var parents: [Controller: String] = [:]

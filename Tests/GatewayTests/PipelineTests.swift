@@ -170,7 +170,10 @@ import Wire
             // Users' hosts are reached, by nobody in particular.
             let host = "abc.lambda-url.eu-west-1.localhost"
             #expect(try client.ask("POST", "/x", host: host, headers: own, body: "hi").text == "anonymous eu-west-1")
-            #expect(try client.ask("POST", "/x", host: host, body: "hi").text.hasPrefix("arn:aws:iam::"))
+            #expect(try client.ask("POST", "/x", host: host, body: "hi").text == "anonymous eu-west-1")
+            #expect(
+                try client.ask("POST", "/x", host: host, headers: [signed + ", SignedHeaders=host, Signature=00"], body: "hi")
+                    .text == "arn:aws:iam::123456789012:root us-east-1")
         }
     }
 
@@ -189,6 +192,12 @@ import Wire
             #expect(answer.status == 201)
             #expect(answer.text == "abc /x hi")
             #expect(try client.ask("POST", "/x", host: host, body: "hello, world").status == 413)
+            #expect(
+                try client.ask("POST", "/y", host: "abc.lambda-url.eu-west-1.on.aws", body: "hi").text == "abc /y hi")
+            #expect(try client.ask("POST", "/_aws/lambda-url/abc/a%2Fb/", body: "hi").text == "abc /a%2Fb/ hi")
+            #expect(try client.ask("POST", "/_aws/lambda-url/ABC", body: "hi").text == "abc / hi")
+            #expect(try client.ask("POST", "/_aws/lambda-url//x", body: "hi").status != 201)
+            #expect(try client.ask("POST", "/_aws/lambda-url/a.b/x", body: "hi").status != 201)
             let none = try client.ask("GET", "/x", host: "abc.execute-api.us-east-1.localhost")
             #expect(none.status == 404)
             #expect(none.text.contains("execute-api"))

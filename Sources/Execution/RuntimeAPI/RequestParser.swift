@@ -16,6 +16,9 @@ struct RuntimeRequest: Sendable, Equatable {
     /// Trailers of a streamed response that failed on its way.
     var trailingErrorType: String?
     var trailingErrorBody: String?
+
+    /// Whether the body is a response that comes while it is made.
+    var isStreaming: Bool { responseMode.map { $0.lowercased() == "streaming" } ?? false }
 }
 
 /// Reads HTTP/1.1 requests of a runtime, byte by byte as they come. Own code instead of NIOHTTP1, because it needs a
@@ -27,6 +30,10 @@ struct RequestParser: Sendable {
     enum Event: Sendable, Equatable {
         /// The head is complete and the client waits for leave to send the body.
         case wantsContinue
+        /// The head of a response that streams is complete; `passesBody` may be set now.
+        case streamHead(RuntimeRequest)
+        /// A piece of a body that is passed on.
+        case piece(ByteBuffer)
         case request(RuntimeRequest)
     }
 
@@ -44,6 +51,9 @@ struct RequestParser: Sendable {
     /// How far `buffer` was searched for the end of the line or head in vain.
     private var searched = 0
     private var request = RuntimeRequest(method: .other, target: "")
+    /// Whether the body of the current request is given out piece by piece, and not collected.
+    var passesBody = false
+    private var streamHeadIsDue = false
 
     /// Bytes that this parser holds, for the environment's budget.
     var heldBytes: Int { buffer.readableBytes + request.body.storageCapacity }
@@ -66,8 +76,21 @@ struct RequestParser: Sendable {
             case .head:
                 guard let length = try completeHead() else { return nil }
                 try parseHead(length)
+                passesBody = false
+                if request.isStreaming {
+                    streamHeadIsDue = request.wantsContinue
+                    return request.wantsContinue ? .wantsContinue : .streamHead(request)
+                }
                 if request.wantsContinue { return .wantsContinue }
+            case _ where streamHeadIsDue:
+                streamHeadIsDue = false
+                return .streamHead(request)
             case .fixed(let remaining):
+                if passesBody, remaining > 0 {
+                    guard let piece = takePiece(remaining) else { return nil }
+                    state = .fixed(remaining: remaining - piece.readableBytes)
+                    return .piece(piece)
+                }
                 let taken = takeBody(remaining)
                 if taken < remaining {
                     state = .fixed(remaining: remaining - taken)
@@ -79,6 +102,12 @@ struct RequestParser: Sendable {
                 let size = try Self.chunkSize(line)
                 state = size == 0 ? .trailers(bytes: 0) : .chunk(remaining: size)
             case .chunk(let remaining):
+                if passesBody {
+                    guard let piece = takePiece(remaining) else { return nil }
+                    let left = remaining - piece.readableBytes
+                    state = left == 0 ? .chunkEnd : .chunk(remaining: left)
+                    return .piece(piece)
+                }
                 let taken = takeBody(remaining)
                 if taken < remaining {
                     state = .chunk(remaining: remaining - taken)
@@ -108,6 +137,13 @@ struct RequestParser: Sendable {
     }
 
     // MARK: Body
+
+    /// Up to `wanted` bytes of what is there; nil when nothing is.
+    private mutating func takePiece(_ wanted: Int) -> ByteBuffer? {
+        guard buffer.readableBytes > 0 else { return nil }
+        searched = 0
+        return buffer.readSlice(length: min(wanted, buffer.readableBytes))
+    }
 
     /// Moves up to `wanted` bytes into the body, or drops them when it is too large already; answers how many.
     private mutating func takeBody(_ wanted: Int) -> Int {

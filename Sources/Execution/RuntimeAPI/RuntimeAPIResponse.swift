@@ -33,6 +33,12 @@ enum RuntimeAPIResponse {
             error(
                 413, "Request Entity Too Large", "RequestEntityTooLarge",
                 "Exceeded maximum allowed payload size (\(Limits.responseBytes) bytes).")
+        case .streamTooLarge:
+            error(
+                413, "Request Entity Too Large", "RequestEntityTooLarge",
+                "Exceeded maximum allowed payload size (\(Limits.streamedResponseBytes) bytes).")
+        case .truncated:
+            error(400, "Bad Request", "TruncatedHTTPRequest", "HTTP request detected as truncated")
         case .wrongOrder(let from, let to):
             error(
                 403, "Forbidden", "InvalidStateTransition",

@@ -7,6 +7,11 @@ protocol RuntimeAPIDelegate: AnyObject {
     func runtimeAsksNext(_ poll: PollID)
     func pollIsGone(_ poll: PollID)
     func runtimeResponds(requestID: String, _ body: RuntimeBody) -> RuntimeReply
+    /// A response begins to stream. False: it is to be collected.
+    func runtimeBeginsStream(requestID: String, contentType: String?) -> Bool
+    /// The next piece. False: no more until `resume` is called, on the loop.
+    func runtimeStreams(requestID: String, _ piece: ByteBuffer, resume: @escaping @Sendable () -> Void) -> Bool
+    func runtimeEndsStream(requestID: String, _ body: RuntimeBody) -> RuntimeReply
     func runtimeFailsInit(payload: ByteBuffer, type: String) -> RuntimeReply
     /// The reply to what came before is written: work that must not delay it can be done.
     func replyIsWritten()
@@ -101,6 +106,19 @@ final class RuntimeAPIServer {
         return respondOtherwise(request)
     }
 
+    /// Whether the response whose head has come is given on as it comes; its request's id.
+    fileprivate func streams(_ request: RuntimeRequest) -> String? {
+        guard request.method == .post, let (id, what) = Self.invocation(request.target), what == .response,
+            delegate?.runtimeBeginsStream(requestID: id, contentType: request.contentType) == true
+        else { return nil }
+        return id
+    }
+
+    fileprivate func endStream(_ id: String, _ request: RuntimeRequest) -> ByteBuffer {
+        RuntimeAPIResponse.reply(
+            delegate?.runtimeEndsStream(requestID: id, Self.responseBody(request)) ?? .invalidRequestID)
+    }
+
     private enum Answer { case response, error }
 
     /// The request id of `/2018-06-01/runtime/invocation/ID/response` and `…/error`.
@@ -147,7 +165,7 @@ final class RuntimeAPIServer {
     }
 
     private static func responseBody(_ request: RuntimeRequest) -> RuntimeBody {
-        if let mode = request.responseMode, !mode.isEmpty, mode.lowercased() != "streaming" { return .invalidMode }
+        if let mode = request.responseMode, !mode.isEmpty, !request.isStreaming { return .invalidMode }
         if request.isTooLarge { return .tooLarge }
         // A stream that broke off: the trailers carry the error.
         if let type = request.trailingErrorType {
@@ -170,6 +188,10 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
     private var isReplying = false
     private var closesAfterReply = false
     var poll: PollID?
+    /// The request whose response streams through this connection.
+    private var streamID: String?
+    private var streamedBytes = 0
+    private var isPaused = false
 
     init(server: RuntimeAPIServer) { self.server = server }
 
@@ -181,8 +203,17 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         server.heldBytes -= accounted
         accounted = 0
+        breakStream()
         server.closed(self)
         self.context = nil
+    }
+
+    /// The connection ends inside a response.
+    private func breakStream() {
+        guard let id = streamID else { return }
+        streamID = nil
+        _ = server.delegate?.runtimeEndsStream(requestID: id, .truncated)
+        server.delegate?.replyIsWritten()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -191,11 +222,29 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
         // Who asks again without having read the answers is not let to fill memory with them.
         guard poll == nil, !isReplying, context.channel.isWritable else { return context.close(promise: nil) }
         parser.append(unwrapInboundIn(data))
+        advance(context)
+    }
+
+    private func advance(_ context: ChannelHandlerContext) {
         do {
-            while self.context != nil, let event = try parser.next() {
+            while self.context != nil, !isPaused, let event = try parser.next() {
                 switch event {
                 case .wantsContinue:
                     context.writeAndFlush(wrapOutboundOut(RuntimeAPIResponse.goOn), promise: nil)
+                case .streamHead(let request):
+                    streamID = server.streams(request)
+                    streamedBytes = 0
+                    parser.passesBody = streamID != nil
+                case .piece(let piece):
+                    guard stream(piece, context) else { return }
+                case .request(let request) where streamID != nil:
+                    guard let id = streamID else { return }
+                    streamID = nil
+                    closesAfterReply = request.closesConnection
+                    isReplying = true
+                    write(server.endStream(id, request), nil)
+                    isReplying = false
+                    server.delegate?.replyIsWritten()
                 case .request(let request):
                     guard context.channel.isWritable else { return context.close(promise: nil) }
                     handle(request, context)
@@ -209,6 +258,36 @@ private final class RuntimeAPIHandler: ChannelInboundHandler {
         } catch {
             context.close(promise: nil)
         }
+    }
+
+    /// Passes a piece on, and stops reading when that is too much for now. False when the connection is given up.
+    private func stream(_ piece: ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+        guard let id = streamID, let delegate = server.delegate else { return false }
+        streamedBytes += piece.readableBytes
+        if streamedBytes > Limits.streamedResponseBytes {
+            streamID = nil
+            closesAfterReply = true
+            write(RuntimeAPIResponse.reply(delegate.runtimeEndsStream(requestID: id, .streamTooLarge)), nil)
+            delegate.replyIsWritten()
+            return false
+        }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let goesOn = delegate.runtimeStreams(requestID: id, piece) {
+            bound.eventLoop.execute { bound.value.resume() }
+        }
+        if !goesOn {
+            isPaused = true
+            // What the kernel holds is the function's own; it stops when that is full.
+            try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+        }
+        return true
+    }
+
+    private func resume() {
+        guard isPaused, let context else { return }
+        isPaused = false
+        advance(context)
+        if !isPaused, self.context != nil { try? context.channel.syncOptions?.setOption(.autoRead, value: true) }
     }
 
     private func handle(_ request: RuntimeRequest, _ context: ChannelHandlerContext) {

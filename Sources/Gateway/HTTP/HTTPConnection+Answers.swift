@@ -20,8 +20,7 @@ extension HTTPConnection {
             finished()
         case .files(let parts, let release):
             let sender = FileSender(
-                parts: parts, release: release, channel: context.channel, limits: limits, isSecure: info.isSecure,
-                counters: counters)
+                parts: parts, release: release, channel: context.channel, limits: limits, isSecure: info.isSecure || http2 != nil, counters: counters)
             self.sender = sender
             sender.open { [self] result in
                 switch result {
@@ -40,7 +39,8 @@ extension HTTPConnection {
         case .stream(let length, let produce):
             let framing = start(answer, request, bodyLeft)
             let sender = StreamSender(
-                channel: context.channel, length: length, isChunked: framing == .chunked, counters: counters
+                channel: context.channel, length: length, isChunked: framing == .chunked && http2 == nil,
+                counters: counters
             ) { [self] whole in senderDone(whole) }
             self.sender = sender
             context.flush()
@@ -70,6 +70,15 @@ extension HTTPConnection {
         guard let context else { return }
         var body = first
         if case .bytes(let bytes) = answer.body, case .length = framing { body = bytes }
+        needsFlush = true
+        if let http2 {
+            http2.writeHead(status: answer.status, headers: ResponseHead.fields(answer, framing: framing, date: date()))
+            if let body, body.readableBytes > 0 {
+                counters.sent(body.readableBytes)
+                context.write(wrapOutboundOut(.byteBuffer(body)), promise: nil)
+            }
+            return
+        }
         let joined = (body?.readableBytes ?? 0) <= limits.joinedBodyBytes
         var out = context.channel.allocator.buffer(capacity: 512 + (joined ? body?.readableBytes ?? 0 : 0))
         ResponseHead.write(
@@ -86,13 +95,14 @@ extension HTTPConnection {
         } else {
             context.write(wrapOutboundOut(.byteBuffer(out)), promise: nil)
         }
-        needsFlush = true
     }
 
     func finished() {
         let exchange = current
         current = nil
         let next = machine.answerFinished()
+        // With input still to come, the end is written when it is known that nobody waits for that.
+        if let http2, next != .linger { http2.writeEnd {} }
         // Whoever still reads the body has been overtaken by the answer.
         switch sink {
         case .none: break

@@ -5,7 +5,9 @@ import Platform
 /// The last handler of a connection: takes NIO's request parts, hands one request at a time to the responder, writes the
 /// answers. Reads the socket only when the bytes are wanted, and once ahead of the next request (autoRead is off). All state
 /// belongs to the event loop.
-final class HTTPConnection: ChannelInboundHandler {
+///
+/// A stream of HTTP/2 has one of its own (`http2` is set), which takes one request.
+final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = IOData
 
@@ -34,6 +36,7 @@ final class HTTPConnection: ChannelInboundHandler {
     let bodies: BodyBudget
     let time: any TimeSource
     private(set) var info: ConnectionInfo
+    let http2: HTTP2Output?
 
     var machine: ConnectionMachine
     private(set) var context: ChannelHandlerContext?
@@ -65,8 +68,9 @@ final class HTTPConnection: ChannelInboundHandler {
 
     init(
         responder: any HTTPResponder, info: ConnectionInfo, limits: GatewayLimits, counters: GatewayCounters,
-        bodies: BodyBudget, time: any TimeSource, isDraining: Bool
+        bodies: BodyBudget, time: any TimeSource, isDraining: Bool, http2: HTTP2Output? = nil
     ) {
+        self.http2 = http2
         self.responder = responder
         self.info = info
         self.limits = limits
@@ -204,6 +208,12 @@ final class HTTPConnection: ChannelInboundHandler {
                 drop(256)
                 takeHead(head)
             case .body(let bytes):
+                // Only HTTP/2 has bodies that no header tells of.
+                if http2 != nil, var request = headWithoutBody {
+                    headWithoutBody = nil
+                    request.isChunked = true
+                    begin(request)
+                }
                 guard machine.takesBody else { return stopAdvancing() }
                 drop(bytes.readableBytes)
                 takeBody(bytes)
@@ -384,7 +394,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private func startBody() {
         let continueDue = machine.bodyWanted()
         // A client that did not wait has no use for it.
-        if continueDue, queue.isEmpty, let context {
+        if continueDue, queue.isEmpty, http2 == nil, let context {
             var line = context.channel.allocator.buffer(capacity: 32)
             line.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
             context.writeAndFlush(wrapOutboundOut(.byteBuffer(line)), promise: nil)
@@ -430,6 +440,15 @@ final class HTTPConnection: ChannelInboundHandler {
             if context.channel.isWritable { watchForRequest() } else { watchFor(.write) }
             advance()
             readIfWanted()
+        case .close where http2 != nil:
+            // Both sides have ended the stream: it closes by itself when the client has taken the rest.
+            needsFlush = false
+            context.flush()
+        case .linger where http2 != nil:
+            needsFlush = false
+            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+            // What the client still sends is of no use (RFC 9113 8.1).
+            http2?.writeEnd { bound.value.close(promise: nil) }
         case .close:
             needsFlush = false
             let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
@@ -492,7 +511,7 @@ final class HTTPConnection: ChannelInboundHandler {
         timer = nil
         timerAt = .distantFuture
         guard let context else { return }
-        let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let unsent = http2?.pendingBytes ?? (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         switch watch.check(limits: limits, now: .now(), unsentBytes: unsent) {
         case .wait: armTimer()
         case .expired(.body):

@@ -8,7 +8,12 @@ struct HTTPRequest: Sendable {
     /// The request target as sent.
     var uri: String
     var host: String?
+    /// Whether the client understands chunked bodies and kept connections: HTTP/1.1 (and not 1.0).
     var isHTTP11: Bool
+    /// As events of doors show it: `HTTP/1.1`.
+    var version: String { isHTTP2 ? "HTTP/2.0" : isHTTP11 ? "HTTP/1.1" : "HTTP/1.0" }
+    /// A stream of an HTTP/2 connection.
+    var isHTTP2 = false
     /// Nil without the header.
     var contentLength: Int64?
     var isChunked: Bool
@@ -73,10 +78,11 @@ struct HTTPRequest: Sendable {
         guard bytes <= limits.headerBytes else { throw .tooLarge }
         if isChunked, contentLength != nil { throw .badLength }
         uri = part.uri
-        isHTTP11 = part.version == .http1_1
+        isHTTP2 = part.version.major == 2
+        isHTTP11 = part.version == .http1_1 || isHTTP2
         head = RequestHead(method: part.method.rawValue, path: path, query: query, headers: headers)
         // An upgrade is not offered, but NIO's decoder stops behind such a request: the connection ends with its answer.
-        keepAlive = part.isKeepAlive && !upgrades
+        keepAlive = !isHTTP2 && part.isKeepAlive && !upgrades
         if !isHTTP11 { expectsContinue = false }
     }
 

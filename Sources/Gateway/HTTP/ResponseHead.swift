@@ -1,5 +1,6 @@
 import Contracts
 import NIOCore
+import NIOHTTP1
 
 /// An answer as the connection writes it. `connection`, `transfer-encoding`, `date` are the connection's own and dropped
 /// from `headers`; `content-length` counts only where no body says it (HEAD, 304).
@@ -105,6 +106,27 @@ enum ResponseHead {
         } else {
             out.writeStaticString("\r\n")
         }
+    }
+
+    /// The same, as HTTP/2 has them: the library puts names in lower case and drops what is of a connection.
+    static func fields(_ answer: HTTPAnswer, framing: BodyFraming, date: String) -> HTTPHeaders {
+        var fields = HTTPHeaders()
+        fields.reserveCapacity(answer.headers.count + 2)
+        for (name, value) in answer.headers where isToken(name) && !isOwn(name) {
+            fields.add(name: name, value: sanitized(value))
+        }
+        fields.add(name: "date", value: date)
+        switch framing {
+        case .none(let length?), .length(let length): fields.add(name: "content-length", value: String(length))
+        case .none(nil), .untilClose, .chunked: break
+        }
+        return fields
+    }
+
+    private static func sanitized(_ value: String) -> String {
+        guard value.utf8.contains(where: { $0 == 13 || $0 == 10 || $0 == 0 }) else { return value }
+        return String(
+            decoding: value.utf8.map { $0 == 13 || $0 == 10 || $0 == 0 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
     }
 
     private static func writeStatus(_ status: Int, into out: inout ByteBuffer) {

@@ -9,13 +9,30 @@ struct HostName: Sendable, Equatable {
 
     static let nothing = HostName(labels: [], isLocal: true)
 
+    /// What a path names in a host's place, for clients that cannot resolve such hosts: `/_aws/lambda-url/ID/rest`; and the
+    /// rest of the path. Nil for every other path.
+    static func inPath(_ path: String) -> (host: HostName, rest: String)? {
+        guard path.utf8.starts(with: "/_aws/".utf8) else { return nil }
+        let parts = path.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false).dropFirst(2)
+        guard let label = parts.first, dataPlanes.contains(String(label)), let second = parts.dropFirst().first else {
+            return nil
+        }
+        // What is behind the id.
+        let id = second.prefix { $0 != "/" }
+        let labels = split(lowercasedASCII(String(id))[...])
+        guard labels.count == 1 else { return nil }
+        let head = "/_aws/".utf8.count + label.utf8.count + 1 + id.utf8.count
+        let rest = String(decoding: path.utf8.dropFirst(head), as: UTF8.self)
+        return (HostName(labels: labels + [String(label)], isLocal: true), rest.isEmpty ? "/" : rest)
+    }
+
     private init(labels: [String], isLocal: Bool) {
         self.labels = labels
         self.isLocal = isLocal
     }
 
     /// AWS's domains, and the names that resolve to loopback.
-    private static let awsDomains = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"]
+    private static let awsDomains = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"]
     private static let localDomains = [".localhost.localstack.cloud", ".localhost"]
     /// DNS's limit of a name.
     private static let maximumBytes = 255

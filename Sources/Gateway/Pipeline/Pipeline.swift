@@ -33,17 +33,21 @@ struct Pipeline: HTTPResponder {
             return fail(call, call.style.webPage(reason))
         }
         if let answer = builtIn.answer(exchange.request) { return exchange.respond(answer) }
-        if host.dataPlane == nil, isOwn(call.originalHead) { return refuseOwn(call) }
+        if call.host.dataPlane == nil, let (named, rest) = HostName.inPath(call.head.path) {
+            call = Call(exchange, requestID: call.requestID, host: named)
+            call.head.path = rest
+        }
+        if call.host.dataPlane == nil, isOwn(call.originalHead) { return refuseOwn(call) }
         do throws(AWSError) {
             call.signed = try authenticator.signature(of: call.originalHead)
         } catch {
             // The service is still looked for, so that the error speaks its protocol.
-            if case .service(let index) = table.resolve(call.head, host: host, scope: nil) {
+            if case .service(let index) = table.resolve(call.head, host: call.host, scope: nil) {
                 call.entry = entries[index]
             }
             return fail(call, error)
         }
-        switch table.resolve(call.head, host: host, scope: call.signed?.scope.service) {
+        switch table.resolve(call.head, host: call.host, scope: call.signed?.scope.service) {
         case .service(let index): run(enter(call, index))
         case .dataPlane(let label): routeHost(call, label)
         case .unknown(let name): fail(call, Pipeline.unknownService(name))
@@ -52,7 +56,7 @@ struct Pipeline: HTTPResponder {
     }
 
     /// Whether this server made the request.
-    private func isOwn(_ head: RequestHead) -> Bool {
+    func isOwn(_ head: RequestHead) -> Bool {
         guard let mark else { return false }
         return head.headers.contains { $0.name == OutboundMark.header && $0.value == mark }
     }
@@ -298,9 +302,9 @@ struct Pipeline: HTTPResponder {
         }
     }
 
-    private func fail(_ call: Call, _ error: any Error) { respond(call, encode(call, error)) }
+    func fail(_ call: Call, _ error: any Error) { respond(call, encode(call, error)) }
 
-    private func respond(_ call: Call, _ answer: HTTPAnswer) {
+    func respond(_ call: Call, _ answer: HTTPAnswer) {
         let series = call.operation?.series ?? call.entry?.unmatched ?? unresolved
         let elapsed = time.uptimeNanoseconds() &- call.exchange.startedUptime
         series.record(status: answer.status, microseconds: elapsed / 1000)
@@ -336,7 +340,7 @@ struct Pipeline: HTTPResponder {
     }
 
     /// Adds the ids; a service may have set its own (Lambda takes the caller's).
-    private func headers(_ call: Call, _ given: [(name: String, value: String)]) -> [(name: String, value: String)] {
+    func headers(_ call: Call, _ given: [(name: String, value: String)]) -> [(name: String, value: String)] {
         var headers = given
         func add(_ name: String, _ value: @autoclosure () -> String) {
             let isThere = given.contains {
@@ -366,52 +370,5 @@ struct Pipeline: HTTPResponder {
         return HTTPAnswer(
             status: status, headers: [(name: "x-amzn-RequestId", value: Identifier.uuid())],
             body: .bytes(ByteBuffer(string: "{\"message\":\"\(reason)\"}")))
-    }
-
-    // MARK: Users' own HTTP
-
-    private func routeHost(_ call: Call, _ label: String) {
-        guard let route = doors.first(where: { $0.label == label }) else {
-            let error = AWSError(
-                "NotImplementedException", status: 404, "No service of Martlet serves \(label) hosts yet.")
-            return fail(call, error)
-        }
-        call.exchange.collectBody(limit: route.bodyLimit) { result in
-            switch result {
-            case .failure(let failure): fail(call, ErrorStyle.rest.body(failure))
-            case .success(let body):
-                var call = call
-                call.identity = hostIdentity(call)
-                let request = DoorRequest(
-                    context: call.context(service: label, operation: ""), head: call.head, labels: call.host.labels,
-                    body: body)
-                route.respond(to: request) { [call] response in
-                    let payload: HTTPAnswer.Body =
-                        switch response.payload {
-                        case .none: .none
-                        case .bytes(let bytes): .bytes(bytes)
-                        case .files(let parts, let release): .files(parts, release: release)
-                        case .stream(let length, let produce): .stream(length: length) { try await produce($0) }
-                        }
-                    respond(
-                        call,
-                        HTTPAnswer(status: response.status, headers: headers(call, response.headers), body: payload))
-                }
-            }
-        }
-    }
-
-    /// Who calls a user's host; nil when that cannot be said, which is up to the route.
-    private func hostIdentity(_ call: Call) -> Identity? {
-        if isOwn(call.originalHead) {
-            // The URL is anybody's choice, and so is a signature in it.
-            let region = call.host.region ?? AccountRegion.defaultRegion
-            return Identity(
-                scope: AccountRegion(account: AccountRegion.defaultAccount, region: region), principal: .anonymous,
-                secret: nil)
-        }
-        return try? authenticator.identify(
-            call.signed, origin: call.exchange.info.origin, region: call.host.region, style: .rest,
-            now: call.exchange.receivedAt)
     }
 }

@@ -25,6 +25,7 @@ public final class LambdaService: Sendable {
     let codeStore: CodeStore
     let cache = FunctionCache()
     let tokens = DownloadTokens()
+    let urls = URLCache()
     /// A number in 0..<1 for each choice between an alias's two versions.
     let draw: @Sendable () -> Double
     private let schema: ServiceSchema
@@ -49,6 +50,9 @@ public final class LambdaService: Sendable {
     }
 
     public static var migrations: Migrations { LambdaMigrations.all }
+
+    /// What serves the hosts of function URLs.
+    public var urlDoor: FunctionURLDoor { FunctionURLDoor(service: self) }
 
     /// Introduces the engine, the store of objects, the way to targets, and who knows permissions; before the first request.
     public func connect(
@@ -211,11 +215,13 @@ extension LambdaService {
             schema: schema,
             operations: functionOperations.merging(layerOperations) { a, _ in a }
                 .merging(settingOperations) { a, _ in a }
-                .merging(eventSourceOperations) { a, _ in a },
+                .merging(eventSourceOperations) { a, _ in a }
+                .merging(urlOperations) { a, _ in a },
             bodyLimit: 6 << 20,
             bodyLimits: [
                 "CreateFunction": Limits.codeRequestBytes, "UpdateFunctionCode": Limits.codeRequestBytes,
                 "PublishLayerVersion": Limits.codeRequestBytes, "Invoke": Limits.synchronousPayloadBytes,
+                "InvokeWithResponseStream": Limits.synchronousPayloadBytes,
                 "InvokeAsync": Limits.invokeAsyncPayloadBytes,
             ],
             tooLarge: { operation, limit in
@@ -232,6 +238,7 @@ extension LambdaService {
     private var functionOperations: [String: OperationHandler] {
         [
             "Invoke": .callback { [self] in invoke($0, $1) },
+            "InvokeWithResponseStream": .callback { [self] in invokeStreaming($0, $1) },
             "InvokeAsync": .asynchronous { [self] in try await invokeAsync($0) },
             "CreateFunction": handle(createFunction),
             "GetFunction": handle(getFunction),
@@ -274,6 +281,16 @@ extension LambdaService {
             "UpdateEventSourceMapping": handle(updateEventSourceMapping),
             "DeleteEventSourceMapping": handle(deleteEventSourceMapping),
             "ListEventSourceMappings": handle(listEventSourceMappings),
+        ]
+    }
+
+    private var urlOperations: [String: OperationHandler] {
+        [
+            "CreateFunctionUrlConfig": handle(createFunctionURLConfig),
+            "GetFunctionUrlConfig": handle(getFunctionURLConfig),
+            "UpdateFunctionUrlConfig": handle(updateFunctionURLConfig),
+            "DeleteFunctionUrlConfig": handle(deleteFunctionURLConfig),
+            "ListFunctionUrlConfigs": handle(listFunctionURLConfigs),
         ]
     }
 

@@ -67,6 +67,11 @@ enum Limits {
     /// Items of a page of mappings (AWS: 100).
     static let mappingsPerPage = 100
 
+    // MARK: Function URLs
+
+    /// Status, headers and cookies in front of a streamed response, bytes. Ours: what a front door takes of headers.
+    static let preludeBytes = 64 << 10
+
     // MARK: Lists
 
     /// Items of a page of functions, versions, aliases, whatever more was asked for.
@@ -79,6 +84,8 @@ enum Limits {
 
     /// Entries of the cache of resolved functions; over it, the cache starts anew.
     static let cachedFunctions = 20_000
+    /// Decisions that are remembered of one resource policy; over it, they are made anew.
+    static let cachedDecisions = 1_000
     /// Seconds for which a download URL of code is valid (reference 1.1, GetFunction).
     static let downloadSeconds: Int64 = 600
     /// Seconds before an unreferenced code directory is removed: longer than any environment of an old generation runs

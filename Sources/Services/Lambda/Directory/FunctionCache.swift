@@ -30,6 +30,10 @@ final class FunctionCache: Sendable {
         /// By qualifier; the unqualified name is `$LATEST`.
         var entries: [String: Entry] = [:]
         var settings: [String: AsynchronousSettings] = [:]
+        /// By the qualifier of the policy; the function's own is the empty one.
+        var policies: [String: CachedPolicy] = [:]
+
+        var count: Int { entries.count + settings.count + policies.count }
     }
 
     private struct State {
@@ -51,6 +55,11 @@ final class FunctionCache: Sendable {
         return state.withLock { $0.functions[key]?.settings[qualifier] }
     }
 
+    func policy(_ scope: AccountRegion, _ name: String, _ qualifier: String) -> CachedPolicy? {
+        let key = FunctionKey(scope: scope, name: name)
+        return state.withLock { $0.functions[key]?.policies[qualifier] }
+    }
+
     /// To be taken before the database is read for a `store`.
     func mark() -> UInt64 { state.withLock { $0.epoch } }
 
@@ -63,6 +72,12 @@ final class FunctionCache: Sendable {
         since mark: UInt64
     ) {
         store(FunctionKey(scope: scope, name: name), since: mark) { $0.settings[qualifier] = settings }
+    }
+
+    func store(
+        _ policy: CachedPolicy, _ scope: AccountRegion, _ name: String, _ qualifier: String, since mark: UInt64
+    ) {
+        store(FunctionKey(scope: scope, name: name), since: mark) { $0.policies[qualifier] = policy }
     }
 
     private func store(_ key: FunctionKey, since mark: UInt64, _ change: (inout Function) -> Void) {
@@ -82,7 +97,7 @@ final class FunctionCache: Sendable {
         state.withLock { state in
             state.epoch += 1
             if let function = state.functions.removeValue(forKey: FunctionKey(scope: scope, name: name)) {
-                state.count = max(0, state.count - function.entries.count - function.settings.count)
+                state.count = max(0, state.count - function.count)
             }
         }
     }

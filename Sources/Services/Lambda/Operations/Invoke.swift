@@ -107,13 +107,7 @@ extension LambdaService {
             case .event:
                 enqueue(request, context, invoker, done)
             case .requestResponse:
-                let function = entry.pick(draw: draw)
-                let (traceID, number) = TraceHeader.passing(function.functionARN, request.traceID)
-                if number > TraceHeader.recursionLimit, !function.allowsRecursion {
-                    logger.warning(
-                        "an invocation was stopped: recursive loop", metadata: ["function": "\(function.functionARN)"])
-                    return done(.failure(AWSError.recursiveInvocation))
-                }
+                let (function, traceID) = try begin(entry, traceID: request.traceID)
                 let invocation = Invocation(
                     requestID: context.requestID, payload: request.payload, invokedFunctionARN: request.target.arn,
                     clientContext: request.clientContext, traceID: traceID, wantsLogTail: request.wantsLogTail)
@@ -124,6 +118,20 @@ extension LambdaService {
         } catch {
             done(.failure(error))
         }
+    }
+
+    /// The version for one invocation, and the trace that it passes on. Throws when the chain runs in a circle.
+    func begin(
+        _ entry: FunctionCache.Entry, traceID: String
+    ) throws(AWSError) -> (function: FunctionVersion, traceID: String) {
+        let function = entry.pick(draw: draw)
+        let (traceID, number) = TraceHeader.passing(function.functionARN, traceID)
+        if number > TraceHeader.recursionLimit, !function.allowsRecursion {
+            logger.warning(
+                "an invocation was stopped: recursive loop", metadata: ["function": "\(function.functionARN)"])
+            throw .recursiveInvocation
+        }
+        return (function, traceID)
     }
 
     /// Accepted means on disk: answered when the commit is.

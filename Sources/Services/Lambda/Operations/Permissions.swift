@@ -15,6 +15,7 @@ extension LambdaService {
             principalOrganization: input.principalOrgID, functionURLAuthType: input.functionUrlAuthType,
             invokedViaFunctionURL: input.invokedViaFunctionUrl)
         let statement = try grant.statement(resource: target.arn)
+        let cache = cache
         try await database.write { transaction in
             try FunctionResolution.requireQualifier(target, in: transaction)
             try PolicyRevision.check(input.revisionId, target, in: transaction)
@@ -36,7 +37,10 @@ extension LambdaService {
             }
             try PolicyTable.put(policy, target.scope, target.name, qualifier: qualifier, in: transaction)
             try PolicyRevision.bump(target, in: transaction)
+            transaction.afterCommit { cache.invalidate(target.scope, target.name) }
         }
+        // Once more: a load may have come between the commit and its callback.
+        cache.invalidate(target.scope, target.name)
         return OperationResponse(["Statement": .string(text(statement))])
     }
 
@@ -46,6 +50,7 @@ extension LambdaService {
         let target = try FunctionTarget(input.functionName ?? "", qualifier: input.qualifier, in: context.scope)
         try refuseLatestPolicy(target)
         let statementID = input.statementId ?? ""
+        let cache = cache
         try await database.write { transaction in
             if try FunctionTable.get(target.scope, target.name, in: transaction) == nil {
                 throw AWSError.notFound("No policy found for: \(target.arn)")
@@ -60,7 +65,10 @@ extension LambdaService {
             try PolicyRevision.check(input.revisionId, target, in: transaction)
             try PolicyTable.put(policy, target.scope, target.name, qualifier: qualifier, in: transaction)
             try PolicyRevision.bump(target, in: transaction)
+            transaction.afterCommit { cache.invalidate(target.scope, target.name) }
         }
+        // Once more: a load may have come between the commit and its callback.
+        cache.invalidate(target.scope, target.name)
         return OperationResponse()
     }
 

@@ -88,7 +88,7 @@ enum Belongings {
     static func delete(
         _ scope: AccountRegion, _ function: String, qualifier: String, in transaction: any WriteTransaction
     ) throws {
-        for table in ["lambda_policies", "lambda_event_invoke_configs"] {
+        for table in ["lambda_policies", "lambda_event_invoke_configs", "lambda_urls"] {
             try transaction.execute(
                 "DELETE FROM \(table) WHERE account = ? AND region = ? AND function = ? AND qualifier = ?",
                 scope.sql + [.text(function), .text(qualifier)])
@@ -96,7 +96,7 @@ enum Belongings {
     }
 
     static func deleteAll(_ scope: AccountRegion, _ function: String, in transaction: any WriteTransaction) throws {
-        for table in ["lambda_policies", "lambda_event_invoke_configs", "lambda_aliases"] {
+        for table in ["lambda_policies", "lambda_event_invoke_configs", "lambda_aliases", "lambda_urls"] {
             try transaction.execute(
                 "DELETE FROM \(table) WHERE account = ? AND region = ? AND function = ?",
                 scope.sql + [.text(function)])
