@@ -6,6 +6,7 @@ import FoundationEssentials
 import Gateway
 import IAM
 import Invocation
+import Kinesis
 import Lambda
 import Logging
 import NIOCore
@@ -33,6 +34,7 @@ final class Server: Service {
     private let engine: InvocationEngine
     private let outbox: OutboxDispatcher
     private let eventSources: EventSources
+    private let kinesis: KinesisService
     private let logs: CloudWatchLogsService
     private let sns: SNSService
     private let sqs: SQSService
@@ -42,8 +44,8 @@ final class Server: Service {
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
+        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, kinesis: KinesisService,
+        logs: CloudWatchLogsService, sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -53,6 +55,7 @@ final class Server: Service {
         self.engine = engine
         self.outbox = outbox
         self.eventSources = eventSources
+        self.kinesis = kinesis
         self.logs = logs
         self.sns = sns
         self.sqs = sqs
@@ -88,6 +91,7 @@ final class Server: Service {
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
                 EventSources.migrations,
+                KinesisService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -101,6 +105,9 @@ final class Server: Service {
         let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
         async let queues = SQSService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
+        async let streams = KinesisService(
+            database: database, time: time, serverKey: key, authorizer: iam,
+            limitsThroughput: settings.limitsKinesisThroughput, logger: logger)
         let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
@@ -113,13 +120,14 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
-        let (s3, sqs) = try await (objects, queues)
+        let (s3, sqs, kinesis) = try await (objects, queues, streams)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
+                kinesis.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
@@ -156,13 +164,14 @@ final class Server: Service {
         outbox.register(lambda)
         outbox.register(sns)
         outbox.register(sqs)
+        outbox.register(kinesis)
         outbox.register(objects: s3)
-        let streams: [any StreamSource] = []
+        let sources: [any StreamSource] = [kinesis]
         let eventSources = EventSources(
-            database: database, mappings: lambda, queues: sqs, streams: streams, outbox: outbox, directory: lambda,
+            database: database, mappings: lambda, queues: sqs, streams: sources, outbox: outbox, directory: lambda,
             invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
-        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: streams)
+        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: sources)
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
         }
@@ -171,6 +180,7 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
+        kinesis.start()
         try await outbox.start()
         try await sns.start()
         try await eventSources.start()
@@ -180,7 +190,7 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
+            outbox: outbox, eventSources: eventSources, kinesis: kinesis, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
             machine: machine, logger: logger)
     }
 
@@ -215,6 +225,7 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
+            kinesis.stop()
             async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()

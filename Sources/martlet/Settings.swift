@@ -22,6 +22,8 @@ struct Settings: Sendable {
     var privateKeyFile: String?
     var freezesIdleEnvironments: Bool
     var logLevel: String
+    /// Kinesis refuses what is over AWS's throughput of a shard.
+    var limitsKinesisThroughput: Bool
     /// Web pages that may use the server although authentication is off.
     var allowedOrigins: [String]
 }
@@ -60,6 +62,8 @@ struct SettingFlags: ParsableArguments {
             "Origins of web pages that may use a server without authentication, separated by commas: http://localhost:3000."
     )
     var allowOrigin: String?
+    @Option(help: "Hold Kinesis streams to AWS's throughput limits: on or off. [off]")
+    var kinesisLimits: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. [notice]")
     var logLevel: String?
     @Option(
@@ -74,7 +78,7 @@ struct SettingFlags: ParsableArguments {
             ("host", host), ("port", port), ("data-dir", dataDir), ("auth", auth), ("isolation", isolation),
             ("egress", egress), ("durability", durability), ("time-scale", timeScale), ("runtimes", runtimes),
             ("tls-certificate", tlsCertificate), ("tls-key", tlsKey), ("freeze", freeze), ("log-level", logLevel),
-            ("allow-origin", allowOrigin),
+            ("allow-origin", allowOrigin), ("kinesis-limits", kinesisLimits),
             ("config", config),
         ]
         return Dictionary(uniqueKeysWithValues: all.compactMap { name, value in value.map { (name, $0) } })
@@ -115,6 +119,7 @@ extension Settings {
                     uniqueKeysWithValues: ["trace", "debug", "info", "notice", "warning", "error", "critical"].map {
                         ($0, $0)
                     }), default: "notice"),
+            limitsKinesisThroughput: try source.choice("kinesis-limits", ["on": true, "off": false], default: "off"),
             allowedOrigins: (try source.text("allow-origin") ?? "").split(separator: ",").map {
                 String($0.drop { $0 == " " })
             })
@@ -179,6 +184,7 @@ struct SettingSource {
     static let names: Set<String> = [
         "host", "port", "data-dir", "auth", "isolation", "egress", "durability", "time-scale", "runtimes",
         "tls-certificate", "tls-key", "freeze", "log-level", "allow-origin",
+        "kinesis-limits",
     ]
 
     func text(_ name: String) throws -> String? {

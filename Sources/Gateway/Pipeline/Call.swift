@@ -21,7 +21,7 @@ final class ServiceEntry: Sendable {
             case _ where schema.id == "s3": .s3
             case .query, .restXML: .query
             case .restJSON: .rest
-            case .json10, .json11, .cbor, nil: .json
+            case .json10, .json11, .cbor, .cbor11, nil: .json
             }
         var operations: [String: OperationEntry] = [:]
         for name in schema.operations.keys {

@@ -4,8 +4,8 @@ import Platform
 enum CBOR {
     struct Malformed: Error, CustomStringConvertible { var description: String }
 
-    static func parse(_ bytes: some Collection<UInt8>) throws -> Value {
-        var reader = CBORReader(Array(bytes))
+    static func parse(_ bytes: some Collection<UInt8>, timesInMilliseconds: Bool = false) throws -> Value {
+        var reader = CBORReader(Array(bytes), timesInMilliseconds: timesInMilliseconds)
         let value = try reader.value()
         guard reader.isAtEnd else { throw Malformed(description: "content behind the document") }
         return value
@@ -22,8 +22,12 @@ struct CBORReader {
     private let bytes: [UInt8]
     private var position = 0
     private var depth = 0
+    private let timesInMilliseconds: Bool
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    init(_ bytes: [UInt8], timesInMilliseconds: Bool = false) {
+        self.bytes = bytes
+        self.timesInMilliseconds = timesInMilliseconds
+    }
 
     var isAtEnd: Bool { position == bytes.count }
 
@@ -137,6 +141,10 @@ struct CBORReader {
         let content = try value()
         guard tag == 1 else { return content }
         switch content {
+        case .int(let milliseconds) where timesInMilliseconds:
+            return .timestamp(Instant(milliseconds: milliseconds))
+        case .double(let milliseconds) where timesInMilliseconds:
+            return .timestamp(Scalars.epoch(milliseconds / 1_000))
         case .int(let seconds): return .timestamp(Instant(seconds: Double(seconds)))
         case .double(let seconds): return .timestamp(Scalars.epoch(seconds))
         default: throw malformed("epoch time")
@@ -171,6 +179,9 @@ struct CBORReader {
 
 struct CBORWriter {
     private(set) var bytes: [UInt8] = []
+    private let timesInMilliseconds: Bool
+
+    init(timesInMilliseconds: Bool = false) { self.timesInMilliseconds = timesInMilliseconds }
 
     private mutating func head(_ major: UInt8, _ argument: UInt64) {
         let type = major << 5
@@ -207,6 +218,7 @@ struct CBORWriter {
             bytes += blob
         case .timestamp(let instant):
             bytes.append(0xc1)
+            if timesInMilliseconds { return write(.int(instant.milliseconds)) }
             let isWhole = instant.milliseconds == instant.seconds &* 1_000
             write(isWhole ? .int(instant.seconds) : .double(Double(instant.milliseconds) / 1_000))
         case .list(let elements):

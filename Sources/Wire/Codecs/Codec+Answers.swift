@@ -36,6 +36,11 @@ extension Codec {
             var writer = CBORWriter()
             if let shape { CBORCodec.write(.map(fields), shape, into: &writer) }
             bytes = writer.bytes
+        case .cbor11:
+            setContentType(contentType(match.wireProtocol), &response)
+            var writer = CBORWriter(timesInMilliseconds: true)
+            if let shape { CBORCodec.write(.map(fields), shape, into: &writer) }
+            bytes = writer.bytes
         }
         let isBodiless = response.status == 204 || response.status == 304 || operation.method == "HEAD"
         response.body = ByteBuffer(bytes: isBodiless ? [] : bytes)
@@ -56,6 +61,7 @@ extension Codec {
         case .json11: "application/x-amz-json-1.1"
         case .query: "text/xml"
         case .cbor: "application/cbor"
+        case .cbor11: "application/x-amz-cbor-1.1"
         }
     }
 
@@ -168,6 +174,9 @@ extension Codec {
             bytes = jsonError(error, shape, type: (schema?.errorNamespace ?? "") + (shape?.name ?? error.code))
         case .cbor:
             response.headers.append(("smithy-protocol", "rpc-v2-cbor"))
+            bytes = cborError(error, shape, type: (schema?.errorNamespace ?? "") + (shape?.name ?? error.code))
+        case .cbor11:
+            response.headers.append(("x-amzn-ErrorType", error.code))
             bytes = cborError(error, shape, type: (schema?.errorNamespace ?? "") + (shape?.name ?? error.code))
         case .restXML:
             let isBare = schema?.hasBareErrors ?? true

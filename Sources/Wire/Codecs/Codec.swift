@@ -33,6 +33,14 @@ public struct OperationMatch: Sendable {
     var wantsQueryError = false
 }
 
+extension OperationMatch {
+    /// For a service that encodes the events of its answer itself; nil when the model has no such operation.
+    public init?(schema: ServiceSchema, operation name: String, wireProtocol: AWSProtocol) {
+        guard let operation = schema.operations[name] else { return nil }
+        self.init(schema: schema, operation: operation, wireProtocol: wireProtocol, labels: [])
+    }
+}
+
 /// An answer, ready for the front door.
 public struct EncodedResponse: Sendable {
     public var status: Int
@@ -93,6 +101,7 @@ public enum Codec {
         case .json10, .json11: value = try decodeJSON(body, shape, schema: match.schema) ?? [:]
         case .query: value = try decodeForm(match, body, shape)
         case .cbor: value = try decodeCBOR(body, shape)
+        case .cbor11: value = try decodeCBOR(body, shape, timesInMilliseconds: true)
         }
         try Validator.check(value, shape, schema: match.schema, apart: payloadApart(match.operation, shape))
         return value
@@ -111,6 +120,7 @@ public enum Codec {
     private static func jsonVersion(_ head: RequestHead, _ fallback: AWSProtocol) -> AWSProtocol {
         guard let type = head.header("content-type") else { return fallback }
         if type.hasPrefix("application/x-amz-json-1.0") { return .json10 }
+        if type.hasPrefix("application/x-amz-cbor-1") { return .cbor11 }
         return type.hasPrefix("application/x-amz-json-1.1") ? .json11 : fallback
     }
 
@@ -239,10 +249,12 @@ public enum Codec {
         return try FormCodec.decode(try FormCodec.tree(match.query + form), shape)
     }
 
-    private static func decodeCBOR(_ body: ByteBuffer, _ shape: ShapeSchema) throws(AWSError) -> Value {
+    private static func decodeCBOR(
+        _ body: ByteBuffer, _ shape: ShapeSchema, timesInMilliseconds: Bool = false
+    ) throws(AWSError) -> Value {
         if body.readableBytes == 0 { return [:] }
         let tree: Value
-        do { tree = try CBOR.parse(body.readableBytesView) } catch {
+        do { tree = try CBOR.parse(body.readableBytesView, timesInMilliseconds: timesInMilliseconds) } catch {
             throw .serialization("The body is not valid CBOR: \(error)")
         }
         return try CBORCodec.decode(tree, shape)

@@ -275,6 +275,10 @@ extension Codec {
             var writer = CBORWriter()
             CBORCodec.write(value, shape, into: &writer)
             return (writer.bytes, "application/cbor")
+        case .cbor11:
+            var writer = CBORWriter(timesInMilliseconds: true)
+            CBORCodec.write(value, shape, into: &writer)
+            return (writer.bytes, "application/x-amz-cbor-1.1")
         default:
             var writer = JSONWriter()
             JSONCodec.write(value, shape, nil, into: &writer)

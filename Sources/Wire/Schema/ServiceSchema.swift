@@ -4,6 +4,9 @@ import Synchronization
 /// The protocols that AWS services speak. Chosen per request, not per service: SQS speaks query and JSON.
 public enum AWSProtocol: String, Sendable, CaseIterable {
     case restJSON, restXML, json10, json11, query, cbor
+    /// The JSON protocol with bodies in CBOR (`application/x-amz-cbor-1.1`), as Java's SDKs speak it to Kinesis: times are
+    /// milliseconds.
+    case cbor11
 
     var isREST: Bool { self == .restJSON || self == .restXML }
     var isJSON: Bool { self == .json10 || self == .json11 }
