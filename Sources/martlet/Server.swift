@@ -1,5 +1,6 @@
 import CloudWatchLogs
 import Contracts
+import DynamoDB
 import EventSources
 import Execution
 import FoundationEssentials
@@ -38,14 +39,20 @@ final class Server: Service {
     private let logs: CloudWatchLogsService
     private let sns: SNSService
     private let sqs: SQSService
+    private let dynamoDB: DynamoDBService
     private let outbound: OutboundClient
     private let machine: Machine
     private let logger: Logger
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
+<<<<<<< HEAD
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, kinesis: KinesisService,
         logs: CloudWatchLogsService, sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
+=======
+        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
+        sns: SNSService, sqs: SQSService, dynamoDB: DynamoDBService, outbound: OutboundClient, machine: Machine, logger: Logger
+>>>>>>> dynamo
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -59,6 +66,7 @@ final class Server: Service {
         self.logs = logs
         self.sns = sns
         self.sqs = sqs
+        self.dynamoDB = dynamoDB
         self.outbound = outbound
         self.machine = machine
         self.logger = logger
@@ -90,8 +98,12 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+<<<<<<< HEAD
                 EventSources.migrations,
                 KinesisService.migrations,
+=======
+                DynamoDBService.migrations,
+>>>>>>> dynamo
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -120,15 +132,25 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
+<<<<<<< HEAD
         let (s3, sqs, kinesis) = try await (objects, queues, streams)
+=======
+        async let tables = DynamoDBService(
+            database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
+        let (s3, sqs, dynamoDB) = try await (objects, queues, tables)
+>>>>>>> dynamo
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
+<<<<<<< HEAD
                 kinesis.definition,
                 s3.definition,
+=======
+                dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition,
+>>>>>>> dynamo
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             doors: [lambda.urlDoor],
@@ -180,7 +202,11 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
+<<<<<<< HEAD
         kinesis.start()
+=======
+        dynamoDB.start()
+>>>>>>> dynamo
         try await outbox.start()
         try await sns.start()
         try await eventSources.start()
@@ -190,7 +216,11 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
+<<<<<<< HEAD
             outbox: outbox, eventSources: eventSources, kinesis: kinesis, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
+=======
+            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, dynamoDB: dynamoDB, outbound: outbound,
+>>>>>>> dynamo
             machine: machine, logger: logger)
     }
 
@@ -225,7 +255,11 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
+<<<<<<< HEAD
             kinesis.stop()
+=======
+            dynamoDB.stop()
+>>>>>>> dynamo
             async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()

@@ -1,0 +1,185 @@
+import Logging
+import Platform
+import Storage
+import Synchronization
+
+/// Work on whole tables that is done in the background, in bounded steps of which each is a transaction: filling a new
+/// index, finding what expires, removing what was deleted. How far it has come is kept, so that a restart goes on.
+final class Jobs: Sendable {
+    enum Kind: String, Sendable {
+        case fillIndex, findExpiries, removeEntries, removeItems
+    }
+
+    private struct Job {
+        var id: Int64
+        var kind: Kind?
+        var table: Int64
+        var target: Int64
+        var position: [UInt8]
+    }
+
+    private struct State {
+        var isRunning = false
+        var mustRunAgain = false
+        var isStopped = false
+        var retry: ScheduledCall?
+    }
+    private let state = Mutex(State())
+    private let database: any Database
+    private let time: any TimeSource
+    private let directory: TableDirectory
+    private let expiry: ExpiryTimer
+    private let logger: Logger
+
+    init(
+        database: any Database, time: any TimeSource, directory: TableDirectory, expiry: ExpiryTimer, logger: Logger
+    ) {
+        self.database = database
+        self.time = time
+        self.directory = directory
+        self.expiry = expiry
+        self.logger = logger
+    }
+
+    func add(_ kind: Kind, table: Int64, target: Int64, in transaction: any WriteTransaction) throws {
+        try transaction.execute(
+            "INSERT INTO dynamodb_jobs (kind, table_id, target, position) VALUES (?, ?, ?, ?)",
+            [.text(kind.rawValue), .int(table), .int(target), .blob([])])
+        transaction.afterCommit { [weak self] in self?.run() }
+    }
+
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            state.retry?.cancel()
+        }
+    }
+
+    /// Works until nothing is left. Does not wait.
+    func run() {
+        let go = state.withLock { state in
+            guard !state.isStopped, !state.isRunning else {
+                state.mustRunAgain = true
+                return false
+            }
+            state.isRunning = true
+            state.mustRunAgain = false
+            return true
+        }
+        if go { step() }
+    }
+
+    private func step() {
+        database.write { [self] in
+            try step(in: $0)
+        } completion: { [weak self] in
+            self?.stepped($0)
+        }
+    }
+
+    private func stepped(_ result: Result<Bool, any Error>) {
+        let goes: Bool = state.withLock { state in
+            if state.isStopped { return false }
+            switch result {
+            case .success(let more):
+                let again = more || state.mustRunAgain
+                state.mustRunAgain = false
+                state.isRunning = again
+                return again
+            case .failure:
+                state.isRunning = false
+                state.retry = time.schedule(at: time.now() + .seconds(Limits.retrySeconds)) { [weak self] in
+                    self?.run()
+                }
+                return false
+            }
+        }
+        if case .failure(let error) = result {
+            logger.error("background work on a table failed", metadata: ["error": "\(error)"])
+        }
+        if goes { step() }
+    }
+
+    /// One step of the oldest job; whether there may be more to do.
+    func step(in transaction: any WriteTransaction) throws -> Bool {
+        let job = try transaction.first(
+            "SELECT id, kind, table_id, target, position FROM dynamodb_jobs ORDER BY id LIMIT 1"
+        ) { row in
+            Job(
+                id: row.int(0), kind: Kind(rawValue: row.text(1)), table: row.int(2), target: row.int(3),
+                position: row.blob(4))
+        }
+        guard let job else { return false }
+        let next: [UInt8]?
+        switch job.kind {
+        case .fillIndex: next = try fillIndex(job, in: transaction)
+        case .findExpiries: next = try findExpiries(job, in: transaction)
+        case .removeItems: next = try removeItems(job, in: transaction)
+        case .removeEntries: next = try removeEntries(job, in: transaction)
+        case nil: next = nil
+        }
+        if let next {
+            try transaction.execute(
+                "UPDATE dynamodb_jobs SET position = ? WHERE id = ?", [.blob(next), .int(job.id)])
+        } else {
+            try transaction.execute("DELETE FROM dynamodb_jobs WHERE id = ?", [.int(job.id)])
+        }
+        return true
+    }
+
+    // Each answers where to go on; nil when it is done.
+
+    private func fillIndex(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
+        guard var table = try TableStore.get(id: job.table, in: transaction),
+            let place = table.definition.indexes.firstIndex(where: { $0.id == job.target })
+        else { return nil }
+        let index = table.definition.indexes[place]
+        let page = try ItemStore.page(
+            table.id, after: job.position, limit: Limits.rowsPerStep, in: transaction)
+        var (items, bytes) = (0, 0)
+        for (row, key, item) in page {
+            guard let entry = index.key.entry(item, primary: key),
+                try ItemStore.insertEntry(index.id, entry, row: row, in: transaction)
+            else { continue }
+            items += 1
+            bytes += index.project(item, table: table.key).size
+        }
+        try TableStore.count(index.id, items: items, bytes: bytes, in: transaction)
+        if page.count == Limits.rowsPerStep { return page.last?.key }
+        table.definition.indexes[place].state = .active
+        try TableStore.update(table, in: transaction)
+        directory.forget(table, in: transaction)
+        return nil
+    }
+
+    private func findExpiries(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
+        guard var table = try TableStore.get(id: job.table, in: transaction), let rule = table.definition.timeToLive
+        else { return nil }
+        let page = try ItemStore.page(
+            table.id, after: job.position, limit: Limits.rowsPerStep, in: transaction)
+        for (row, _, item) in page {
+            let expires = rule.expiry(of: item)
+            try ItemStore.setExpiry(row, expires, in: transaction)
+            if let expires { expiry.note(expires, in: transaction) }
+        }
+        if page.count == Limits.rowsPerStep { return page.last?.key }
+        table.definition.timeToLive?.isReady = true
+        try TableStore.update(table, in: transaction)
+        directory.forget(table, in: transaction)
+        return nil
+    }
+
+    private func removeItems(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
+        let limit = Limits.rowsPerStep
+        if try ItemStore.removeSome(table: job.target, limit: limit, in: transaction) == limit { return [] }
+        try TableStore.removeCounts(job.target, in: transaction)
+        return nil
+    }
+
+    private func removeEntries(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
+        let limit = Limits.rowsPerStep
+        if try ItemStore.removeSomeEntries(index: job.target, limit: limit, in: transaction) == limit { return [] }
+        try TableStore.removeCounts(job.target, in: transaction)
+        return nil
+    }
+}
