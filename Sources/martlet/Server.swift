@@ -46,13 +46,9 @@ final class Server: Service {
 
     private init(
         addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-<<<<<<< HEAD
         engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, kinesis: KinesisService,
-        logs: CloudWatchLogsService, sns: SNSService, sqs: SQSService, outbound: OutboundClient, machine: Machine, logger: Logger
-=======
-        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, logs: CloudWatchLogsService,
-        sns: SNSService, sqs: SQSService, dynamoDB: DynamoDBService, outbound: OutboundClient, machine: Machine, logger: Logger
->>>>>>> dynamo
+        logs: CloudWatchLogsService, sns: SNSService, sqs: SQSService, dynamoDB: DynamoDBService,
+        outbound: OutboundClient, machine: Machine, logger: Logger
     ) {
         self.addresses = addresses
         self.runtimeNames = runtimeNames
@@ -98,12 +94,7 @@ final class Server: Service {
             migrations: [
                 DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
                 CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
-<<<<<<< HEAD
-                EventSources.migrations,
-                KinesisService.migrations,
-=======
-                DynamoDBService.migrations,
->>>>>>> dynamo
+                EventSources.migrations, KinesisService.migrations, DynamoDBService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -132,25 +123,16 @@ final class Server: Service {
             database: database, outbox: outbox, http: outbound, authorizer: iam, time: time,
             timeScale: settings.timeScale, functionsMaySubscribeHTTP: settings.functionsReachTheNetwork, logger: logger)
 
-<<<<<<< HEAD
-        let (s3, sqs, kinesis) = try await (objects, queues, streams)
-=======
         async let tables = DynamoDBService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
-        let (s3, sqs, dynamoDB) = try await (objects, queues, tables)
->>>>>>> dynamo
+        let (s3, sqs, kinesis, dynamoDB) = try await (objects, queues, streams, tables)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
                 lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-<<<<<<< HEAD
-                kinesis.definition,
-                s3.definition,
-=======
-                dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition,
->>>>>>> dynamo
+                kinesis.definition, dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             doors: [lambda.urlDoor],
@@ -188,7 +170,7 @@ final class Server: Service {
         outbox.register(sqs)
         outbox.register(kinesis)
         outbox.register(objects: s3)
-        let sources: [any StreamSource] = [kinesis]
+        let sources: [any StreamSource] = [kinesis, dynamoDB]
         let eventSources = EventSources(
             database: database, mappings: lambda, queues: sqs, streams: sources, outbox: outbox, directory: lambda,
             invoker: engine, time: time, timeScale: settings.timeScale,
@@ -202,11 +184,8 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
-<<<<<<< HEAD
         kinesis.start()
-=======
         dynamoDB.start()
->>>>>>> dynamo
         try await outbox.start()
         try await sns.start()
         try await eventSources.start()
@@ -216,11 +195,8 @@ final class Server: Service {
         return Server(
             addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
             warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-<<<<<<< HEAD
-            outbox: outbox, eventSources: eventSources, kinesis: kinesis, logs: logs, sns: sns, sqs: sqs, outbound: outbound,
-=======
-            outbox: outbox, eventSources: eventSources, logs: logs, sns: sns, sqs: sqs, dynamoDB: dynamoDB, outbound: outbound,
->>>>>>> dynamo
+            outbox: outbox, eventSources: eventSources, kinesis: kinesis, logs: logs, sns: sns, sqs: sqs,
+            dynamoDB: dynamoDB, outbound: outbound,
             machine: machine, logger: logger)
     }
 
@@ -255,11 +231,8 @@ final class Server: Service {
         await withDeadline(.seconds(8)) { [self] in
             // Long polls are answered, so that nobody waits for them.
             sqs.stop()
-<<<<<<< HEAD
             kinesis.stop()
-=======
             dynamoDB.stop()
->>>>>>> dynamo
             async let sources: Void = eventSources.stop(grace: .seconds(4))
             await gateway.drain(deadline: .seconds(5))
             outbox.stop()
