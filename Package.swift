@@ -141,7 +141,7 @@ let testExtras: [String: [Target.Dependency]] = [
     "CloudWatchLogs": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
-    "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, crypto],
+    "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, cryptoExtras],
     "EventBridge": [nioEmbedded, "EventPatterns"], "Scheduler": [nioEmbedded],
 ]
 let rooms =

@@ -1,3 +1,4 @@
+import APIGateway
 import CloudWatchLogs
 import Contracts
 import DynamoDB
@@ -30,41 +31,30 @@ final class Server: Service {
     let runtimeNames: [String]
     let warnings: [String]
 
-    private let database: SQLiteDatabase
-    private let gateway: Gateway
-    private let engine: InvocationEngine
-    private let outbox: OutboxDispatcher
-    private let eventSources: EventSources
-    private let kinesis: KinesisService
-    private let logs: CloudWatchLogsService
-    private let sns: SNSService
-    private let sqs: SQSService
-    private let dynamoDB: DynamoDBService
-    private let outbound: OutboundClient
-    private let machine: Machine
+    private let rooms: Rooms
     private let logger: Logger
 
-    private init(
-        addresses: [String], runtimeNames: [String], warnings: [String], database: SQLiteDatabase, gateway: Gateway,
-        engine: InvocationEngine, outbox: OutboxDispatcher, eventSources: EventSources, kinesis: KinesisService,
-        logs: CloudWatchLogsService, sns: SNSService, sqs: SQSService, dynamoDB: DynamoDBService,
-        outbound: OutboundClient, machine: Machine, logger: Logger
-    ) {
+    /// What the end of the server must know.
+    private struct Rooms: Sendable {
+        let database: SQLiteDatabase
+        let gateway: Gateway
+        let engine: InvocationEngine
+        let outbox: OutboxDispatcher
+        let eventSources: EventSources
+        let logs: CloudWatchLogsService
+        let outbound: OutboundClient
+        let machine: Machine
+        /// Ends what keeps clients waiting, and upkeep.
+        let stopFirst: [@Sendable () -> Void]
+        /// Ends what still sends while the front door drains.
+        let stopLast: [@Sendable () -> Void]
+    }
+
+    private init(addresses: [String], warnings: [String], rooms: Rooms, logger: Logger) {
         self.addresses = addresses
-        self.runtimeNames = runtimeNames
+        runtimeNames = rooms.machine.runtimeNames
         self.warnings = warnings
-        self.database = database
-        self.gateway = gateway
-        self.engine = engine
-        self.outbox = outbox
-        self.eventSources = eventSources
-        self.kinesis = kinesis
-        self.logs = logs
-        self.sns = sns
-        self.sqs = sqs
-        self.dynamoDB = dynamoDB
-        self.outbound = outbound
-        self.machine = machine
+        self.rooms = rooms
         self.logger = logger
     }
 
@@ -92,9 +82,18 @@ final class Server: Service {
         let database = try SQLiteDatabase.open(
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
-                DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
-                EventSources.migrations, KinesisService.migrations, DynamoDBService.migrations,
+                DueQueue.migrations,
+                Blobs.migrations,
+                LambdaService.migrations,
+                S3Service.migrations,
+                CloudWatchLogsService.migrations,
+                IAMService.migrations,
+                SNSService.migrations,
+                SQSService.migrations,
+                DynamoDBService.migrations,
+                KinesisService.migrations,
+                EventSources.migrations,
+                APIGatewayService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -125,17 +124,29 @@ final class Server: Service {
 
         async let tables = DynamoDBService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
-        let (s3, sqs, kinesis, dynamoDB) = try await (objects, queues, streams, tables)
+        async let gateways = APIGatewayService(
+            database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
+            functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+        let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                kinesis.definition, dynamoDB.definition, dynamoDB.streamsDefinition, s3.definition,
+                lambda.definition,
+                logs.definition,
+                iam.definition,
+                sts.definition,
+                sns.definition,
+                sqs.definition,
+                kinesis.definition,
+                dynamoDB.definition,
+                dynamoDB.streamsDefinition,
+                apis.definition,
+                s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor],
+            doors: [lambda.urlDoor, apis],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -170,12 +181,11 @@ final class Server: Service {
         outbox.register(sqs)
         outbox.register(kinesis)
         outbox.register(objects: s3)
-        let sources: [any StreamSource] = [kinesis, dynamoDB]
         let eventSources = EventSources(
-            database: database, mappings: lambda, queues: sqs, streams: sources, outbox: outbox, directory: lambda,
-            invoker: engine, time: time, timeScale: settings.timeScale,
+            database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
+            directory: lambda, invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
-        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: sources)
+        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
         }
@@ -184,8 +194,8 @@ final class Server: Service {
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
-        kinesis.start()
         dynamoDB.start()
+        kinesis.start()
         try await outbox.start()
         try await sns.start()
         try await eventSources.start()
@@ -193,11 +203,12 @@ final class Server: Service {
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
         return Server(
-            addresses: addresses.map(Self.text), runtimeNames: machine.runtimeNames,
-            warnings: settings.warnings + machine.warnings, database: database, gateway: gateway, engine: engine,
-            outbox: outbox, eventSources: eventSources, kinesis: kinesis, logs: logs, sns: sns, sqs: sqs,
-            dynamoDB: dynamoDB, outbound: outbound,
-            machine: machine, logger: logger)
+            addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
+            rooms: Rooms(
+                database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
+                logs: logs, outbound: outbound, machine: machine,
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop], stopLast: [outbox.stop, sns.stop]),
+            logger: logger)
     }
 
     /// Removes blobs that nothing refers to: what a crash left between a blob's write and its commit. Soon after the start,
@@ -228,25 +239,21 @@ final class Server: Service {
         try? await gracefulShutdown()
         logger.notice("shutting down")
         // A function may run for fifteen minutes; what it was doing is kept and comes again, so nobody waits that long.
-        await withDeadline(.seconds(8)) { [self] in
-            // Long polls are answered, so that nobody waits for them.
-            sqs.stop()
-            kinesis.stop()
-            dynamoDB.stop()
-            async let sources: Void = eventSources.stop(grace: .seconds(4))
-            await gateway.drain(deadline: .seconds(5))
-            outbox.stop()
-            sns.stop()
+        await withDeadline(.seconds(8)) { [rooms] in
+            for stop in rooms.stopFirst { stop() }
+            async let sources: Void = rooms.eventSources.stop(grace: .seconds(4))
+            await rooms.gateway.drain(deadline: .seconds(5))
+            for stop in rooms.stopLast { stop() }
             await sources
-            await engine.shutdown()
-            await logs.stop()
-            await outbound.shutdown()
+            await rooms.engine.shutdown()
+            await rooms.logs.stop()
+            await rooms.outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
-        await withDeadline(.seconds(2)) { [logs] in await logs.flush() }
-        machine.launcher.close()
-        machine.groups?.removeParents()
-        database.close()
+        await withDeadline(.seconds(2)) { [rooms] in await rooms.logs.flush() }
+        rooms.machine.launcher.close()
+        rooms.machine.groups?.removeParents()
+        rooms.database.close()
     }
 
     /// Returns when `body` is done or the deadline has passed, whichever is first; a body that is late is left to itself.

@@ -4,6 +4,7 @@ import NIOCore
 import NIOEmbedded
 import Platform
 import Storage
+import Synchronization
 import Testing
 import Wire
 
@@ -94,8 +95,6 @@ struct Harness {
         return Model.ListShardsOutput(try await call("ListShards", input)).shards ?? []
     }
 }
-
-import Synchronization
 
 private final class Gatherer: Sendable {
     private let state = Mutex<Result<OperationResponse, any Error>?>(nil)

@@ -1,0 +1,200 @@
+import Contracts
+import NIOCore
+import Platform
+import Testing
+import Wire
+
+@testable import APIGateway
+
+@Suite struct DoorTests {
+    /// What the functions say their event was.
+    private func event(_ answer: (status: Int, headers: [(name: String, value: String)], body: String)) throws -> Value
+    {
+        #expect(answer.status == 200)
+        return try JSON.parse(answer.body)
+    }
+
+    @Test func functionsAreCalledForTheRouteAndWithItsARN() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["GET /pets/{id}", "$default"])
+        let event = try event(await harness.send(api, "GET", "/pets/a%2Fb", query: "x=1"))
+        #expect(event["pathParameters"] == ["id": "a/b"] && event["rawPath"] == "/pets/a/b")
+        _ = await harness.send(api, "POST", "/else")
+        let sources = harness.functions.calls.map { call -> String in
+            if case .service(let name, let source, _) = call.principal { return name + " " + source }
+            return ""
+        }
+        let prefix = "apigateway.amazonaws.com arn:aws:execute-api:us-east-1:000000000000:\(api)/$default/"
+        #expect(sources == [prefix + "GET/pets/{id}", prefix + "$default"])
+    }
+
+    @Test func aSlowFunctionIsGivenUpAndItsLateAnswerIsDropped() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["$default"])
+        harness.functions.answer { _ in nil }
+        async let answer = harness.send(api)
+        while harness.time.nextDue() == nil { await Task.yield() }
+        harness.time.advance(by: .seconds(30))
+        let got = await answer
+        #expect(got.status == 503 && got.body == #"{"message":"Service Unavailable"}"#)
+    }
+
+    @Test(arguments: [
+        ("TooManyRequestsException", 429, 503), ("AccessDeniedException", 403, 500),
+        ("ResourceNotFoundException", 404, 500), ("RequestTooLargeException", 413, 413), ("ServiceException", 500, 500),
+    ])
+    func failuresOfLambda(code: String, status: Int, answered: Int) async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["$default"])
+        harness.functions.answer { _ in .failure(AWSError(code, status: status, "secret")) }
+        let got = await harness.send(api)
+        #expect(got.status == answered && !got.body.contains("secret"))
+    }
+
+    @Test func throttlesAreKeptByRouteAndRefill() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["GET /a", "GET /b"])
+        try await harness.call(
+            "UpdateStage",
+            [
+                "ApiId": .string(api), "StageName": "$default",
+                "DefaultRouteSettings": ["ThrottlingRateLimit": 1.0, "ThrottlingBurstLimit": 1],
+                "RouteSettings": ["GET /b": ["ThrottlingRateLimit": 1.0, "ThrottlingBurstLimit": 2]],
+            ])
+        var statuses: [Int] = []
+        for path in ["/a", "/a", "/b", "/b", "/b"] { statuses.append(await harness.send(api, "GET", path).status) }
+        #expect(statuses == [200, 429, 200, 200, 429])
+        harness.time.advance(by: .seconds(1))
+        #expect(await harness.send(api, "GET", "/a").status == 200)
+    }
+
+    @Test func accessLogsHaveOneLineForEachRequest() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["GET /a"])
+        try await harness.call(
+            "UpdateStage",
+            [
+                "ApiId": .string(api), "StageName": "$default",
+                "AccessLogSettings": [
+                    "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:g:*",
+                    "Format": "$context.requestId $context.status $context.routeKey $context.integrationErrorMessage",
+                ],
+            ])
+        let first = await harness.send(api, "GET", "/a")
+        harness.functions.answer { _ in .success(FakeFunctions.result(["errorMessage": "no"], error: "Unhandled")) }
+        _ = await harness.send(api, "GET", "/a")
+        _ = await harness.send(api, "GET", "/b")
+        let lines = harness.logs.lines
+        #expect(lines.map(\.group) == ["g", "g", "g"])
+        let id = first.headers.first { $0.name == "apigw-requestid" }?.value ?? ""
+        #expect(lines[0].message == "\(id) 200 GET /a -")
+        #expect(lines[1].message.hasSuffix(#"500 GET /a The Lambda function returned an error. {"errorMessage":"no"}"#))
+        #expect(lines[2].message.hasSuffix("404 - -"))
+    }
+
+    @Test func lambdaAuthorizersAreKeptForTheirTime() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["GET /a", "GET /b"])
+        let authorizer = try await harness.call(
+            "CreateAuthorizer",
+            [
+                "ApiId": .string(api), "Name": "z", "AuthorizerType": "REQUEST",
+                "AuthorizerPayloadFormatVersion": "2.0",
+                "AuthorizerUri": "arn:aws:lambda:us-east-1:000000000000:function:auth", "EnableSimpleResponses": true,
+                "IdentitySource": ["$request.header.token", "$context.routeKey"], "AuthorizerResultTtlInSeconds": 60,
+            ])["AuthorizerId"]
+        for route in try await harness.call("GetRoutes", ["ApiId": .string(api)])["Items"]?.list ?? [] {
+            try await harness.call(
+                "UpdateRoute",
+                [
+                    "ApiId": .string(api), "RouteId": route["RouteId"] ?? .null, "AuthorizationType": "CUSTOM",
+                    "AuthorizerId": authorizer ?? .null,
+                ])
+        }
+        harness.functions.answer { call in
+            guard call.function.hasSuffix(":auth") else { return .success(FakeFunctions.result(call.event)) }
+            let token = call.event["headers"]?["token"]?.string
+            return .success(FakeFunctions.result(["isAuthorized": .bool(token == "yes"), "context": ["k": "v"]]))
+        }
+        func asked() -> Int { harness.functions.calls.filter { $0.function.hasSuffix(":auth") }.count }
+        let event = try event(await harness.send(api, "GET", "/a", headers: [("token", "yes")]))
+        #expect(event["requestContext"]?["authorizer"] == ["lambda": ["k": "v"]])
+        #expect(await harness.send(api, "GET", "/a", headers: [("token", "yes")]).status == 200)
+        #expect(asked() == 1)
+        #expect(await harness.send(api, "GET", "/b", headers: [("token", "yes")]).status == 200)
+        #expect(asked() == 2)
+        #expect(await harness.send(api, "GET", "/a", headers: [("token", "no")]).status == 403)
+        #expect(await harness.send(api, "GET", "/a", headers: [("token", "no")]).status == 403)
+        #expect(asked() == 3)
+        #expect(await harness.send(api, "GET", "/a").status == 401)
+        harness.time.advance(by: .seconds(60))
+        #expect(await harness.send(api, "GET", "/a", headers: [("token", "yes")]).status == 200)
+        #expect(asked() == 4)
+    }
+
+    @Test func awsIAM() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["GET /a", "GET /denied"])
+        for route in try await harness.call("GetRoutes", ["ApiId": .string(api)])["Items"]?.list ?? [] {
+            try await harness.call(
+                "UpdateRoute",
+                ["ApiId": .string(api), "RouteId": route["RouteId"] ?? .null, "AuthorizationType": "AWS_IAM"])
+        }
+        #expect(await harness.send(api, "GET", "/a").status == 403)
+        #expect(await harness.send(api, "GET", "/denied", isSigned: true).status == 403)
+        let event = try event(await harness.send(api, "GET", "/a", isSigned: true))
+        #expect(event["requestContext"]?["authorizer"]?["iam"]?["accountId"] == "000000000000")
+    }
+
+    @Test func functionsReachNoNetworkThroughTheServer() async throws {
+        let harness = try Harness(functionsReachTheNetwork: false)
+        let api = try await harness.api(["$default"])
+        let role = Principal.roleSession(
+            roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "f", account: Harness.account)
+        let proxy: Value = [
+            "ApiId": .string(api), "IntegrationType": "HTTP_PROXY", "IntegrationUri": "http://127.0.0.1:1",
+            "IntegrationMethod": "GET", "PayloadFormatVersion": "1.0",
+        ]
+        #expect(await harness.error("CreateIntegration", proxy, principal: role)?.code == "BadRequestException")
+        #expect(await harness.error("CreateIntegration", proxy) == nil)
+        let quick: Value = ["Name": "q", "ProtocolType": "HTTP", "Target": "http://127.0.0.1:1"]
+        #expect(await harness.error("CreateApi", quick, principal: role)?.code == "BadRequestException")
+        let document = #"""
+            {"openapi":"3.0.1","info":{"title":"t"},"paths":{"/a":{"get":{"x-amazon-apigateway-integration":
+            {"type":"http_proxy","uri":"http://127.0.0.1:1","httpMethod":"GET"}}}}}
+            """#
+        #expect(
+            await harness.error("ImportApi", ["Body": .string(document)], principal: role)?.code
+                == "BadRequestException")
+    }
+
+    @Test func theMarkOfThisServerIsNotHandedOn() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["$default"])
+        let event = try event(await harness.send(api, headers: [(OutboundMark.header, "secret")]))
+        #expect(event["headers"]?[OutboundMark.header] == nil)
+    }
+
+    /// Any path, query and headers make an event that is JSON with the same text in it, and never a crash.
+    @Test(arguments: 0..<20) func anyRequestMakesAnEvent(seed: UInt64) async throws {
+        var random = Seeded(seed)
+        let harness = try Harness()
+        let apis = [
+            try await harness.api(["ANY /{a}/{b+}", "$default"]), try await harness.api(["$default"], version: "1.0"),
+        ]
+        let alphabet = Array("ab/%2F%41%ff?&=+;é\"\\{}$ \u{1}")
+        func text(_ count: Int) -> String {
+            String((0..<count).map { _ in alphabet.randomElement(using: &random) ?? "x" })
+        }
+        for _ in 0..<30 {
+            let (path, query, value) = ("/" + text(12), text(20), text(10))
+            for api in apis {
+                let answer = await harness.send(
+                    api, "GET", path, query: query, body: value,
+                    headers: [("x-any", value), ("x-any", "2"), ("cookie", value)])
+                #expect([200, 500].contains(answer.status))
+            }
+        }
+        for call in harness.functions.calls { #expect(call.event["rawPath"] != nil || call.event["path"] != nil) }
+    }
+}
