@@ -187,7 +187,8 @@ import Testing
                 let isShort = Int.random(in: 0..<40, using: &random) == 0
                 at(
                     soon(),
-                    .read(id, request, asOf: shards[id]?.records.count ?? 0, isShort: isShort,
+                    .read(
+                        id, request, asOf: shards[id]?.records.count ?? 0, isShort: isShort,
                         listed: shards[id]?.isClosed ?? false))
             case .invoke(let batch): invoke(id, batch)
             case .save(let save):
@@ -343,7 +344,9 @@ import Testing
                     guard let record = record(id, entry.sequence) else { continue }
                     if record.isFiltered { problems.append("a filtered record was invoked") }
                     times[record.sequence, default: 0] += 1
-                    if times[record.sequence] == 1 { succeeded["\(id)/\(record.key)", default: []].append(record.sequence) }
+                    if times[record.sequence] == 1 {
+                        succeeded["\(id)/\(record.key)", default: []].append(record.sequence)
+                    }
                 }
             }
             advance(id) { $0.completed(batch.number, outcome, state: state, now: $1) }
@@ -373,7 +376,9 @@ import Testing
                 problems.append("the checkpoint of \(id) is past \(record.sequence), which is not done")
             }
             if save.checkpoint.isEnded {
-                for record in records where !isConcluded(record) { problems.append("\(id) ended without \(record.sequence)") }
+                for record in records where !isConcluded(record) {
+                    problems.append("\(id) ended without \(record.sequence)")
+                }
                 if shards[id]?.isClosed != true { problems.append("an open shard ended") }
             }
             guard let ahead = save.checkpoint.ahead else { return }
@@ -412,11 +417,15 @@ import Testing
                 } else {
                     #expect(count > 0 || gone.contains(record.sequence), "seed \(seed): \(record.sequence) was skipped")
                     // Once more for each crash, or for running on while the mapping was switched off.
-                    #expect(count <= 1 + world.crashes + world.restarts, "seed \(seed): \(record.sequence) came \(count) times")
+                    #expect(
+                        count <= 1 + world.crashes + world.restarts,
+                        "seed \(seed): \(record.sequence) came \(count) times")
                 }
             }
             let checkpoint = world.disk.checkpoints[id]
-            if let last = shard.records.last, !world.expired.contains(last.sequence) { #expect(checkpoint?.position == last.text, "seed \(seed): \(id)") }
+            if let last = shard.records.last, !world.expired.contains(last.sequence) {
+                #expect(checkpoint?.position == last.text, "seed \(seed): \(id)")
+            }
             #expect(checkpoint?.isEnded == shard.isClosed, "seed \(seed): \(id)")
             #expect(world.disk.windows[id] == nil, "seed \(seed): \(id) has an open window")
         }

@@ -195,7 +195,8 @@ extension ShardPoller {
         if let response { work.response = response }
         switch outcome {
         case .notRun:
-            let wait = Self.backoff(work.throttles, Limits.throttleFirstMilliseconds, Limits.throttleLongestMilliseconds)
+            let wait = Self.backoff(
+                work.throttles, Limits.throttleFirstMilliseconds, Limits.throttleLongestMilliseconds)
             work.throttles += 1
             again(index, [work], after: wait, now)
         case .functionError: failed(index, work, cut: 0, now)

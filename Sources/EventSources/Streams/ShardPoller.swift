@@ -181,7 +181,8 @@ struct ShardPoller {
             pausedUntil = now + .milliseconds(Limits.memoryPauseMilliseconds)
         case .notNow:
             mayHaveMore = true
-            pausedUntil = now + Self.backoff(troubles, Limits.troubleFirstMilliseconds, Limits.troubleLongestMilliseconds)
+            pausedUntil =
+                now + Self.backoff(troubles, Limits.troubleFirstMilliseconds, Limits.troubleLongestMilliseconds)
             troubles += 1
         }
         return plan(now)

@@ -40,7 +40,8 @@ enum StreamMappingSettings {
         }
         if kind == .table { throw .invalidParameter("Unsupported starting position for arn type: \(source)") }
         guard let timestamp else {
-            throw .invalidParameter("StartingPositionTimestamp is required when StartingPosition is set to AT_TIMESTAMP.")
+            throw .invalidParameter(
+                "StartingPositionTimestamp is required when StartingPosition is set to AT_TIMESTAMP.")
         }
         guard timestamp <= now else { throw .invalidParameter("StartingPositionTimestamp cannot be in the future.") }
         return ["StartingPosition": .string(position), "StartingPositionTimestamp": .int(timestamp.milliseconds)]
@@ -87,7 +88,8 @@ enum StreamMappingSettings {
             throw .invalidParameter("MaximumRecordAgeInSeconds must be -1, or between 60 and 604800.")
         }
         if (settings["TumblingWindowInSeconds"]?.int ?? 0) > 0, (settings["ParallelizationFactor"]?.int ?? 1) > 1 {
-            throw .invalidParameter("TumblingWindowInSeconds cannot be used with a ParallelizationFactor greater than 1.")
+            throw .invalidParameter(
+                "TumblingWindowInSeconds cannot be used with a ParallelizationFactor greater than 1.")
         }
         try MappingSettings.checkFilters(settings["FilterCriteria"])
     }
