@@ -100,13 +100,19 @@ final class StreamMapping: RunningMapping {
             return Self.begin(state.lineage.ended(runner.key.id), &state, self)
         }
         runner.close()
-        for runner in begins { runner.wake() }
+        set(off: begins)
         checkStopped()
     }
 
     func stopped(_ runner: ShardRunner) { checkStopped() }
 
-    /// While stopping, shards that may begin stay as they are: they begin from what is on disk.
+    /// New runners; a stop that did not know of them may have come meanwhile.
+    private func set(off runners: [ShardRunner]) {
+        for runner in runners {
+            if state.withLock({ $0.isStopping }) { runner.stop() } else { runner.wake() }
+        }
+    }
+
     private static func begin(_ ids: [String], _ state: inout State, _ owner: StreamMapping) -> [ShardRunner] {
         let settings = settings(state.mapping, owner.room)
         return ids.compactMap { id in
@@ -193,16 +199,17 @@ final class StreamMapping: RunningMapping {
     }
 
     private func checkStopped() {
-        let (runners, stopped) = state.withLock { state -> ([ShardRunner], (@Sendable () -> Void)?) in
-            guard state.isStopping, !state.isListing else { return ([], nil) }
-            return (Array(state.runners.values), state.onStopped)
+        let runners = state.withLock { state -> [ShardRunner]? in
+            guard state.isStopping, !state.isListing, state.onStopped != nil else { return nil }
+            return Array(state.runners.values)
         }
-        guard let stopped, runners.allSatisfy({ $0.isStopped }) else { return }
-        let isFirst = state.withLock { state in
+        guard let runners, runners.allSatisfy({ $0.isStopped }) else { return }
+        let stopped = state.withLock { state -> (@Sendable () -> Void)? in
+            guard state.isStopping, !state.isListing else { return nil }
             defer { state.onStopped = nil }
-            return state.onStopped != nil
+            return state.onStopped
         }
-        if isFirst { stopped() }
+        stopped?()
     }
 
     private func settleBeginning() {
@@ -386,9 +393,6 @@ final class StreamMapping: RunningMapping {
             runner.abandon()
             runner.close()
         }
-        for runner in begins {
-            // A stop may have come while the shards were listed.
-            if state.withLock({ $0.isStopping }) { runner.stop() } else { runner.wake() }
-        }
+        set(off: begins)
     }
 }
