@@ -20,7 +20,7 @@ import Wire
             let other = ["", "a", "a\0", "ab"].randomElement(using: &random) ?? ""
             let (sort, low, high) = (Self.bytes(&random), Self.bytes(&random), Self.bytes(&random))
             let key = try Self.schema.bytes(["p": .string(other), "s": .binary(sort)])
-            let less = ByteOrder.less
+            let less: ([UInt8], [UInt8]) -> Bool = ByteOrder.less
             let conditions: [(KeyCondition.Sort?, Bool)] = [
                 (nil, true),
                 (.equal(.binary(low)), sort == low),
