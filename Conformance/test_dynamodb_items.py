@@ -244,3 +244,35 @@ def test_counters_and_races(server, db, table):
     assert not problems
     assert db.get_item(TableName=table, Key=key)["Item"]["n"] == {"N": "100"}
     assert sorted(won) == list(range(10))
+
+
+def nested(depth):
+    return '{"L":[' * depth + '{"N":"1"}' + "]}" * depth
+
+
+@pytest.mark.parametrize("member", [
+    '"Item": 5', '"Item": []', '"Item": {"pk": "a"}', '"Item": {"pk": {"S": 1}}', '"Item": {"pk": {"N": 1}}',
+    '"Item": {"pk": {"S": "a", "N": "1"}, "sk": {"N": "1"}}', '"Item": {"pk": {"XX": "a"}, "sk": {"N": "1"}}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1e999999999999999999999"}}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": {"B": "!"}}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": {"NULL": false}}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": {"BOOL": "true"}}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": ' + nested(33) + "}",
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": ' + nested(200) + "}",
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": {"NS": ["1", "1.0"]}}',
+    '"Item": {"pk": null, "sk": {"N": "1"}}', '"Item": {"pk": {"S": "a"}, "sk": {"N": "' + "9" * 39 + '"}}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}}, "ConditionExpression": "' + "NOT " * 1000 + 'a"',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}}, "ExpressionAttributeNames": {"#a": "b"}',
+    '"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}}, "ReturnValues": "ALL_TIME"',
+])
+def test_type_confusion(server, db, table, member):
+    """A request that makes no sense is the client's fault, and only that."""
+    import urllib.error
+    import urllib.request
+    request = urllib.request.Request(
+        server.url, f'{{"TableName": "{table}", {member}}}'.encode(),
+        {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810.PutItem"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 400, caught.value.read()
+    assert db.scan(TableName=table, Select="COUNT")["Count"] == 0

@@ -2,6 +2,7 @@ import APIGateway
 import CloudWatchLogs
 import Contracts
 import DynamoDB
+import EventBridge
 import EventSources
 import Execution
 import FoundationEssentials
@@ -20,6 +21,7 @@ import SNS
 import SQS
 import STS
 import Sandbox
+import Scheduler
 import ServiceLifecycle
 import Storage
 import Synchronization
@@ -82,10 +84,20 @@ final class Server: Service {
         let database = try SQLiteDatabase.open(
             directory: directory.path("store"), durability: settings.durability,
             migrations: [
-                DueQueue.migrations, Blobs.migrations, LambdaService.migrations, S3Service.migrations,
-                CloudWatchLogsService.migrations, IAMService.migrations, SNSService.migrations, SQSService.migrations,
+                DueQueue.migrations,
+                Blobs.migrations,
+                LambdaService.migrations,
+                S3Service.migrations,
+                CloudWatchLogsService.migrations,
+                IAMService.migrations,
+                SNSService.migrations,
+                SQSService.migrations,
                 DynamoDBService.migrations,
-                KinesisService.migrations, APIGatewayService.migrations,
+                KinesisService.migrations,
+                EventSources.migrations,
+                APIGatewayService.migrations,
+                EventBridgeService.migrations,
+                SchedulerService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -119,14 +131,28 @@ final class Server: Service {
         async let gateways = APIGatewayService(
             database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
             functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+        let events = try EventBridgeService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let scheduler = try SchedulerService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition, logs.definition, iam.definition, sts.definition, sns.definition, sqs.definition,
-                kinesis.definition, dynamoDB.definition, dynamoDB.streamsDefinition, apis.definition,
+                lambda.definition,
+                logs.definition,
+                iam.definition,
+                sts.definition,
+                sns.definition,
+                sqs.definition,
+                kinesis.definition,
+                dynamoDB.definition,
+                dynamoDB.streamsDefinition,
+                apis.definition,
+                events.definition,
+                scheduler.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
@@ -164,13 +190,17 @@ final class Server: Service {
         outbox.register(sns)
         outbox.register(sqs)
         outbox.register(kinesis)
+        outbox.register(events)
+        outbox.register(logs)
         outbox.register(objects: s3)
         let eventSources = EventSources(
-            database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
+            database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
+            directory: lambda, invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
-        lambda.connectEventSources(runner: eventSources, queues: sqs)
+        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
+                + sns.metricLines + sqs.metricLines
         }
 
         // What an earlier run left unfinished goes on before the first request comes in.
@@ -181,6 +211,8 @@ final class Server: Service {
         kinesis.start()
         try await outbox.start()
         try await sns.start()
+        try await events.start()
+        try await scheduler.start()
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -190,7 +222,8 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop], stopLast: [outbox.stop, sns.stop]),
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
 

@@ -52,12 +52,18 @@ private final class Driver {
         take(actions)
         return refusal == nil
     }
+    func endStream(_ id: String, _ body: RuntimeBody = .result(ByteBuffer())) {
+        let (reply, actions) = machine.streamEnded(requestID: id, body, now: now)
+        self.reply = reply
+        take(actions)
+    }
     func next(_ poll: PollID) { take(machine.runtimeNext(poll, now: now)) }
     func respond(_ id: String, _ body: RuntimeBody = .result(ByteBuffer(string: "ok"))) {
         let (reply, actions) = machine.runtimeResponse(requestID: id, body, now: now)
         self.reply = reply
         take(actions)
     }
+    func streamBegan(_ id: String) -> Bool { machine.streamBegan(requestID: id) }
     func pass(_ seconds: Double) {
         now += UInt64(seconds * 1e9)
         take(machine.tick(now: now))
@@ -82,7 +88,10 @@ private final class Driver {
 }
 
 private func invocation(_ id: String) -> Invocation {
-    Invocation(requestID: id, payload: ByteBuffer(string: "{}"), invokedFunctionARN: "arn")
+    var invocation = Invocation(requestID: id, payload: ByteBuffer(string: "{}"), invokedFunctionARN: "arn")
+    // Of every second one the caller wants the response while it is made.
+    if id.utf8.last.map({ $0 % 2 == 1 }) == true { invocation.stream = ResponseStream(executedVersion: "1") { _ in } }
+    return invocation
 }
 
 private func text(_ finish: EnvironmentMachine.Finish?) -> String {
@@ -391,6 +400,63 @@ struct MachineTests {
         #expect(d.answers.last?.status == .error("Runtime.InvalidResponseModeHeader"))
     }
 
+    /// Ids that end with an odd byte are asked for as streams: `a` is 97.
+    @Test func responsesThatStream() {
+        let d = Driver.ready()
+        d.invoke("a")
+        #expect(!d.streamBegan("x"))
+        #expect(d.machine.stream(of: "a") == nil)
+        #expect(d.streamBegan("a"))
+        #expect(!d.streamBegan("a"))
+        #expect(d.machine.stream(of: "a") != nil && d.machine.stream(of: "x") == nil)
+        d.respond("a")
+        #expect(d.reply == .wrongOrder(from: "Running", to: "InvocationResponse"))
+        d.endStream("a")
+        #expect(d.reply == .accepted && d.answers.last?.isError == false)
+        #expect(d.machine.stream(of: "a") == nil)
+        // A caller that wants the whole does not get pieces.
+        d.next(2)
+        d.invoke("b")
+        #expect(!d.streamBegan("b"))
+        d.respond("b")
+        #expect(d.reply == .accepted)
+    }
+
+    @Test(arguments: ["next", "break", "large", "timeout", "exit", "lost"])
+    func streamsThatEndBadly(how: String) {
+        let d = Driver.ready()
+        d.invoke("a")
+        _ = d.machine.streamBegan(requestID: "a")
+        let type: String
+        switch how {
+        case "next":
+            d.next(2)
+            type = "Runtime.TruncatedResponse"
+        case "break":
+            d.endStream("a", .truncated)
+            type = "Runtime.TruncatedResponse"
+        case "large":
+            d.endStream("a", .streamTooLarge)
+            #expect(d.reply == .streamTooLarge)
+            type = "Function.ResponseSizeTooLarge"
+        case "timeout":
+            d.pass(3)
+            type = "Sandbox.Timedout"
+        case "exit":
+            d.exit(.exited(1))
+            type = "Runtime.ExitError"
+        default:
+            d.take(d.machine.cellGone(Failure(.sandbox, "gone")))
+            #expect(d.failures == 1 && d.answers.isEmpty)
+            return
+        }
+        #expect(d.answers.count == 1 && d.answers.last?.isError == true)
+        #expect(text(d.answers.last).contains("\"errorType\":\"\(type)\""), "\(text(d.answers.last))")
+        // What still comes of it is nobody's.
+        d.endStream("a")
+        #expect(d.reply == .invalidRequestID && d.answers.count == 1)
+    }
+
     @Test func lostPollWaitsForTheNext() {
         let d = Driver.ready()
         d.machine.pollClosed(1)
@@ -516,7 +582,10 @@ struct MachineTests {
         for step in 0..<200 {
             d.now += UInt64.random(in: 0...400_000_000, using: &random)
             let known = accepted.last ?? "none"
-            switch Int.random(in: 0..<14, using: &random) {
+            switch Int.random(in: 0..<17, using: &random) {
+            case 14: _ = d.machine.streamBegan(requestID: known)
+            case 15: d.endStream(known)
+            case 16: d.endStream(known, [.truncated, .streamTooLarge].randomElement(using: &random) ?? .truncated)
             case 0, 1: if d.invoke("r\(step)") { accepted.append("r\(step)") }
             case 2, 3, 4:
                 poll += 1

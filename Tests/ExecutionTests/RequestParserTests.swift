@@ -108,6 +108,49 @@ struct RequestParserTests {
         }
     }
 
+    /// Bytes of a response that streams are given out as they come, in whatever pieces; trailers at the end.
+    @Test func streams() throws {
+        let head =
+            "POST /a HTTP/1.1\r\nLambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: text/x\r\n"
+        let bodies = [
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n"
+                + "Lambda-Runtime-Function-Error-Type: Function.Bad\r\n\r\n",
+            "Content-Length: 13\r\n\r\nabc0123456789",
+            "Expect: 100-continue\r\nContent-Length: 13\r\n\r\nabc0123456789",
+        ]
+        for body in bodies {
+            let text = head + body + "GET /next HTTP/1.1\r\n\r\n"
+            for pieces in [[text], text.utf8.map { String(UnicodeScalar($0)) }] {
+                for passes in [true, false] {
+                    var parser = RequestParser()
+                    var streamed = ByteBuffer()
+                    var heads = 0
+                    var found: [RuntimeRequest] = []
+                    for piece in pieces {
+                        parser.append(ByteBuffer(string: piece))
+                        while let event = try parser.next() {
+                            switch event {
+                            case .wantsContinue: #expect(body.hasPrefix("Expect"))
+                            case .streamHead(let request):
+                                heads += 1
+                                #expect(request.contentType == "text/x" && request.isStreaming)
+                                parser.passesBody = passes
+                            case .piece(var piece): streamed.writeBuffer(&piece)
+                            case .request(let request): found.append(request)
+                            }
+                        }
+                        #expect(!passes || parser.heldBytes <= text.utf8.count)
+                    }
+                    #expect(heads == 1 && found.count == 2 && found.last?.target == "/next")
+                    let collected = String(buffer: found.first?.body ?? ByteBuffer())
+                    #expect((passes ? String(buffer: streamed) : collected) == "abc0123456789")
+                    #expect((passes ? collected : String(buffer: streamed)).isEmpty)
+                    if body.hasPrefix("T") { #expect(found.first?.trailingErrorType == "Function.Bad") }
+                }
+            }
+        }
+    }
+
     /// Random bytes and mutated requests, in random pieces: an error or requests, never a trap, and bounded memory.
     @Test(arguments: 0..<200)
     func anyBytes(seed: UInt64) {

@@ -179,18 +179,27 @@ struct ExpressionReader {
 
     /// Notes two paths of which one is within the other, or that use one place as a list and as a map.
     mutating func noteOverlaps(_ paths: [DocumentPath]) {
-        var earlier: [String: [Int]] = [:]
-        for (index, path) in paths.enumerated() {
-            for other in earlier[path.attribute] ?? [] {
-                guard let clash = paths[other].clash(with: path) else { continue }
-                note(
-                    .paths,
-                    "Two document paths \(clash.rawValue) with each other; must remove or rewrite one of these "
-                        + "paths; path one: \(paths[other].errorText), path two: \(path.errorText)")
-                return
+        guard paths.count > 12 else {
+            for index in paths.indices {
+                for other in 0..<index where noteClash(paths[other], paths[index]) { return }
             }
-            earlier[path.attribute, default: []].append(index)
+            return
         }
+        // Many (a name and a comma each) are compared only with those of the same attribute.
+        var earlier: [String: [DocumentPath]] = [:]
+        for path in paths {
+            for other in earlier[path.attribute] ?? [] where noteClash(other, path) { return }
+            earlier[path.attribute, default: []].append(path)
+        }
+    }
+
+    private mutating func noteClash(_ one: DocumentPath, _ two: DocumentPath) -> Bool {
+        guard let clash = one.clash(with: two) else { return false }
+        note(
+            .paths,
+            "Two document paths \(clash.rawValue) with each other; must remove or rewrite one of these paths; path one: "
+                + "\(one.errorText), path two: \(two.errorText)")
+        return true
     }
 
     mutating func noteOperandType(_ phase: Phase, _ operation: String, _ type: String) {

@@ -8,6 +8,10 @@ indirect enum PathTree: Sendable {
     case elements([(index: Int, tree: PathTree)])
 
     init(_ paths: [DocumentPath]) {
+        if !paths.isEmpty, paths.allSatisfy(\.elements.isEmpty) {
+            self = .members(paths.map { ($0.attribute, .whole) }.sorted { ByteOrder.less($0.0, $1.0) })
+            return
+        }
         self.init(paths.map { [.member($0.attribute)] + $0.elements }, from: 0)
     }
 

@@ -11,14 +11,18 @@ struct UpdateParser {
     }
 
     mutating func parse() throws(AWSError) -> [UpdateAction] {
-        var sections: Set<Token.Kind> = []
+        var sections: [Token.Kind] = []
         repeat {
             let section = reader.token
-            guard [.set, .remove, .add, .delete].contains(section.kind) else { throw reader.syntaxError() }
-            reader.next()
-            if !sections.insert(section.kind).inserted {
+            switch section.kind {
+            case .set, .remove, .add, .delete: reader.next()
+            default: throw reader.syntaxError()
+            }
+            if sections.contains(section.kind) {
                 let name = reader.text(section).uppercased()
                 reader.note(.sections, "The \"\(name)\" section can only be used once in an update expression;")
+            } else {
+                sections.append(section.kind)
             }
             repeat { try action(section.kind) } while reader.take(.comma)
         } while reader.token.kind != .end
