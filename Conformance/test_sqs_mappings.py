@@ -495,7 +495,7 @@ def test_refusals(client, fast_function, make_queue):
     )
     assert message(FilterCriteria={"Filters": [{"Pattern": "{"}]}) == "Invalid filter pattern definition."
     stream = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
-    assert "Amazon Kinesis" in message(EventSourceArn=stream, StartingPosition="LATEST")
+    assert message(EventSourceArn=stream, StartingPosition="LATEST") == f"Stream not found: {stream}"
 
 
 def test_cli(aws, fast_function, make_queue):

@@ -9,28 +9,38 @@ final class EventSourceRoom: Sendable {
     let database: any Database
     let mappings: any EventSourceMappings
     let queues: any QueueSource
+    /// By the service part of their ARNs.
+    let streams: [String: any StreamSource]
+    let outbox: (any DeliveryOutbox)?
     let directory: any FunctionDirectory
     let invoker: any FunctionInvoker
     let time: any TimeSource
+    let timeScale: Double
     let machineConcurrency: Int
     let logger: Logger
     let counters = Counters()
     let memory: MemoryBudget
+    /// Reads of shards.
+    let reads = Slots(Limits.concurrentReads)
     /// Makes every mapping let go of what waits.
     let relief = Mutex<(@Sendable () -> Void)?>(nil)
     private let shortSince = Mutex<Instant?>(nil)
 
     init(
         database: any Database, mappings: any EventSourceMappings, queues: any QueueSource,
-        directory: any FunctionDirectory, invoker: any FunctionInvoker, time: any TimeSource, machineConcurrency: Int,
+        streams: [any StreamSource] = [], outbox: (any DeliveryOutbox)? = nil, directory: any FunctionDirectory,
+        invoker: any FunctionInvoker, time: any TimeSource, timeScale: Double = 1, machineConcurrency: Int,
         heldBytes: Int = Limits.heldBytes, logger: Logger
     ) {
         self.database = database
         self.mappings = mappings
         self.queues = queues
+        self.streams = Dictionary(streams.map { ($0.arnService, $0) }, uniquingKeysWith: { first, _ in first })
+        self.outbox = outbox
         self.directory = directory
         self.invoker = invoker
         self.time = time
+        self.timeScale = timeScale
         self.machineConcurrency = machineConcurrency
         self.logger = logger
         memory = MemoryBudget(limit: heldBytes)
@@ -101,6 +111,7 @@ final class Counters: Sendable {
     let invocations = Counter()
     let errors = Counter()
     let throttles = Counter()
+    let givenUp = Counter()
 
     func lines(mappings: Int) -> String {
         var text = """
@@ -110,8 +121,9 @@ final class Counters: Sendable {
 
             """
         for (name, help, counter) in [
-            ("messages", "Messages received by mappings.", messages),
-            ("filtered", "Messages that filters dropped.", filtered),
+            ("messages", "Messages and records received by mappings.", messages),
+            ("filtered", "Messages and records that filters dropped.", filtered),
+            ("given_up", "Records of streams that will not be tried any more.", givenUp),
             ("circular", "Messages stopped by recursion detection.", circular),
             ("invocations", "Batches that functions were invoked with.", invocations),
             ("errors", "Batches that failed.", errors),

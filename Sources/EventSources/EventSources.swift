@@ -7,7 +7,7 @@ import Synchronization
 /// Runs event source mappings: polls their sources, invokes their functions, and concludes what was handled.
 public final class EventSources: EventSourceRunner {
     private struct State {
-        var queues: [String: QueueMapping] = [:]
+        var running: [String: any RunningMapping] = [:]
         /// The newest revision known of each mapping: changes may come twice at start.
         var revisions: [String: Int64] = [:]
         var isStarted = false
@@ -19,16 +19,22 @@ public final class EventSources: EventSourceRunner {
     private let room: EventSourceRoom
     private let state = Mutex(State())
 
-    /// `machineConcurrency`: executions that this machine can run at the same time.
+    /// The store's tables of this room: how far the shards of streams are done.
+    public static let migrations = Migrations(service: "eventsources", steps: [CheckpointTable.migration])
+
+    /// `machineConcurrency`: executions that this machine can run at the same time. `outbox`: takes the records of batches that
+    /// are given up. `timeScale` divides the waits between tries of a failed batch (development); 1 is the real timing.
     public convenience init(
         database: any Database, mappings: any EventSourceMappings, queues: any QueueSource,
-        directory: any FunctionDirectory, invoker: any FunctionInvoker, time: any TimeSource, machineConcurrency: Int,
+        streams: [any StreamSource] = [], outbox: (any DeliveryOutbox)? = nil, directory: any FunctionDirectory,
+        invoker: any FunctionInvoker, time: any TimeSource, timeScale: Double = 1, machineConcurrency: Int,
         logger: Logger
     ) {
         self.init(
             EventSourceRoom(
-                database: database, mappings: mappings, queues: queues, directory: directory, invoker: invoker,
-                time: time, machineConcurrency: machineConcurrency, logger: logger))
+                database: database, mappings: mappings, queues: queues, streams: streams, outbox: outbox,
+                directory: directory, invoker: invoker, time: time, timeScale: timeScale,
+                machineConcurrency: machineConcurrency, logger: logger))
     }
 
     init(_ room: EventSourceRoom) {
@@ -37,7 +43,7 @@ public final class EventSources: EventSourceRunner {
     }
 
     private func relieve() {
-        let all = state.withLock { Array($0.queues.values) }
+        let all = state.withLock { Array($0.running.values) }
         for mapping in all { mapping.relieve() }
     }
 
@@ -57,7 +63,7 @@ public final class EventSources: EventSourceRunner {
     public func stop(grace: Duration) async {
         let all = state.withLock { state in
             state.isStopped = true
-            return Array(state.queues.values)
+            return Array(state.running.values)
         }
         let end = room.time.schedule(at: room.time.now() + grace) { [self] in
             state.withLock { $0.isGraceOver = true }
@@ -84,15 +90,15 @@ public final class EventSources: EventSourceRunner {
         enum Step {
             case nothing
             case settle
-            case start(QueueMapping)
-            case change(QueueMapping)
-            case stop(QueueMapping)
+            case start(any RunningMapping)
+            case change(any RunningMapping)
+            case stop(any RunningMapping)
         }
         let step: Step = state.withLock { state in
             guard !state.isStopped else { return .nothing }
             if let known = state.revisions[mapping.id], known >= mapping.revision { return .nothing }
             state.revisions[mapping.id] = mapping.revision
-            let running = state.queues[mapping.id]
+            let running = state.running[mapping.id]
             guard mapping.isEnabled, mapping.state != .deleting else {
                 guard let running else {
                     state.revisions[mapping.id] = nil
@@ -101,16 +107,15 @@ public final class EventSources: EventSourceRunner {
                 return .stop(running)
             }
             if let running { return .change(running) }
-            let new = QueueMapping(mapping, room: room)
-            state.queues[mapping.id] = new
+            let new: any RunningMapping =
+                mapping.stream == nil ? QueueMapping(mapping, room: room) : StreamMapping(mapping, room: room)
+            state.running[mapping.id] = new
             return .start(new)
         }
         switch step {
         case .nothing: break
         case .settle: settle(mapping)
-        case .start(let new):
-            new.start()
-            settle(mapping)
+        case .start(let new): new.start { [self] in settle(mapping) }
         case .change(let running):
             running.change(mapping)
             settle(mapping)
@@ -124,10 +129,10 @@ public final class EventSources: EventSourceRunner {
 
     /// Its pollers have ended. If it was enabled again meanwhile, there is a later revision and it stays.
     private func forget(_ mapping: EventSourceMapping) {
-        let ended = state.withLock { state -> QueueMapping? in
+        let ended = state.withLock { state -> (any RunningMapping)? in
             guard state.revisions[mapping.id] == mapping.revision else { return nil }
             state.revisions[mapping.id] = nil
-            return state.queues.removeValue(forKey: mapping.id)
+            return state.running.removeValue(forKey: mapping.id)
         }
         ended?.close()
     }
@@ -136,6 +141,9 @@ public final class EventSources: EventSourceRunner {
         guard !mapping.state.isSettled else { return }
         Task { [self] in
             do {
+                if mapping.state == .deleting, mapping.stream != nil {
+                    try await room.database.write { try CheckpointTable.delete(mapping.id, in: $0) }
+                }
                 try await room.mappings.settle(mapping)
             } catch {
                 room.logger.error(
@@ -150,7 +158,7 @@ public final class EventSources: EventSourceRunner {
 
     /// What the pollers are doing, in Prometheus's text format.
     public var metricLines: String {
-        let count = state.withLock { $0.queues.count }
+        let count = state.withLock { $0.running.count }
         return room.counters.lines(mappings: count)
     }
 }

@@ -51,4 +51,36 @@ enum Limits {
     static let mappingsPerPage = 500
     /// Handles that wait to be deleted while the store refuses writes; more are forgotten and come again. Ours.
     static let waitingDeletions = 10_000
+
+    // MARK: Streams (reference 5.3)
+
+    /// Records of one read of a shard, and its bytes. Ours, within what one GetRecords answers.
+    static let leastRecordsPerRead = 100
+    static let mostRecordsPerRead = 10_000
+    static let bytesPerRead = 4 << 20
+    /// Records of a shard that are known before no more are read, if batches are small; and bytes of them. Ours.
+    static let leastRecordsPerShard = 1_000
+    static let bytesPerShard = 16 << 20
+    /// Bytes of an event besides its records and its window's state: names, ARNs, times.
+    static let streamEventOverheadBytes = 4_096
+    /// A tumbling window's state (reference 5.3: 1 MB): over it the window ends early. Its last invocation gets the state
+    /// whole, up to this; more is a failed invocation. Ours.
+    static let windowStateBytes = 1 << 20
+    static let largestWindowStateBytes = 5 << 20
+    /// Milliseconds after a window's end until it is closed: a record with a time before the end may be committed a little
+    /// later. Ours; AWS may wait for two minutes.
+    static let windowGraceMilliseconds = 200
+    /// A failed batch is tried again after this many milliseconds, then twice as many, up to the longest. Ours; fits what
+    /// was recorded on AWS (reference 5.3).
+    static let retryFirstMilliseconds = 500
+    static let retryLongestMilliseconds = 60_000
+    /// Shards of a stream that a mapping follows; more are an error. Ours: ten times AWS's default quota.
+    static let shardsPerMapping = 100_000
+    /// Shards listed at a time; new shards whose beginnings are written in one transaction.
+    static let shardsPerPage = 1_000
+    static let shardsPerTransaction = 500
+    /// Reads of shards at the same time, of all mappings. Ours: there are two to four readers.
+    static let concurrentReads = 16
+    /// How long the record of a given-up batch is tried to be delivered: as those of asynchronous invocations.
+    static let destinationAge: Duration = .seconds(86_400)
 }

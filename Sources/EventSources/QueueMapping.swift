@@ -8,20 +8,13 @@ import Wire
 
 /// One mapping with a queue at work: the shell around `QueuePoller`. Idle, it is an entry in the queue's list of observers:
 /// no task and no timer.
-final class QueueMapping: Sendable {
+final class QueueMapping: RunningMapping {
     private struct State {
         var mapping: EventSourceMapping
         var filters: RecordFilters
         var poller: QueuePoller
-        /// When the timer is due that the machine asked for last; nil when none is wanted.
-        var timerDue: Instant?
-        /// Its number: of several that are armed at the same time, the last is the earliest and counts.
-        var timerNumber: UInt64 = 0
-        var timer: ScheduledCall?
         /// Called once when all has ended.
         var onStopped: (@Sendable () -> Void)?
-        /// What was shown last; nil when nothing was in this run, and what an earlier one showed may still stand there.
-        var shown: String??
         /// Of its messages, as counted in the room's budget.
         var heldBytes = 0
         /// The execution role, as of the last time that the function was there.
@@ -31,6 +24,8 @@ final class QueueMapping: Sendable {
     private let room: EventSourceRoom
     private let state: Mutex<State>
     private let observation = Mutex<(@Sendable () -> Void)?>(nil)
+    private let timer: EarliestTimer
+    private let reporter: MappingReporter
     private let source: String
     private let region: String
 
@@ -38,6 +33,8 @@ final class QueueMapping: Sendable {
         self.room = room
         source = mapping.sourceARN
         region = ARN(mapping.sourceARN)?.region ?? mapping.scope.region
+        timer = EarliestTimer(room.time)
+        reporter = MappingReporter(mapping, room: room)
         state = Mutex(
             State(
                 mapping: mapping, filters: RecordFilters(mapping.filters),
@@ -52,16 +49,18 @@ final class QueueMapping: Sendable {
 
     // MARK: What the room says
 
-    func start() {
+    func start(_ begun: @escaping @Sendable () -> Void) {
         let end = room.queues.observe(queue: source) { [weak self] receivable in
             self?.advance { $0.wake(receivable: receivable, now: $1) }
         }
         observation.withLock { $0 = end }
         advance { $0.timer(now: $1) }
+        begun()
     }
 
     func change(_ mapping: EventSourceMapping) {
         let filters = RecordFilters(mapping.filters)
+        reporter.change(mapping)
         state.withLock {
             $0.mapping = mapping
             $0.filters = filters
@@ -73,6 +72,7 @@ final class QueueMapping: Sendable {
 
     /// Finishes what runs, gives back what has not started, and then calls `stopped`.
     func stop(_ mapping: EventSourceMapping?, _ stopped: @escaping @Sendable () -> Void) {
+        if let mapping { reporter.change(mapping) }
         let isStopped = state.withLock { state in
             if let mapping { state.mapping = mapping }
             state.onStopped = stopped
@@ -88,16 +88,11 @@ final class QueueMapping: Sendable {
     func relieve() { advance { $0.relieve(now: $1) } }
 
     private func ended() {
-        let (stopped, timer) = state.withLock { state in
-            defer {
-                state.onStopped = nil
-                state.timer = nil
-                state.timerDue = nil
-                state.timerNumber += 1
-            }
-            return (state.onStopped, state.timer)
+        let stopped = state.withLock { state in
+            defer { state.onStopped = nil }
+            return state.onStopped
         }
-        timer?.cancel()
+        timer.cancel()
         stopped?()
     }
 
@@ -114,21 +109,14 @@ final class QueueMapping: Sendable {
 
     private func advance(_ event: (inout QueuePoller, Instant) -> [QueuePoller.Action]) {
         let now = room.time.now()
-        let (actions, mapping, timer) = state.withLock { state in
+        let (actions, mapping, due) = state.withLock { state in
             let actions = event(&state.poller, now)
             let held = state.poller.heldBytes
             room.memory.take(held - state.heldBytes)
             state.heldBytes = held
-            var timer: (due: Instant, number: UInt64)?
-            // A timer that is early costs one look; arming one anew for each batch would cost more.
-            if let next = state.poller.nextTimer(now: now), state.timerDue.map({ next < $0 }) ?? true {
-                state.timerDue = next
-                state.timerNumber += 1
-                timer = (next, state.timerNumber)
-            }
-            return (actions, state.mapping, timer)
+            return (actions, state.mapping, state.poller.nextTimer(now: now))
         }
-        if let timer { arm(timer.due, timer.number) }
+        if let due { timer.want(due) { [weak self] in self?.advance { $0.timer(now: $1) } } }
         for action in actions {
             switch action {
             case .transact(let request): Task { await transact(request, mapping) }
@@ -136,20 +124,6 @@ final class QueueMapping: Sendable {
             case .stopped: ended()
             }
         }
-    }
-
-    private func arm(_ due: Instant, _ number: UInt64) {
-        let call = room.time.schedule(at: due) { [weak self] in
-            self?.state.withLock { state in if state.timerNumber == number { state.timerDue = nil } }
-            self?.advance { $0.timer(now: $1) }
-        }
-        let surplus = state.withLock { state -> ScheduledCall? in
-            // An earlier one was asked for meanwhile.
-            guard state.timerNumber == number else { return call }
-            defer { state.timer = call }
-            return state.timer
-        }
-        surplus?.cancel()
     }
 
     // MARK: A transaction
@@ -168,12 +142,11 @@ final class QueueMapping: Sendable {
         var request = request
         var function: FunctionVersion?
         do {
-            let resolved = try await room.directory.resolve(
-                scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
+            let resolved = try await room.resolve(mapping)
             state.withLock { $0.roleARN = resolved.roleARN }
             function = resolved
         } catch {
-            report(Problem.functionUnavailable, cause: error)
+            reporter.report(Problem.functionUnavailable, cause: error)
         }
         // Without the function nothing is received, but what it has finished is still deleted, as the role that it had.
         let held = QueuePoller.Request(wanted: request.wanted)
@@ -192,8 +165,7 @@ final class QueueMapping: Sendable {
         }
         let hold = MemoryHold(room.memory)
         defer { hold.end() }
-        let principal = Principal.roleSession(
-            roleARN: role, sessionName: mapping.function, account: mapping.scope.account)
+        let principal = EventSourceRoom.principal(role, mapping)
         do {
             let asked = request
             let now = room.time.now()
@@ -218,13 +190,13 @@ final class QueueMapping: Sendable {
             var answer = sort(brought, mapping, function)
             if let refusal = brought.refusal {
                 answer.trouble = Problem.isGone(refusal) ? .sourceGone : .notNow
-                report(Problem.sourceRefused(refusal), cause: refusal)
+                reporter.report(Problem.sourceRefused(refusal), cause: refusal)
             } else if request.wanted > 0 {
-                report(nil)
+                reporter.report(nil)
             }
             advance { $0.received(answer, now: $1) }
         } catch let error as AWSError {
-            report(Problem.sourceRefused(error), cause: error)
+            reporter.report(Problem.sourceRefused(error), cause: error)
             let trouble: QueuePoller.Trouble = Problem.isGone(error) ? .sourceGone : .notNow
             advance { $0.failed(trouble, request: held, now: $1) }
         } catch {
@@ -340,27 +312,17 @@ final class QueueMapping: Sendable {
     private func invoke(_ batch: QueuePoller.Batch, _ mapping: EventSourceMapping) async {
         let function: FunctionVersion
         do {
-            function = try await room.directory.resolve(
-                scope: mapping.scope, function: mapping.function, qualifier: mapping.qualifier)
+            function = try await room.resolve(mapping)
         } catch {
-            report(Problem.functionUnavailable, cause: error)
+            reporter.report(Problem.functionUnavailable, cause: error)
             advance { $0.completed(batch.number, .notRun, now: $1) }
             return
         }
-        let payload = QueueRecord.event(batch.records)
-        // Beside its records, which are kept for another try.
-        let size = payload.count
-        room.memory.take(size)
-        room.counters.invocations.add(1)
         // Of a batch of many causes, the one nearest to a circle counts.
-        let header =
-            batch.records.max { $0.lineage < $1.lineage }?.traceHeader
-            ?? TraceHeader.passing(function.functionARN, TraceHeader.generate(now: room.time.now())).header
-        let invocation = Invocation(
-            requestID: Identifier.uuid(), payload: ByteBuffer(bytes: payload),
-            invokedFunctionARN: mapping.functionARN, traceID: header)
-        room.invoker.invoke(function, invocation) { [self] result in
-            room.memory.give(size)
+        let cause = batch.records.max { $0.lineage < $1.lineage }?.traceHeader
+        room.invoke(
+            function, QueueRecord.event(batch.records), requestID: Identifier.uuid(), for: mapping, cause: cause
+        ) { [self] result in
             let outcome = outcome(of: result, batch, mapping)
             advance { $0.completed(batch.number, outcome, now: $1) }
         }
@@ -389,34 +351,6 @@ final class QueueMapping: Sendable {
                 return .success(done: [])
             case .failed(let failed):
                 return .success(done: batch.records.filter { !failed.contains($0.messageID) }.map(\.receiptHandle))
-            }
-        }
-    }
-
-    // MARK: Problems
-
-    private func report(_ problem: String?, cause: (any Error)? = nil) {
-        let mapping = state.withLock { state -> EventSourceMapping? in
-            if let shown = state.shown, shown == problem { return nil }
-            state.shown = .some(problem)
-            return state.mapping
-        }
-        guard let mapping else { return }
-        if let problem {
-            room.logger.warning(
-                "an event source mapping is held up",
-                metadata: [
-                    "mapping": "\(mapping.id)", "function": "\(mapping.functionARN)", "source": "\(source)",
-                    "reason": "\(problem)", "cause": "\(cause.map { "\($0)" } ?? "")",
-                ])
-        }
-        Task { [room] in
-            do {
-                try await room.mappings.report(problem, of: mapping)
-            } catch {
-                room.logger.error(
-                    "a mapping's result cannot be stored",
-                    metadata: ["mapping": "\(mapping.id)", "error": "\(error)"])
             }
         }
     }

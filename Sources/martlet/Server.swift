@@ -94,6 +94,7 @@ final class Server: Service {
                 SQSService.migrations,
                 DynamoDBService.migrations,
                 KinesisService.migrations,
+                EventSources.migrations,
                 APIGatewayService.migrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
@@ -193,11 +194,13 @@ final class Server: Service {
         outbox.register(logs)
         outbox.register(objects: s3)
         let eventSources = EventSources(
-            database: database, mappings: lambda, queues: sqs, directory: lambda, invoker: engine, time: time,
+            database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
+            directory: lambda, invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
-        lambda.connectEventSources(runner: eventSources, queues: sqs)
+        lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
+                + sns.metricLines + sqs.metricLines
         }
 
         // What an earlier run left unfinished goes on before the first request comes in.

@@ -63,6 +63,7 @@ private final class Driver {
         self.reply = reply
         take(actions)
     }
+    func streamBegan(_ id: String) -> Bool { machine.streamBegan(requestID: id) }
     func pass(_ seconds: Double) {
         now += UInt64(seconds * 1e9)
         take(machine.tick(now: now))
@@ -403,10 +404,10 @@ struct MachineTests {
     @Test func responsesThatStream() {
         let d = Driver.ready()
         d.invoke("a")
-        #expect(!d.machine.streamBegan(requestID: "x"))
+        #expect(!d.streamBegan("x"))
         #expect(d.machine.stream(of: "a") == nil)
-        #expect(d.machine.streamBegan(requestID: "a"))
-        #expect(!d.machine.streamBegan(requestID: "a"))
+        #expect(d.streamBegan("a"))
+        #expect(!d.streamBegan("a"))
         #expect(d.machine.stream(of: "a") != nil && d.machine.stream(of: "x") == nil)
         d.respond("a")
         #expect(d.reply == .wrongOrder(from: "Running", to: "InvocationResponse"))
@@ -416,7 +417,7 @@ struct MachineTests {
         // A caller that wants the whole does not get pieces.
         d.next(2)
         d.invoke("b")
-        #expect(!d.machine.streamBegan(requestID: "b"))
+        #expect(!d.streamBegan("b"))
         d.respond("b")
         #expect(d.reply == .accepted)
     }

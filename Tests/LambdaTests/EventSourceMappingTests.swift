@@ -9,6 +9,57 @@ import Wire
 @Suite struct EventSourceMappingTests {
     static let queue = "arn:aws:sqs:us-east-1:000000000000:jobs"
 
+    private static func stream(_ more: Value) -> Value {
+        var input: Value = [
+            "EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s", "StartingPosition": "LATEST",
+        ]
+        for entry in more.fields?.entries ?? [] { input[entry.name] = entry.value }
+        return input
+    }
+
+    @Test func mappingOfAStream() async throws {
+        let house = try await house()
+        let queue = "arn:aws:sqs:us-east-1:000000000000:failed"
+        let made = try await create(
+            house, Self.stream(["DestinationConfig": ["OnFailure": ["Destination": .string(queue)]]]))
+        #expect(made["State"] == "Creating")
+        #expect(made["StateTransitionReason"] == "User action")
+        #expect(made["LastProcessingResult"] == "No records processed")
+        #expect(made["StartingPosition"] == "LATEST")
+        for (name, value) in [
+            ("BatchSize", 100), ("MaximumBatchingWindowInSeconds", 0), ("ParallelizationFactor", 1),
+            ("MaximumRecordAgeInSeconds", -1), ("MaximumRetryAttempts", -1), ("TumblingWindowInSeconds", 0),
+        ] { #expect(made[name]?.int == Int64(value), "\(name)") }
+        #expect(made["BisectBatchOnFunctionError"] == false)
+        #expect(made["DestinationConfig"]?["OnFailure"]?["Destination"]?.string == queue)
+        try await settle(house)
+        let mapping = try #require(house.runner.changes.withLock { $0.last })
+        #expect(mapping.stream?.start == .latest)
+        #expect(mapping.stream?.onFailure == queue)
+        #expect(mapping.stream?.maximumRetryAttempts == nil)
+        try await house.service.report("OK", of: mapping)
+
+        let again = await house.error("CreateEventSourceMapping", request(Self.stream([:])))
+        let id = try #require(made["UUID"]?.string)
+        #expect(again?.status == 409)
+        let text =
+            "The event source arn (\" arn:aws:kinesis:us-east-1:000000000000:stream/s \") and function (\" fn \") "
+            + "provided mapping already exists. Please update or delete the existing mapping with UUID \(id)"
+        #expect(again?.message == text)
+
+        let change: Value = [
+            "UUID": .string(id), "MaximumRetryAttempts": 3, "BisectBatchOnFunctionError": true,
+            "DestinationConfig": ["OnFailure": [:]],
+        ]
+        let updated = try await house.call("UpdateEventSourceMapping", change).output
+        #expect(updated["State"] == "Updating")
+        #expect(updated["LastProcessingResult"] == "OK")
+        #expect(updated["MaximumRetryAttempts"] == 3)
+        #expect(updated["DestinationConfig"]?["OnFailure"]?["Destination"] == nil)
+        let last = house.runner.changes.withLock { $0.last }
+        #expect(last?.stream?.bisectsOnFunctionError == true)
+    }
+
     private func house() async throws -> Harness {
         let house = try await Harness()
         try await house.create()
@@ -147,9 +198,30 @@ import Wire
             "Unsupported starting position for arn type: arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/s"
         ),
         Refusal(
-            ["EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s", "StartingPosition": "LATEST"],
-            "Martlet does not poll event sources of type Amazon Kinesis yet; Amazon SQS queues are supported."
+            ["EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/gone", "StartingPosition": "LATEST"],
+            "Stream not found: arn:aws:kinesis:us-east-1:000000000000:stream/gone"
         ),
+        Refusal(
+            ["EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/denied", "StartingPosition": "LATEST"],
+            "Cannot access stream arn:aws:kinesis:us-east-1:000000000000:stream/denied. Please ensure the role can "
+                + "perform the GetRecords, GetShardIterator, DescribeStream, ListShards, and ListStreams Actions on "
+                + "your stream in IAM."
+        ),
+        Refusal(
+            stream(["ScalingConfig": ["MaximumConcurrency": 5]]),
+            "Unsupported 'scalingConfig' parameter for given event source mapping type."),
+        Refusal(
+            stream(["MaximumRecordAgeInSeconds": 30]),
+            "MaximumRecordAgeInSeconds must be -1, or between 60 and 604800."),
+        Refusal(
+            stream(["TumblingWindowInSeconds": 30, "ParallelizationFactor": 2]),
+            "TumblingWindowInSeconds cannot be used with a ParallelizationFactor greater than 1."),
+        Refusal(
+            stream(["DestinationConfig": ["OnSuccess": ["Destination": .string(queue)]]]),
+            "Unsupported DestinationConfig parameter for given event source mapping type."),
+        Refusal(
+            stream(["StartingPosition": "AT_TIMESTAMP"]),
+            "StartingPositionTimestamp is required when StartingPosition is set to AT_TIMESTAMP."),
         Refusal(
             [
                 "EventSourceArn": .null,

@@ -84,7 +84,10 @@ struct FakeQueues: QueueSource {
 
     func receive(
         queue arn: String, maximum: Int, as principal: Principal, now: Instant, in transaction: any WriteTransaction
-    ) throws -> QueueReceipt { QueueReceipt(messages: [], nextVisible: nil) }
+    ) throws -> QueueReceipt {
+        _ = try describe(queue: arn, as: principal, in: transaction)
+        return QueueReceipt(messages: [], nextVisible: nil)
+    }
 
     func delete(
         queue arn: String, receiptHandles: [String], as principal: Principal, now: Instant,
@@ -102,6 +105,36 @@ struct FakeQueues: QueueSource {
     ) throws {}
 
     func observe(queue arn: String, _ wake: @escaping @Sendable (Instant) -> Void) -> @Sendable () -> Void { {} }
+}
+
+/// Streams that exist unless they are called `gone` or `denied`.
+struct FakeStreams: StreamSource {
+    let arnService = "kinesis"
+
+    func describe(stream arn: String, as principal: Principal, in transaction: any ReadTransaction) throws
+        -> StreamDescription
+    {
+        if arn.hasSuffix("/gone") { throw AWSError("ResourceNotFoundException", "Stream gone not found.") }
+        if arn.hasSuffix("/denied") { throw AWSError("AccessDeniedException", "no") }
+        return StreamDescription(arn: arn, isActive: true, retention: .seconds(86_400))
+    }
+
+    func shards(
+        stream arn: String, after: String?, limit: Int, as principal: Principal, in transaction: any ReadTransaction
+    ) throws -> [StreamShard] { [] }
+
+    func position(
+        stream arn: String, shard: String, at start: StreamStart, as principal: Principal,
+        in transaction: any ReadTransaction
+    ) throws -> String? { nil }
+
+    func read(
+        stream arn: String, shard: String, after: String?, limit: Int, byteLimit: Int, as principal: Principal,
+        now: Instant, in transaction: any ReadTransaction
+    ) throws -> StreamPage { StreamPage(records: [], isEnd: false, hasMore: false) }
+
+    func isBefore(_ first: String, _ second: String) -> Bool { first < second }
+    func observe(stream arn: String, _ wake: @escaping @Sendable (String?) -> Void) -> @Sendable () -> Void { {} }
 }
 
 /// The service on a real store in a temporary directory, called through its definition.
@@ -131,7 +164,7 @@ final class Harness: Sendable {
             database: database, blobs: blobs, codeDirectory: directory + "/code", time: time,
             logger: Logger(label: "test"), draw: { draws.withLock { $0 } })
         service.connect(invoker: invoker, objects: FakeObjects(zip: Harness.zip, blobs: blobs))
-        service.connectEventSources(runner: runner, queues: FakeQueues())
+        service.connectEventSources(runner: runner, queues: FakeQueues(), streams: [FakeStreams()])
         try await service.start()
         operations = service.definition.operations
     }

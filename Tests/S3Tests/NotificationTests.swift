@@ -202,10 +202,12 @@ import Wire
         for text in ["{}", ""] {
             try await house.service.write(
                 Array(text.utf8), bucket: "bucket", key: "a/b", contentType: "application/json", scope: scope,
-                principal: role)
+                principal: role, traceHeader: "Root=1;Lineage=1:ab:3")
             #expect(try await house.get("a/b").text == text)
         }
-        #expect(house.outbox.deliveries.count == 2)
+        #expect(
+            house.outbox.deliveries.map(\.attributes.traceHeader) == Array(repeating: "Root=1;Lineage=1:ab:3", count: 2)
+        )
     }
 
     @Test func bucketsThatAreNotThereAndOthersBuckets() async throws {
@@ -215,7 +217,8 @@ import Wire
         for (bucket, principal, code) in [("none", role, "NoSuchBucket"), ("bucket", other, "AccessDenied")] {
             do {
                 try await house.service.write(
-                    [1], bucket: bucket, key: "k", contentType: "a/b", scope: scope, principal: principal)
+                    [1], bucket: bucket, key: "k", contentType: "a/b", scope: scope, principal: principal,
+                    traceHeader: nil)
                 Issue.record("written to \(bucket)")
             } catch let error as AWSError {
                 #expect(error.code == code)

@@ -81,6 +81,7 @@ struct DeliveryCounters {
     var deadLettered: UInt64 = 0
     var destinationFailures: UInt64 = 0
     var deadLetterErrors: UInt64 = 0
+    var unreadable: UInt64 = 0
 
     /// A delivery was given up.
     mutating func gaveUp(_ delivery: Delivery) {
@@ -106,6 +107,9 @@ struct DeliveryCounters {
         # HELP martlet_dead_letter_errors_total Events that a dead-letter queue did not take.
         # TYPE martlet_dead_letter_errors_total counter
         martlet_dead_letter_errors_total \(deadLetterErrors)
+        # HELP martlet_outbox_unreadable_rows_total Rows of the Outbox that could not be read and were set aside.
+        # TYPE martlet_outbox_unreadable_rows_total counter
+        martlet_outbox_unreadable_rows_total \(unreadable)
 
         """
     }

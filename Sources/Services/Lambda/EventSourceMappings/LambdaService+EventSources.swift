@@ -4,16 +4,21 @@ import Storage
 import Synchronization
 import Wire
 
-/// What runs mappings, and the queues that they name.
+/// What runs mappings, and the queues and streams that they name.
 struct EventSourceLinks: Sendable {
     var runner: any EventSourceRunner
     var queues: any QueueSource
+    /// By the service part of their ARNs.
+    var streams: [String: any StreamSource]
 }
 
 extension LambdaService {
-    /// Introduces the runner of event source mappings and the queues; before the first request.
-    public func connectEventSources(runner: any EventSourceRunner, queues: any QueueSource) {
-        eventSources.withLock { $0 = EventSourceLinks(runner: runner, queues: queues) }
+    /// Introduces the runner of event source mappings, the queues and the streams; before the first request.
+    public func connectEventSources(
+        runner: any EventSourceRunner, queues: any QueueSource, streams: [any StreamSource] = []
+    ) {
+        let streams = Dictionary(streams.map { ($0.arnService, $0) }, uniquingKeysWith: { first, _ in first })
+        eventSources.withLock { $0 = EventSourceLinks(runner: runner, queues: queues, streams: streams) }
     }
 
     /// Throws `Failure(.unavailable)` before `connectEventSources`.

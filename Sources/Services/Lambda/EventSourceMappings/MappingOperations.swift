@@ -9,22 +9,33 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", in: context.scope)
         let kind = try SourceKind(input.eventSourceArn, isSelfManaged: input.selfManagedEventSource != nil)
-        guard kind == .queue, let source = input.eventSourceArn else { throw OtherSources.refusal(kind, input.value) }
+        guard kind.isPolled, let source = input.eventSourceArn else { throw OtherSources.refusal(kind, input.value) }
         var record = MappingRecord(
             scope: context.scope, id: Identifier.uuid(), target: target, source: source,
             isEnabled: input.enabled ?? true, now: context.now)
-        record.settings = try MappingSettings.merged(
-            MappingSettings.defaults, with: input.value, isFIFO: source.hasSuffix(".fifo"))
+        record.settings = try Self.settings(of: kind, input.value, source: source, now: context.now)
         record.tags = input.value["Tags"]?.fields ?? [:]
         try ConfigurationRules.checkTags(record.tags)
         let links = try eventSourceLinks()
         let new = record
-        try await database.write { transaction in
-            try Self.checkMapping(new, links.queues, isNew: true, in: transaction)
+        try await database.write { [self] transaction in
+            try checkMapping(new, links, isNew: true, now: context.now, in: transaction)
             try MappingTable.put(new, in: transaction)
             transaction.afterCommit { links.runner.mappingChanged(new.mapping) }
         }
         return OperationResponse(new.output)
+    }
+
+    private static func settings(
+        of kind: SourceKind, _ request: Value, source: String, now: Instant
+    ) throws(AWSError) -> Fields {
+        if kind == .queue {
+            return try MappingSettings.merged(
+                MappingSettings.defaults, with: request, isFIFO: source.hasSuffix(".fifo"))
+        }
+        var settings = try StreamMappingSettings.start(request, kind: kind, source: source, now: now)
+        for entry in StreamMappingSettings.defaults.entries { settings[entry.name] = entry.value }
+        return try StreamMappingSettings.merged(settings, with: request)
     }
 
     func getEventSourceMapping(
@@ -43,21 +54,27 @@ extension LambdaService {
         let id = (input.uuid ?? "").lowercased()
         let target = try input.functionName.map { try FunctionTarget($0, in: context.scope) }
         let links = try eventSourceLinks()
-        let changed = try await database.write { transaction in
+        let changed = try await database.write { [self] transaction in
             guard var record = try MappingTable.get(context.scope, id, in: transaction) else {
                 throw AWSError.noMapping
             }
             guard record.state.isSettled else { throw AWSError.mappingInUse("update") }
-            record.settings = try MappingSettings.merged(
-                record.settings, with: input.value, isFIFO: record.source.hasSuffix(".fifo"))
+            let destination = StreamMappingSettings.onFailure(record.settings)
+            record.settings =
+                record.isStream
+                ? try StreamMappingSettings.merged(record.settings, with: input.value)
+                : try MappingSettings.merged(
+                    record.settings, with: input.value, isFIFO: record.source.hasSuffix(".fifo"))
+            let isElsewhere = StreamMappingSettings.onFailure(record.settings) != destination
             let before = record.target
             if let target {
                 record.function = target.name
                 record.qualifier = target.qualifier ?? ""
             }
             let isEnabled = input.enabled ?? record.isEnabled
-            if target != nil || input.enabled == true {
-                try Self.checkMapping(record, links.queues, isNew: record.target != before, in: transaction)
+            if target != nil || input.enabled == true || isElsewhere {
+                try checkMapping(
+                    record, links, isNew: record.target != before, now: context.now, in: transaction)
             }
             record.state = isEnabled == record.isEnabled ? .updating : isEnabled ? .enabling : .disabling
             record.isEnabled = isEnabled
@@ -107,9 +124,10 @@ extension LambdaService {
         return OperationResponse(output)
     }
 
-    /// The function, the queue, and that there is no other such mapping. Throws AWS's texts (reference 7.1).
-    private static func checkMapping(
-        _ record: MappingRecord, _ queues: any QueueSource, isNew: Bool, in transaction: any ReadTransaction
+    /// The function, the source, the destination, and that there is no other such mapping. Throws AWS's texts (reference 7.1).
+    private func checkMapping(
+        _ record: MappingRecord, _ links: EventSourceLinks, isNew: Bool, now: Instant,
+        in transaction: any WriteTransaction
     ) throws {
         let target = record.target
         guard try FunctionTable.get(target.scope, target.name, in: transaction) != nil else {
@@ -117,34 +135,15 @@ extension LambdaService {
         }
         let function = try FunctionResolution.resolve(target, in: transaction).record
         if isNew, let other = try MappingTable.id(target, source: record.source, in: transaction), other != record.id {
+            let pair =
+                record.isStream
+                ? "The event source arn (\" \(record.source) \") and function (\" \(target.name) \") provided mapping"
+                : "An event source mapping with SQS arn (\" \(record.source) \") and function (\" \(target.name) \")"
             throw AWSError.conflict(
-                "An event source mapping with SQS arn (\" \(record.source) \") and function (\" \(target.name) \") "
-                    + "already exists. Please update or delete the existing mapping with UUID \(other)")
+                "\(pair) already exists. Please update or delete the existing mapping with UUID \(other)")
         }
-        guard ARN(record.source)?.region == record.scope.region else {
-            throw AWSError.invalidParameter("The event source and the function must be in the same Region.")
-        }
-        let queue: QueueDescription
-        do {
-            queue = try queues.describe(
-                queue: record.source,
-                as: .roleSession(
-                    roleARN: function.configuration.role ?? "", sessionName: target.name, account: target.scope.account),
-                in: transaction)
-        } catch let error as AWSError where error.code.contains("AccessDenied") {
-            throw AWSError.invalidParameter(
-                "The provided execution role does not have permissions to call ReceiveMessage on SQS")
-        } catch let error as AWSError {
-            throw AWSError.invalidParameter(
-                "Error occurred while ReceiveMessage. SQS Error Code: \(error.code). "
-                    + "SQS Error Message: \(error.message)")
-        }
-        let visibility = Int64(queue.visibilityTimeout.fractionalSeconds)
-        let timeout = function.configuration.timeout ?? Limits.defaultTimeoutSeconds
-        if visibility < timeout {
-            throw AWSError.invalidParameter(
-                "Queue visibility timeout: \(visibility) seconds is less than Function timeout: \(timeout) seconds")
-        }
+        try checkSource(record, function: function, links, now: now, in: transaction)
+        try checkDestination(StreamMappingSettings.onFailure(record.settings), of: function, in: transaction)
     }
 }
 

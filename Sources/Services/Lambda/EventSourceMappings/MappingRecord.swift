@@ -19,7 +19,7 @@ struct MappingRecord: Sendable {
     /// The settings by their API names: what was given, and the defaults that are shown.
     var settings: Fields
     var lastModified: Instant
-    /// What holds it up (`PROBLEM: …`).
+    /// What holds it up (`PROBLEM: …`); of a stream its last result.
     var problem: String?
     var tags: Fields = [:]
 
@@ -35,6 +35,9 @@ struct MappingRecord: Sendable {
         lastModified = now
     }
 
+    /// Only mappings with streams begin somewhere.
+    var isStream: Bool { settings["StartingPosition"] != nil }
+
     var target: FunctionTarget {
         FunctionTarget(scope: scope, name: function, qualifier: qualifier.isEmpty ? nil : qualifier)
     }
@@ -45,7 +48,7 @@ struct MappingRecord: Sendable {
     mutating func revise(now: Instant) {
         revision += 1
         lastModified = now
-        problem = nil
+        if !isStream { problem = nil }
     }
 
     // MARK: For callers
@@ -54,16 +57,24 @@ struct MappingRecord: Sendable {
     var output: Value {
         var output: Fields = ["UUID": .string(id)]
         func setting(_ name: String) { if let value = settings[name] { output.append(name, value) } }
-        setting("BatchSize")
-        setting("MaximumBatchingWindowInSeconds")
+        setting("StartingPosition")
+        if let start = settings["StartingPositionTimestamp"]?.int {
+            output.append("StartingPositionTimestamp", .timestamp(Instant(milliseconds: start)))
+        }
+        for name in ["BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor"] { setting(name) }
         output.append("EventSourceArn", .string(source))
         for name in ["FilterCriteria", "KMSKeyArn", "MetricsConfig", "LoggingConfig", "ScalingConfig"] { setting(name) }
         output.append("FunctionArn", .string(target.arn))
         output.append("LastModified", .timestamp(Instant(milliseconds: lastModified.milliseconds)))
-        if let problem { output.append("LastProcessingResult", .string(problem)) }
+        if let result = problem ?? (isStream ? "No records processed" : nil) {
+            output.append("LastProcessingResult", .string(result))
+        }
         output.append("State", .string(state.rawValue))
-        output.append("StateTransitionReason", "USER_INITIATED")
-        setting("FunctionResponseTypes")
+        output.append("StateTransitionReason", .string(isStream ? "User action" : "USER_INITIATED"))
+        for name in [
+            "DestinationConfig", "MaximumRecordAgeInSeconds", "BisectBatchOnFunctionError", "MaximumRetryAttempts",
+            "TumblingWindowInSeconds", "FunctionResponseTypes",
+        ] { setting(name) }
         output.append("EventSourceMappingArn", .string(arn))
         setting("ProvisionedPollerConfig")
         return .map(output)
@@ -84,7 +95,7 @@ struct MappingRecord: Sendable {
             filters: MappingSettings.patterns(settings["FilterCriteria"]),
             reportsBatchItemFailures: !(settings["FunctionResponseTypes"]?.list ?? []).isEmpty,
             maximumConcurrency: settings["ScalingConfig"]?["MaximumConcurrency"]?.int.map { Int($0) },
-            provisionedPollers: pollers)
+            provisionedPollers: pollers, stream: StreamMappingSettings.stream(settings))
     }
 
     // MARK: The row

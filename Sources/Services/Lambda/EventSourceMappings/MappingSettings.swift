@@ -11,16 +11,20 @@ enum SourceKind: String {
     case broker = "Amazon MQ"
     case documents = "Amazon DocumentDB"
 
+    /// Kinds that Martlet polls.
+    var isPolled: Bool { [.queue, .stream, .table].contains(self) }
+
     /// Throws "Unrecognized event source."
     init(_ source: String?, isSelfManaged: Bool) throws(AWSError) {
         if isSelfManaged {
             self = .kafka
             return
         }
-        switch source.flatMap({ ARN($0) })?.service {
+        let arn = source.flatMap { ARN($0) }
+        switch arn?.service {
         case "sqs": self = .queue
-        case "kinesis": self = .stream
-        case "dynamodb": self = .table
+        case "kinesis" where arn?.resource.hasPrefix("stream/") ?? false: self = .stream
+        case "dynamodb" where arn?.resource.contains("/stream/") ?? false: self = .table
         case "kafka": self = .kafka
         case "mq": self = .broker
         case "rds": self = .documents
@@ -124,9 +128,9 @@ enum MappingSettings {
     }
 
     /// Given, but without meaning: tools send defaults.
-    private static func isNeutral(_ value: Value) -> Bool { isEmpty(value) || value.bool == false }
+    static func isNeutral(_ value: Value) -> Bool { isEmpty(value) || value.bool == false }
 
-    private static func isEmpty(_ value: Value) -> Bool {
+    static func isEmpty(_ value: Value) -> Bool {
         switch value {
         case .null: true
         case .string(let text): text.isEmpty
@@ -146,7 +150,8 @@ enum OtherSources {
             return error
         }
         return .invalidParameter(
-            "Martlet does not poll event sources of type \(kind.rawValue) yet; Amazon SQS queues are supported.")
+            "Martlet does not poll event sources of type \(kind.rawValue) yet; Amazon SQS queues, Amazon Kinesis and "
+                + "Amazon DynamoDB streams are supported.")
     }
 
     private static func check(_ kind: SourceKind, _ request: Value) throws(AWSError) {
@@ -155,17 +160,6 @@ enum OtherSources {
         }
         if request["ScalingConfig"] != nil {
             throw .invalidParameter("Unsupported 'scalingConfig' parameter for given event source mapping type.")
-        }
-        if kind == .stream || kind == .table {
-            guard let position = request["StartingPosition"]?.string else {
-                throw .invalidParameter(
-                    "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
-                        + "Member must not be null.")
-            }
-            if kind == .table, position == "AT_TIMESTAMP" {
-                throw .invalidParameter(
-                    "Unsupported starting position for arn type: \(request["EventSourceArn"]?.string ?? "")")
-            }
         }
         if let success = request["DestinationConfig"]?["OnSuccess"], success.fields?.isEmpty == false {
             throw .invalidParameter("Unsupported DestinationConfig parameter for given event source mapping type.")
