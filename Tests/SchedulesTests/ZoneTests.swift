@@ -25,7 +25,7 @@ enum Zones {
     ]) func offsetsAreThoseOfFoundation(name: String) throws {
         let zone = try Zones.read(name)
         let other = try #require(TimeZone(identifier: name))
-        var random = SeededRandom(UInt64(name.utf8.reduce(0) { $0 &* 31 &+ Int($1) }))
+        var random = SeededRandom(name.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
         for _ in 0..<2_000 {
             // 1975 to 2036: both know the same history.
             let time = Int64.random(in: 157_766_400...2_082_758_400, using: &random)
