@@ -32,10 +32,12 @@ struct Harness {
         let definition = streams ? service.streamsDefinition : service.definition
         let handler = try #require(definition.operations[operation])
         let loop = NIOAsyncTestingEventLoop()
+        let closed = loop.makePromise(of: Void.self)
+        defer { closed.succeed(()) }
         let context = OperationContext(
             requestID: "r", service: streams ? "dynamodbstreams" : "dynamodb", operation: operation, scope: Self.scope,
             principal: Self.principal, now: time.now(), endpoint: "http://localhost:4566", sourceIP: "127.0.0.1",
-            headers: [], uri: "/", eventLoop: loop, closed: loop.makeSucceededVoidFuture())
+            headers: [], uri: "/", eventLoop: loop, closed: closed.futureResult)
         let request = OperationRequest(context: context, input: input, payload: ByteBuffer())
         let response: OperationResponse
         switch handler {
