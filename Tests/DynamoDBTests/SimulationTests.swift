@@ -31,7 +31,7 @@ import Wire
         var random = Seeded(seed)
         let harness = try Harness()
         try await harness.makeTable(
-            "t", indexes: Self.indexes, local: Self.local, attributes: ["pk": "S", "sk": "N", "g": "S", "r": "N"],
+            "tab", indexes: Self.indexes, local: Self.local, attributes: ["pk": "S", "sk": "N", "g": "S", "r": "N"],
             view: "NEW_AND_OLD_IMAGES")
         var model: [Key: Item] = [:]
         for _ in 0..<300 { try await step(harness, &model, &random) }
@@ -51,16 +51,16 @@ import Wire
         let keyValue = Harness.item(key.partition, key.sort).wire
         switch Int.random(in: 0..<6, using: &random) {
         case 0, 1:
-            try await harness.put("t", item)
+            try await harness.put("tab", item)
             model[key] = item
         case 2:
-            _ = try await harness.call("DeleteItem", ["TableName": "t", "Key": keyValue])
+            _ = try await harness.call("DeleteItem", ["TableName": "tab", "Key": keyValue])
             model[key] = nil
         case 3:
             _ = try await harness.call(
                 "UpdateItem",
                 [
-                    "TableName": "t", "Key": keyValue, "UpdateExpression": "SET r = :r REMOVE g",
+                    "TableName": "tab", "Key": keyValue, "UpdateExpression": "SET r = :r REMOVE g",
                     "ExpressionAttributeValues": [":r": item["x"]?.wire ?? .null],
                 ])
             var updated = model[key] ?? Harness.item(key.partition, key.sort)
@@ -74,10 +74,10 @@ import Wire
                 "TransactWriteItems",
                 [
                     "TransactItems": [
-                        ["Put": ["TableName": "t", "Item": item.wire]],
+                        ["Put": ["TableName": "tab", "Item": item.wire]],
                         [
                             "Delete": [
-                                "TableName": "t", "Key": Harness.item("other", key.sort).wire,
+                                "TableName": "tab", "Key": Harness.item("other", key.sort).wire,
                                 "ConditionExpression": wants ? "attribute_not_exists(zz)" : "attribute_exists(zz)",
                             ]
                         ],
@@ -91,20 +91,20 @@ import Wire
         default:
             _ = try await harness.call(
                 "BatchWriteItem",
-                ["RequestItems": ["t": [["PutRequest": ["Item": item.wire]]]]])
+                ["RequestItems": ["tab": [["PutRequest": ["Item": item.wire]]]]])
             model[key] = item
         }
     }
 
     private func checkTable(_ harness: Harness, _ model: [Key: Item]) async throws {
-        let scanned = try await harness.call("Scan", ["TableName": "t"])
+        let scanned = try await harness.call("Scan", ["TableName": "tab"])
         let items = try (scanned["Items"]?.list ?? []).map { try Item(wire: $0) }
         #expect(Set(items) == Set(model.values) && items.count == model.count)
         for partition in Set(model.keys.map(\.partition)) {
             let answer = try await harness.call(
                 "Query",
                 [
-                    "TableName": "t", "KeyConditionExpression": "pk = :p AND sk BETWEEN :a AND :b",
+                    "TableName": "tab", "KeyConditionExpression": "pk = :p AND sk BETWEEN :a AND :b",
                     "ExpressionAttributeValues": [
                         ":p": ["S": .string(partition)], ":a": ["N": "-4"], ":b": ["N": "3"],
                     ],
@@ -114,18 +114,18 @@ import Wire
                 .sorted { $0.key.sort < $1.key.sort }.map(\.value)
             #expect(found == wanted)
         }
-        let table = try await harness.table("t")
+        let table = try await harness.table("tab")
         let counts = try await harness.database.read { try TableStore.counts(table.id, in: $0) }
         #expect(counts.items == model.count)
         #expect(counts.bytes == model.values.reduce(0) { $0 + $1.size })
     }
 
     private func checkIndexes(_ harness: Harness, _ model: [Key: Item]) async throws {
-        let table = try await harness.table("t")
+        let table = try await harness.table("tab")
         for index in table.definition.indexes {
             let inIndex = model.values.filter { item in index.key.attributes.allSatisfy { item[$0.name] != nil } }
                 .map { index.project($0, table: table.key) }
-            let answer = try await harness.call("Scan", ["TableName": "t", "IndexName": .string(index.name)])
+            let answer = try await harness.call("Scan", ["TableName": "tab", "IndexName": .string(index.name)])
             let found = try (answer["Items"]?.list ?? []).map { try Item(wire: $0) }
             #expect(found.count == inIndex.count && Set(found) == Set(inIndex), "\(index.name)")
             let counts = try await harness.database.read { try TableStore.counts(index.id, in: $0) }
@@ -136,7 +136,7 @@ import Wire
 
     /// Played from its beginning, the stream makes the table.
     private func checkStream(_ harness: Harness, _ model: [Key: Item]) async throws {
-        let table = try await harness.table("t")
+        let table = try await harness.table("tab")
         let stream = try #require(table.definition.stream)
         var played: [Item: Item] = [:]
         let records = try await harness.database.read { transaction in

@@ -33,12 +33,12 @@ import Wire
 
     @Test func aShardMakesWayForItsChild() async throws {
         let harness = try Harness()
-        let arn = try arn(try await harness.makeTable("t", view: "NEW_IMAGE"))
-        try await harness.put("t", Harness.item("a", 1))
+        let arn = try arn(try await harness.makeTable("tab", view: "NEW_IMAGE"))
+        try await harness.put("tab", Harness.item("a", 1))
         let first = try #require(try await shards(harness, arn).first)
         #expect(!first.isClosed && first.parents.isEmpty)
         harness.time.advance(by: .seconds(Limits.shardSeconds))
-        try await harness.put("t", Harness.item("a", 2))
+        try await harness.put("tab", Harness.item("a", 2))
         let both = try await shards(harness, arn)
         #expect(both.map(\.isClosed) == [true, false])
         #expect(both[1].parents == [first.id])
@@ -53,11 +53,11 @@ import Wire
 
     @Test func recordsExpireAndAreRemoved() async throws {
         let harness = try Harness()
-        let arn = try arn(try await harness.makeTable("t", view: "KEYS_ONLY"))
-        for number in 0..<5 { try await harness.put("t", Harness.item("a", number)) }
+        let arn = try arn(try await harness.makeTable("tab", view: "KEYS_ONLY"))
+        for number in 0..<5 { try await harness.put("tab", Harness.item("a", number)) }
         let first = try #require(try await shards(harness, arn).first)
         harness.time.advance(by: .seconds(Limits.streamSeconds - 10))
-        try await harness.put("t", Harness.item("a", 5))
+        try await harness.put("tab", Harness.item("a", 5))
         harness.time.advance(by: .seconds(10))
         #expect(try await read(harness, arn, first.id).records.isEmpty)
         let trimmed = try await harness.refusal(
@@ -78,7 +78,7 @@ import Wire
         await harness.service.housekeeping.sweep()
         #expect(try await shards(harness, arn).count == 1)
         _ = try await harness.call(
-            "UpdateTable", ["TableName": "t", "StreamSpecification": ["StreamEnabled": false]])
+            "UpdateTable", ["TableName": "tab", "StreamSpecification": ["StreamEnabled": false]])
         harness.time.advance(by: .seconds(Limits.streamSeconds))
         await harness.service.housekeeping.sweep()
         let error = try await harness.refusal("DescribeStream", ["StreamArn": .string(arn)], streams: true)
@@ -87,10 +87,10 @@ import Wire
 
     @Test func sequenceNumbersNeverGoBack() async throws {
         let harness = try Harness()
-        let arn = try arn(try await harness.makeTable("t", view: "KEYS_ONLY"))
+        let arn = try arn(try await harness.makeTable("tab", view: "KEYS_ONLY"))
         var last = ""
         for round in 0..<4 {
-            try await harness.put("t", Harness.item("a", round))
+            try await harness.put("tab", Harness.item("a", round))
             let shard = try #require(try await shards(harness, arn).last)
             let number = try #require(try await read(harness, arn, shard.id).records.last).sequenceNumber
             #expect(harness.service.isBefore(last, number))
@@ -102,7 +102,7 @@ import Wire
 
     @Test func iteratorsExpireAndCannotBeForged() async throws {
         let harness = try Harness()
-        let arn = try arn(try await harness.makeTable("t", view: "KEYS_ONLY"))
+        let arn = try arn(try await harness.makeTable("tab", view: "KEYS_ONLY"))
         let shard = try #require(try await shards(harness, arn).first)
         let made = try await harness.call(
             "GetShardIterator",
@@ -129,7 +129,7 @@ import Wire
     @Test func positionsAndWakeUps() async throws {
         let harness = try Harness()
         let service = harness.service
-        let arn = try arn(try await harness.makeTable("t", view: "NEW_AND_OLD_IMAGES"))
+        let arn = try arn(try await harness.makeTable("tab", view: "NEW_AND_OLD_IMAGES"))
         let shard = try #require(try await shards(harness, arn).first)
         let woken = Mutex<[String?]>([])
         let stop = service.observe(stream: arn) { shard in woken.withLock { $0.append(shard) } }
@@ -137,10 +137,10 @@ import Wire
             try service.position(stream: arn, shard: shard.id, at: start, as: Harness.principal, in: transaction)
         }
         let latest = try await harness.database.read { try position(.latest, $0) }
-        try await harness.put("t", Harness.item("a", 1))
+        try await harness.put("tab", Harness.item("a", 1))
         harness.time.advance(by: .seconds(60))
         let middle = harness.time.now()
-        try await harness.put("t", Harness.item("a", 2))
+        try await harness.put("tab", Harness.item("a", 2))
         #expect(woken.withLock { $0 } == [shard.id, shard.id])
         #expect(try await read(harness, arn, shard.id, after: latest).records.count == 2)
         let (begin, timed) = try await harness.database.read {
@@ -158,7 +158,7 @@ import Wire
         let change = try JSON.parse(json)
         #expect(change["NewImage"]?["sk"] == ["N": "1"] && change["StreamViewType"] == "NEW_AND_OLD_IMAGES")
         stop()
-        try await harness.put("t", Harness.item("a", 3))
+        try await harness.put("tab", Harness.item("a", 3))
         #expect(woken.withLock { $0.count } == 2)
     }
 

@@ -13,7 +13,7 @@ import Wire
     private func timeToLive(_ harness: Harness, _ enabled: Bool) async throws {
         _ = try await harness.call(
             "UpdateTimeToLive",
-            ["TableName": "t", "TimeToLiveSpecification": ["Enabled": .bool(enabled), "AttributeName": "end"]])
+            ["TableName": "tab", "TimeToLiveSpecification": ["Enabled": .bool(enabled), "AttributeName": "end"]])
     }
 
     private func ends(_ seconds: Int64) -> [(String, AttributeValue)] {
@@ -22,43 +22,43 @@ import Wire
 
     @Test func itemsGoWhenTheirTimeEnds() async throws {
         let harness = try Harness()
-        try await harness.makeTable("t")
+        try await harness.makeTable("tab")
         let now = harness.time.now().seconds
         // More than one step's worth from before it was switched on.
         for number in 0..<Limits.rowsPerStep + 20 {
-            try await harness.put("t", Harness.item("old", number, ends(now + 100)))
+            try await harness.put("tab", Harness.item("old", number, ends(now + 100)))
         }
         try await timeToLive(harness, true)
         try await harness.finishJobs()
-        #expect(try await harness.table("t").definition.timeToLive?.isReady == true)
-        try await harness.put("t", Harness.item("new", 1, ends(now + 50)))
-        try await harness.put("t", Harness.item("new", 2, ends(now + 500)))
-        try await harness.put("t", Harness.item("new", 3, [("end", .string("soon"))]))
-        try await harness.put("t", Harness.item("new", 4, ends(now - Limits.oldestExpirySeconds)))
+        #expect(try await harness.table("tab").definition.timeToLive?.isReady == true)
+        try await harness.put("tab", Harness.item("new", 1, ends(now + 50)))
+        try await harness.put("tab", Harness.item("new", 2, ends(now + 500)))
+        try await harness.put("tab", Harness.item("new", 3, [("end", .string("soon"))]))
+        try await harness.put("tab", Harness.item("new", 4, ends(now - Limits.oldestExpirySeconds)))
         harness.time.advance(by: .seconds(60))
         await harness.service.housekeeping.expire()
-        #expect(try await count(harness, "t") == Int64(Limits.rowsPerStep + 20 + 3))
+        #expect(try await count(harness, "tab") == Int64(Limits.rowsPerStep + 20 + 3))
         harness.time.advance(by: .seconds(60))
         await harness.service.housekeeping.expire()
-        #expect(try await count(harness, "t") == 3)
+        #expect(try await count(harness, "tab") == 3)
         try await timeToLive(harness, false)
         harness.time.advance(by: .seconds(1000))
         await harness.service.housekeeping.expire()
-        #expect(try await count(harness, "t") == 3)
+        #expect(try await count(harness, "tab") == 3)
     }
 
     @Test func theTimerWakesForTheNextItem() async throws {
         let harness = try Harness()
-        try await harness.makeTable("t")
+        try await harness.makeTable("tab")
         try await timeToLive(harness, true)
         try await harness.finishJobs()
         let expiry = harness.desk.keeper.expiry
         expiry.start {}
         #expect(harness.time.nextDue() == nil)
         let now = harness.time.now().seconds
-        try await harness.put("t", Harness.item("a", 1, ends(now + 3600)))
+        try await harness.put("tab", Harness.item("a", 1, ends(now + 3600)))
         #expect(harness.time.nextDue()?.seconds == now + 3600)
-        try await harness.put("t", Harness.item("a", 2, ends(now + 60)))
+        try await harness.put("tab", Harness.item("a", 2, ends(now + 60)))
         #expect(harness.time.nextDue()?.seconds == now + 60)
         expiry.stop()
         #expect(harness.time.nextDue() == nil)
@@ -66,15 +66,15 @@ import Wire
 
     @Test func aNewIndexIsFilledInStepsWhileItemsChange() async throws {
         let harness = try Harness()
-        try await harness.makeTable("t")
+        try await harness.makeTable("tab")
         let total = Limits.rowsPerStep * 2 + 10
         for number in 0..<total {
-            try await harness.put("t", Harness.item("p", number, [("g", .string("g\(number % 2)"))]))
+            try await harness.put("tab", Harness.item("p", number, [("g", .string("g\(number % 2)"))]))
         }
         _ = try await harness.call(
             "UpdateTable",
             [
-                "TableName": "t", "AttributeDefinitions": [["AttributeName": "g", "AttributeType": "S"]],
+                "TableName": "tab", "AttributeDefinitions": [["AttributeName": "g", "AttributeType": "S"]],
                 "GlobalSecondaryIndexUpdates": [
                     [
                         "Create": [
@@ -86,21 +86,21 @@ import Wire
             ])
         // Before, behind and in the middle of where the filling is.
         for number in stride(from: 0, to: total, by: 7) {
-            _ = try await harness.call("DeleteItem", ["TableName": "t", "Key": Harness.item("p", number).wire])
+            _ = try await harness.call("DeleteItem", ["TableName": "tab", "Key": Harness.item("p", number).wire])
         }
         for number in stride(from: 1, to: total, by: 7) {
-            try await harness.put("t", Harness.item("p", number, [("g", .string("other"))]))
+            try await harness.put("tab", Harness.item("p", number, [("g", .string("other"))]))
         }
         for number in stride(from: 2, to: total, by: 7) {
             try await harness.put(
-                "t", Harness.item("p", number, [("g", .string("g\(number % 2)")), ("more", .bool(true))]))
+                "tab", Harness.item("p", number, [("g", .string("g\(number % 2)")), ("more", .bool(true))]))
         }
         try await harness.finishJobs()
-        let table = try await harness.table("t")
+        let table = try await harness.table("tab")
         let index = try table.index("late")
         #expect(index.state == .active)
-        let items = try await harness.call("Scan", ["TableName": "t"])["Items"]?.list ?? []
-        let indexed = try await harness.call("Scan", ["TableName": "t", "IndexName": "late"])["Items"]?.list ?? []
+        let items = try await harness.call("Scan", ["TableName": "tab"])["Items"]?.list ?? []
+        let indexed = try await harness.call("Scan", ["TableName": "tab", "IndexName": "late"])["Items"]?.list ?? []
         #expect(Set(items) == Set(indexed) && items.count == indexed.count)
         let (whole, part) = try await harness.database.read {
             (try TableStore.counts(table.id, in: $0), try TableStore.counts(index.id, in: $0))
@@ -111,14 +111,14 @@ import Wire
     @Test func whatADeletedTableLeavesIsRemoved() async throws {
         let harness = try Harness()
         try await harness.makeTable(
-            "t", indexes: SimulationTests.indexes, attributes: ["pk": "S", "sk": "N", "g": "S", "r": "N"])
+            "tab", indexes: SimulationTests.indexes, attributes: ["pk": "S", "sk": "N", "g": "S", "r": "N"])
         for number in 0..<Limits.rowsPerStep + 5 {
             try await harness.put(
-                "t", Harness.item("p", number, [("g", .string("g")), ("r", .number(DynamoNumber(number)))]))
+                "tab", Harness.item("p", number, [("g", .string("g")), ("r", .number(DynamoNumber(number)))]))
         }
-        _ = try await harness.call("DeleteTable", ["TableName": "t"])
-        try await harness.makeTable("t")
-        try await harness.put("t", Harness.item("p", 1))
+        _ = try await harness.call("DeleteTable", ["TableName": "tab"])
+        try await harness.makeTable("tab")
+        try await harness.put("tab", Harness.item("p", 1))
         try await harness.finishJobs()
         let left = try await harness.database.read { transaction in
             try ["items", "entries", "counts", "jobs"].map { name in
@@ -131,9 +131,9 @@ import Wire
     @Test func definitionsAreKept() async throws {
         let harness = try Harness()
         try await harness.makeTable(
-            "t", indexes: SimulationTests.indexes, local: SimulationTests.local,
+            "tab", indexes: SimulationTests.indexes, local: SimulationTests.local,
             attributes: ["pk": "S", "sk": "N", "g": "S", "r": "N"], view: "OLD_IMAGE")
-        let table = try await harness.table("t")
+        let table = try await harness.table("tab")
         let again = try TableDefinition(stored: table.definition.stored)
         #expect(again.stored == table.definition.stored)
         #expect(again.indexes.map(\.name) == ["local", "global"])
