@@ -19,7 +19,7 @@ struct Putting: Sendable {
                     "ExclusiveMinimumSequenceNumber \(order) used in PutRecord on stream \(target.name) under account "
                         + "\(target.scope.account) is invalid.")
             }
-            put([draft], member: { _ in "data" }, to: target, request, isDryRun: input.dryRun == true) { result in
+            put([draft], isBatch: false, to: target, request, isDryRun: input.dryRun == true) { result in
                 completion(
                     result.flatMap { answer in
                         guard case .written(let shard, let position)? = answer.places.first else {
@@ -58,8 +58,7 @@ struct Putting: Sendable {
                 throw .invalid("Records size exceeds \(Limits.putBytes >> 20) MB limit")
             }
             put(
-                drafts, member: { "records.\($0 + 1).member.data" }, to: target, request,
-                isDryRun: input.dryRun == true
+                drafts, isBatch: true, to: target, request, isDryRun: input.dryRun == true
             ) { result in
                 completion(result.map { OperationResponse(Self.output($0)) })
             }
@@ -116,10 +115,9 @@ struct Putting: Sendable {
         var encryptionType: String?
     }
 
-    /// `member`: how the model calls the data of a record, for errors. Answers on the connection's loop.
+    /// Answers on the connection's loop.
     private func put(
-        _ drafts: [RecordDraft], member: @escaping @Sendable (Int) -> String, to target: StreamTarget,
-        _ request: OperationRequest, isDryRun: Bool,
+        _ drafts: [RecordDraft], isBatch: Bool, to target: StreamTarget, _ request: OperationRequest, isDryRun: Bool,
         _ completion: @escaping @Sendable (Result<Answer, any Error>) -> Void
     ) {
         let context = request.context
@@ -131,7 +129,8 @@ struct Putting: Sendable {
             let now = desk.time.now()
             for (index, draft) in drafts.enumerated() where draft.size > stream.settings.recordKiB << 10 {
                 throw AWSError.constraint(
-                    member(index), "Member must have length less than or equal to \(stream.settings.recordKiB << 10)")
+                    isBatch ? "records.\(index + 1).member.data" : "data",
+                    "Member must have length less than or equal to \(stream.settings.recordKiB << 10)")
             }
             if isDryRun { throw AWSError.dryRun }
             let admitted = Self.admitted(drafts, to: stream, desk.throughput, now: now)
