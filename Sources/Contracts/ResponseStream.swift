@@ -12,6 +12,8 @@ public final class ResponseStream: Sendable {
 
     /// Bytes that wait for the reader before the writer is to pause. Ours: what a socket takes in one go.
     public static let highWater = 256 << 10
+    /// Bytes of pieces that are read as one when several wait. Ours.
+    static let joinedBytes = 64 << 10
 
     typealias Waiter = CheckedContinuation<ByteBuffer?, Never>
 
@@ -138,7 +140,12 @@ struct ResponseStreamMachine<Waiter> {
     }
 
     mutating func read(_ waiter: Waiter) -> (outcome: Outcome, resume: (@Sendable () -> Void)?) {
-        if let piece = pieces.popFirst() {
+        if var piece = pieces.popFirst() {
+            // A reader that is behind gets small pieces together: each costs it a frame and a write.
+            while let next = pieces.first, piece.readableBytes + next.readableBytes <= ResponseStream.joinedBytes {
+                piece.writeImmutableBuffer(next)
+                pieces.removeFirst()
+            }
             bytes -= piece.readableBytes
             return (.piece(piece), takeResume(below: highWater / 2))
         }

@@ -81,7 +81,8 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
                 try make.value(info, stream)
             }
         }
-        try pipeline.addHandlers([DrainBridge(), handler, manager, AbuseEnd(limit: limits.protocolErrors)], position: .after(self))
+        try pipeline.addHandlers(
+            [DrainBridge(), handler, manager, AbuseEnd(limit: limits.protocolErrors)], position: .after(self))
         try context.channel.syncOptions?.setOption(.autoRead, value: true)
         if isDraining { context.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
     }

@@ -20,7 +20,8 @@ extension HTTPConnection {
             finished()
         case .files(let parts, let release):
             let sender = FileSender(
-                parts: parts, release: release, channel: context.channel, limits: limits, isSecure: info.isSecure || http2 != nil, counters: counters)
+                parts: parts, release: release, channel: context.channel, limits: limits,
+                isSecure: info.isSecure || http2 != nil, counters: counters)
             self.sender = sender
             sender.open { [self] result in
                 switch result {

@@ -31,7 +31,11 @@ final class CachedPolicy: Sendable {
 
     init(_ policy: ResourcePolicy?, resource: String) {
         self.resource = resource
-        if let policy, !policy.statements.isEmpty { document = try? PolicyDocument(policy.document) } else { document = nil }
+        if let policy, !policy.statements.isEmpty {
+            document = try? PolicyDocument(policy.document)
+        } else {
+            document = nil
+        }
     }
 
     func decision(_ question: PolicyQuestion) -> PolicyDecision {

@@ -4,8 +4,14 @@ import Storage
 
 /// The HTTP endpoint of a function or an alias.
 struct FunctionURL: Sendable, Hashable {
-    enum AuthType: String, Sendable { case none = "NONE", iam = "AWS_IAM" }
-    enum InvokeMode: String, Sendable { case buffered = "BUFFERED", responseStream = "RESPONSE_STREAM" }
+    enum AuthType: String, Sendable {
+        case none = "NONE"
+        case iam = "AWS_IAM"
+    }
+    enum InvokeMode: String, Sendable {
+        case buffered = "BUFFERED"
+        case responseStream = "RESPONSE_STREAM"
+    }
 
     /// The first label of its host name; never changes, and is enough to find it by.
     var id: String

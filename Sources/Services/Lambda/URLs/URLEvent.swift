@@ -142,7 +142,8 @@ enum URLEvent {
         guard request.body.readableBytes > 0 else { return nil }
         let bytes = request.body.readableBytesView
         let isEncoded = request.head.header("content-encoding").map { $0 != "identity" } ?? false
-        if !isEncoded, isText(request.head.header("content-type")), let text = String(validating: bytes, as: UTF8.self) {
+        if !isEncoded, isText(request.head.header("content-type")), let text = String(validating: bytes, as: UTF8.self)
+        {
             return (text, false)
         }
         return (Base64.encode(Array(bytes)), true)

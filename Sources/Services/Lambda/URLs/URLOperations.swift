@@ -9,7 +9,8 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", qualifier: input.qualifier, in: context.scope)
         let url = FunctionURL(
-            id: Identifier.base32(32).lowercased(), scope: target.scope, function: target.name, qualifier: target.qualifier ?? "",
+            id: Identifier.base32(32).lowercased(), scope: target.scope, function: target.name,
+            qualifier: target.qualifier ?? "",
             authType: input.authType.flatMap(FunctionURL.AuthType.init) ?? .iam,
             invokeMode: input.invokeMode.flatMap(FunctionURL.InvokeMode.init), cors: input.cors.map(URLCORS.init),
             createdAt: context.now, modifiedAt: context.now)
@@ -92,7 +93,9 @@ extension LambdaService {
             return try URLTable.list(target.scope, target.name, after: after, limit: limit + 1, in: transaction)
         }
         var output: Value = ["FunctionUrlConfigs": .list(found.prefix(limit).map { Self.output($0, context).value })]
-        if found.count > limit { output["NextMarker"] = .string(Page.token([target.name, found[limit - 1].qualifier])) }
+        if found.count > limit {
+            output["NextMarker"] = .string(Page.token([target.name, found[limit - 1].qualifier]))
+        }
         return OperationResponse(output)
     }
 
