@@ -52,7 +52,7 @@ let services = [
     "STS",
 ]
 let serviceDependencies: [Target.Dependency] = [
-    "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive", nioCore, crypto,
+    "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Schedules", "Policies", "CArchive", nioCore, crypto,
     cryptoExtras, logging, jwtKit, yams,
 ]
 
@@ -80,6 +80,7 @@ var targets: [Target] = [
         swiftSettings: settings),
     .target(
         name: "EventPatterns", dependencies: ["Platform"], exclude: ["README.md"], swiftSettings: settings),
+    .target(name: "Schedules", dependencies: ["Platform"], exclude: ["README.md"], swiftSettings: settings),
     .target(name: "Sandbox", dependencies: ["Platform", "CSandbox", logging], swiftSettings: settings),
     // 2
     .target(name: "Contracts", dependencies: ["Platform", "Wire", "Storage", nioCore], swiftSettings: settings),
@@ -142,17 +143,19 @@ let testExtras: [String: [Target.Dependency]] = [
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
     "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, cryptoExtras],
-    "EventBridge": [nioEmbedded, "EventPatterns"], "Scheduler": [nioEmbedded],
+    "EventBridge": [nioEmbedded, "EventPatterns", "Schedules"], "Scheduler": [nioEmbedded, "Schedules"],
 ]
 let rooms =
     [
-        "Platform", "Wire", "Storage", "EventPatterns", "Contracts", "Policies", "Sandbox", "Execution", "Invocation",
-        "EventSources", "Outbound", "Gateway",
+        "Platform", "Wire", "Storage", "EventPatterns", "Schedules", "Contracts", "Policies", "Sandbox", "Execution",
+        "Invocation", "EventSources", "Outbound", "Gateway",
     ] + services
 targets += rooms.map { room in
     var dependencies: [Target.Dependency] = [.byName(name: room), "Platform", nioCore, logging]
-    if !["Platform", "Sandbox", "EventPatterns"].contains(room) { dependencies += ["Wire", "Storage"] }
-    if !["Platform", "Wire", "Storage", "Sandbox", "EventPatterns"].contains(room) { dependencies += ["Contracts"] }
+    if !["Platform", "Sandbox", "EventPatterns", "Schedules"].contains(room) { dependencies += ["Wire", "Storage"] }
+    if !["Platform", "Wire", "Storage", "Sandbox", "EventPatterns", "Schedules"].contains(room) {
+        dependencies += ["Contracts"]
+    }
     var seen = Set<String>()
     dependencies = (dependencies + (testExtras[room] ?? [])).filter { seen.insert("\($0)").inserted }
     return .testTarget(name: "\(room)Tests", dependencies: dependencies, swiftSettings: settings)
@@ -168,7 +171,8 @@ targets.append(
     .testTarget(
         name: "FuzzTests",
         dependencies: [
-            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "EventPatterns", "EventSources",
+            "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Schedules", "EventPatterns",
+            "EventSources",
             nioCore,
         ]
             + services.map { .byName(name: $0) },

@@ -2,8 +2,8 @@
 
 import http.client
 import json
-from importlib.metadata import files
 from contextlib import closing
+from importlib.metadata import files
 from pathlib import Path
 
 from .harness import ACCOUNT, REGION

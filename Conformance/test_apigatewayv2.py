@@ -214,6 +214,12 @@ def test_access_log_settings_are_checked(api):
     assert "AccessLogSettings" not in gateway.get_stage(ApiId=api.id, StageName="x")
 
 
+def test_http_apis_have_no_execution_logs(api):
+    for settings in ({"LoggingLevel": "INFO"}, {"DataTraceEnabled": True}):
+        error = refused(api.client.create_stage, ApiId=api.id, StageName="x", DefaultRouteSettings=settings)
+        assert error.message == "Execution logs are not supported on protocolType HTTP"
+
+
 def test_authorizers(api):
     gateway = api.client
     jwt = gateway.create_authorizer(

@@ -151,7 +151,8 @@ def test_event_1_0_shape(server, make_function, unique):
     "content_type, data, is_text",
     [
         ("text/html", b"<p>", True), ("application/json; charset=utf-8", b"{}", True),
-        ("application/xml", b"<a/>", True), ("application/vnd.api+json", b"{}", True), (None, b"plain", True),
+        ("application/xml", b"<a/>", True), ("application/vnd.api+json", b"{}", False), (None, b"plain", False),
+        ("application/javascript", b"1", True),
         ("application/x-www-form-urlencoded", b"a=1", False), ("application/octet-stream", b"\x00\xff", False),
         ("multipart/form-data; boundary=x", b"--x--", False), ("text/plain", b"\xff\xfe", False),
     ],
@@ -505,6 +506,16 @@ def test_backends_that_do_not_answer(server, backend, unique):
     api.delete()
     api = proxy_api(server, unique("api"), "$default", "http://127.0.0.1:1/")
     assert (api.send().status, api.send().body) == (503, b'{"message":"Service Unavailable"}')
+    api.delete()
+
+
+def test_apis_that_call_one_another_end(server, unique):
+    api = Api(server, unique("api"))
+    url = f"{server.url}/_aws/execute-api/{api.id}/x"
+    api.route("$default", api.proxy(url))
+    api.stage()
+    answer = api.send()
+    assert (answer.status, answer.body) == (500, b'{"message":"Internal Server Error"}')
     api.delete()
 
 

@@ -1,8 +1,10 @@
 """Function URLs: their configuration, who may call them, what functions get, and what callers get."""
 
 import base64
+import configparser
 import json
 
+import boto3
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
@@ -11,6 +13,7 @@ import pytest
 from . import raw
 from .doors import URL, open_to_all
 from .expect import aws_error
+from .harness import Server, zip_bytes
 
 FORBIDDEN = (
     "Forbidden. For troubleshooting Function URL authorization issues, see: "
@@ -24,11 +27,6 @@ SAY = "def handler(event, context): return eval(event['body'])"
 @pytest.fixture
 def echo(fast_function):
     return URL(fast_function(ECHO))
-
-
-@pytest.fixture(scope="module")
-def _shared():
-    return {}
 
 
 def test_configuration(fast_function, client):
@@ -253,7 +251,12 @@ def test_what_goes_wrong(fast_function, make_function):
     assert large.ask("POST", "/", b"x" * (6 * 1024 * 1024 + 1))[0] == 413
     # It fits as it is, and not in base64.
     assert large.ask("POST", "/", b"\xff" * (5 * 1024 * 1024))[0] == 413
+    assert large.ask()[0] == 200
     large.function.delete()
+    assert large.ask()[0] == 403
+    # A function that takes its name over does not take its URL over.
+    again = fast_function(ECHO, FunctionName=large.function.name)
+    open_to_all(again)
     assert large.ask()[0] == 403
 
 
@@ -347,3 +350,56 @@ def test_oversized_headers(echo):
     assert answer.status == 431
     many = "".join(f"X-{number}: 1\r\n" for number in range(300))
     assert raw.exchange(echo.server, f"GET / HTTP/1.1\r\nHost: {echo.host}\r\n{many}\r\n".encode()).status == 431
+
+
+def test_signatures_are_checked_with_authentication(tmp_path, python_runtime):
+    """With the credentials that the server makes, real signatures, and wrong ones."""
+    server = Server(tmp_path / "data", ["--auth", "sigv4"]).start()
+    try:
+        parser = configparser.ConfigParser()
+        parser.read(server.data_dir / "credentials")
+        key, secret = parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
+        lambda_ = boto3.session.Session().client(
+            "lambda", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id=key,
+            aws_secret_access_key=secret)
+        lambda_.create_function(
+            FunctionName="fn", Runtime=python_runtime, Handler="index.handler", Role="arn:aws:iam::000000000000:role/r",
+            Code={"ZipFile": zip_bytes({"index.py": ECHO})}, MemorySize=1769, Timeout=10)
+        lambda_.get_waiter("function_active_v2").wait(FunctionName="fn", WaiterConfig={"Delay": 0.05})
+        address = lambda_.create_function_url_config(FunctionName="fn", AuthType="AWS_IAM")["FunctionUrl"]
+
+        def ask(secret, by_path=False, tamper=b"", key=key):
+            host = address.split("/")[2]
+            path = f"/_aws/lambda-url/{host.split('.')[0]}/p%20q" if by_path else "/p%20q"
+            host = f"127.0.0.1:{server.port}" if by_path else host
+            request = botocore.awsrequest.AWSRequest("POST", f"http://{host}{path}", data=b"body", headers={"Host": host})
+            signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret), "lambda", "us-east-1")
+            signer.add_auth(request)
+            return raw.exchange(
+                server,
+                f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {4 + len(tamper)}\r\n".encode()
+                + "".join(f"{k}: {v}\r\n" for k, v in request.headers.items() if k != "Host").encode()
+                + b"\r\nbody" + tamper)
+
+        for by_path in (False, True):
+            answer = ask(secret, by_path)
+            assert answer.status == 200, answer
+            event = json.loads(answer.body)
+            assert event["rawPath"] == "/p%20q" and event["requestContext"]["authorizer"]["iam"]["accessKey"] == key
+        for answer in (ask("wrong"), ask(secret, tamper=b"x"), ask(secret, key="AKIAIOSFODNN7EXAMPLE")):
+            assert answer.status == 403 and "message" in json.loads(answer.body), answer
+        unsigned = raw.exchange(server, f"GET / HTTP/1.1\r\nHost: {address.split('/')[2]}\r\n\r\n".encode())
+        assert unsigned.status == 403 and json.loads(unsigned.body) == {"Message": FORBIDDEN}
+        # A public URL asks for nothing, also with authentication on.
+        lambda_.update_function_url_config(FunctionName="fn", AuthType="NONE")
+        for number, more in enumerate(
+            [
+                dict(Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE"),
+                dict(Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True),
+            ]
+        ):
+            lambda_.add_permission(FunctionName="fn", StatementId=f"s{number}", Principal="*", **more)
+        assert raw.exchange(server, f"GET / HTTP/1.1\r\nHost: {address.split('/')[2]}\r\n\r\n".encode()).status == 200
+        assert ask("wrong").status == 200
+    finally:
+        server.kill9()

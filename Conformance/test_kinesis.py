@@ -419,7 +419,6 @@ def test_a_subscription_is_pushed_to(kinesis, server, make_stream):
 def test_the_command_line(aws, unique):
     name = unique("cli")
     aws("kinesis", "create-stream", "--stream-name", name, "--shard-count", 1)
-    aws("kinesis", "wait", "stream-exists", "--stream-name", name)
     put = aws("kinesis", "put-record", "--stream-name", name, "--partition-key", "k", "--data", "aGVsbG8=").json
     assert put["ShardId"] == FIRST
     iterator = aws("kinesis", "get-shard-iterator", "--stream-name", name, "--shard-id", FIRST,
@@ -429,7 +428,6 @@ def test_the_command_line(aws, unique):
     aws("kinesis", "update-shard-count", "--stream-name", name, "--target-shard-count", 2,
         "--scaling-type", "UNIFORM_SCALING")
     assert len(aws("kinesis", "list-shards", "--stream-name", name).json["Shards"]) == 3
-    aws("kinesis", "delete-stream", "--stream-name", name)
 
 
 def test_what_is_missing_says_so(kinesis):

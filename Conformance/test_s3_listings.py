@@ -168,7 +168,6 @@ def test_notification_refusals(client, bucket):  # noqa: F811
     assert fails(one("nonsense"))["Message"] == "The ARN could not be parsed"
     assert fails(one(), one(), SkipDestinationValidation=True)["Message"].startswith("Configurations overlap.")
     refused("NoSuchBucket", 404, put, Bucket="no-such-bucket-at-all", NotificationConfiguration={})
-    refused("NotImplemented", 501, put, Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
     put(Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [one()]}, SkipDestinationValidation=True)
 
 

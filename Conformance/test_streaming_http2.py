@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 
 import h2.config
@@ -18,9 +19,6 @@ from . import raw
 from .doors import URL
 from .harness import wait_for
 from .test_streaming import NODE
-
-SCOPE = raw.scope("lambda")
-
 
 @pytest.fixture
 def http2(server):
@@ -82,6 +80,23 @@ def test_curl(server, fast_function):
         capture_output=True, text=True, timeout=30,
     )
     assert done.stdout == "from curl 2 200", done.stderr
+
+
+def test_over_tls(make_server, tmp_path):
+    """Negotiated by ALPN; HTTP/1 on the same port."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )
+    server = make_server("--tls-certificate", str(certificate), "--tls-key", str(key))
+    context = ssl.create_default_context(cafile=certificate)
+    for http2, version in ((True, "HTTP/2"), (False, "HTTP/1.1")):
+        with httpx.Client(http2=http2, verify=context, timeout=20) as client:
+            answer = client.get(f"https://127.0.0.1:{server.port}/_martlet/health")
+            assert (answer.status_code, answer.http_version) == (200, version)
+    assert server.stop() == 0
 
 
 class Peer:

@@ -52,6 +52,8 @@ public struct DeliveryAttributes: Sendable, Hashable {
     public var traceHeader: String?
     /// EventBridge: the payload is the `detail` of an event of this kind.
     public var event: EventKind?
+    /// EventBridge: the payload is a whole event, which so many buses have sent on, and not the `detail` of one.
+    public var forwards: Int?
     /// Kinesis: the key that chooses the shard.
     public var partitionKey: String?
     /// S3: the key that the object gets.
@@ -121,6 +123,9 @@ public struct DeadLetter: Sendable, Hashable {
     /// Whether the message gets the attributes that EventBridge adds (RULE_ARN, TARGET_ARN, ERROR_CODE, ERROR_MESSAGE,
     /// EXHAUSTED_RETRY_CONDITION, RETRY_ATTEMPTS); the rule's ARN.
     public var ruleARN: String?
+    /// What the message tells of where it came from (Scheduler: SCHEDULE_ARN, EXECUTION_ID). With any, it gets EventBridge's
+    /// other attributes too.
+    public var source: [MessageAttribute] = []
     /// What goes there, where it is not what the target was to get (SNS: the notification, not the function's event).
     public var payload: [UInt8]?
     public init(target: String, principal: Principal, ruleARN: String? = nil, payload: [UInt8]? = nil) {

@@ -58,9 +58,11 @@ public protocol ObjectReader: Sendable {
 
 /// Writes objects for other services (records of failed invocations).
 public protocol ObjectWriter: Sendable {
-    /// Puts one object, durably. Throws `AWSError` with S3's codes (NoSuchBucket, AccessDenied).
+    /// Puts one object, durably. `traceHeader`: of what caused it; its notifications carry it on, so that circles are found.
+    /// Throws `AWSError` with S3's codes (NoSuchBucket, AccessDenied).
     func write(
-        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
+        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal,
+        traceHeader: String?
     ) async throws
 
     /// Whether the bucket exists and the principal may write to it, for a configuration that names it. Throws as `write`.

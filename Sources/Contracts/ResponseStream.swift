@@ -46,6 +46,7 @@ public final class ResponseStream: Sendable {
             if case .failure(let error) = result { begun(.failure(error)) } else { begun(.success(response())) }
         }
         ended.waiter?.resume(returning: nil)
+        ended.resume?()
     }
 
     private func response() -> StreamingResponse {
@@ -118,13 +119,14 @@ struct ResponseStreamMachine<Waiter> {
         return (begun, nil, !isPaused)
     }
 
-    /// The waiter, when there is one, is to be told that this was the end. Nobody waits before the response has begun.
+    /// The waiter, when there is one, is to be told that this was the end. Nobody waits before the response has begun. A
+    /// writer that waits goes on: what it still has goes nowhere.
     mutating func end(
         _ result: Result<InvocationResult, any Error>
-    ) -> (begun: ResponseStream.Begun?, waiter: Waiter?) {
-        guard ending == nil else { return (nil, nil) }
+    ) -> (begun: ResponseStream.Begun?, waiter: Waiter?, resume: (@Sendable () -> Void)?) {
+        guard ending == nil else { return (nil, nil, nil) }
         ending = result
-        resume = nil
+        isPaused = false
         let begun = self.begun.take()
         if begun != nil, !isAbandoned, case .success(let whole) = result, whole.functionError == nil,
             whole.payload.readableBytes > 0
@@ -132,7 +134,7 @@ struct ResponseStreamMachine<Waiter> {
             pieces.append(whole.payload)
             bytes += whole.payload.readableBytes
         }
-        return (begun, waiter.take())
+        return (begun, waiter.take(), resume.take())
     }
 
     mutating func read(_ waiter: Waiter) -> (outcome: Outcome, resume: (@Sendable () -> Void)?) {

@@ -73,15 +73,18 @@ enum WildcardComplexity {
         static func < (a: Position, b: Position) -> Bool { (a.pattern, a.matched) < (b.pattern, b.matched) }
     }
 
-    /// Walks through the sets of prefixes that texts can match, with one byte for all those that stand in no pattern.
+    /// Walks through the sets of prefixes that texts can match, with one byte for all those that go on with no pattern.
     static func isTooHigh(_ wildcards: [Wildcard]) -> Bool {
         let patterns = Array(Set(wildcards)).map(\.tokens)
-        let letters = Set(patterns.flatMap { $0.compactMap { $0 } }).sorted()
         let start = patterns.indices.map { Position(pattern: $0, matched: 0) }
         var seen: Set<[Position]> = [start]
         var waiting = [start]
         while let active = waiting.popLast() {
-            for letter in letters.map({ Optional($0) }) + [nil] {
+            var letters: Set<UInt8?> = [nil]
+            for position in active where position.matched < patterns[position.pattern].count {
+                letters.insert(patterns[position.pattern][position.matched])
+            }
+            for letter in letters {
                 let next = step(active, letter, patterns)
                 if next.count > Limits.wildcardComplexity { return true }
                 if next.isEmpty || !seen.insert(next).inserted { continue }

@@ -3,12 +3,13 @@ import NIOHTTP1
 import NIOHTTP2
 
 /// Looks at the first bytes of a connection (behind TLS, if there is any): HTTP/2 begins with a preface that is no request of
-/// HTTP/1 ("prior knowledge", RFC 9113 3.3; behind TLS its client has negotiated `h2`). Then the handlers of HTTP/1 are replaced.
+/// HTTP/1 ("prior knowledge", RFC 9113 3.3; behind TLS its client has negotiated `h2`). The decoder of HTTP/1 is added when it is
+/// not; `connection` is there from the begin, so that silence has its limit.
 final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
     private let connection: HTTPConnection
-    private let decoder: ByteToMessageHandler<HTTPRequestDecoder>
+    private let decoder: () -> ByteToMessageHandler<HTTPRequestDecoder>
     private let makeStream: (ConnectionInfo, any Channel) throws -> Void
     private let limits: GatewayLimits
     private var held = ByteBuffer()
@@ -16,10 +17,10 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
     /// No method of HTTP/1 begins so.
     private static let preface = Array("PRI ".utf8)
 
-    /// `makeStream` fills the pipeline of a stream; `connection` and `decoder` are those of HTTP/1 behind this handler.
+    /// `makeStream` fills the pipeline of a stream; `connection` is the handler of HTTP/1 behind this one.
     init(
-        connection: HTTPConnection, decoder: ByteToMessageHandler<HTTPRequestDecoder>, limits: GatewayLimits,
-        makeStream: @escaping (ConnectionInfo, any Channel) throws -> Void
+        connection: HTTPConnection, decoder: @escaping () -> ByteToMessageHandler<HTTPRequestDecoder>,
+        limits: GatewayLimits, makeStream: @escaping (ConnectionInfo, any Channel) throws -> Void
     ) {
         self.connection = connection
         self.decoder = decoder
@@ -35,6 +36,11 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
         }
         let count = min(bytes.readableBytes, Self.preface.count)
         guard bytes.readableBytesView.prefix(count).elementsEqual(Self.preface.prefix(count)) else {
+            do {
+                try context.pipeline.syncOperations.addHandler(decoder(), position: .after(self))
+            } catch {
+                return context.close(promise: nil)
+            }
             return pass(bytes, context)
         }
         guard count == Self.preface.count else {
@@ -58,7 +64,6 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
     private func begin(_ context: ChannelHandlerContext) throws {
         let info = connection.info
         let pipeline = context.pipeline.syncOperations
-        pipeline.removeHandler(decoder, promise: nil)
         pipeline.removeHandler(connection, promise: nil)
         var life = NIOHTTP2ServerConnectionManagementHandler.Configuration.defaults
         life.maxIdleTime = TimeAmount(limits.keepAliveTimeout)
@@ -76,7 +81,7 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
                 try make.value(info, stream)
             }
         }
-        try pipeline.addHandlers([DrainBridge(), handler, manager], position: .after(self))
+        try pipeline.addHandlers([DrainBridge(), handler, manager, AbuseEnd(limit: limits.protocolErrors)], position: .after(self))
         try context.channel.syncOptions?.setOption(.autoRead, value: true)
         if isDraining { context.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
     }
@@ -103,15 +108,49 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
     }
 }
 
-/// Tells the library in its own words that the server drains.
+/// Tells the library in its own words that the server drains; ends the connection of a client that sends no more.
 private final class DrainBridge: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is HTTPConnection.Drain {
             context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        } else if let event = event as? ChannelEvent, event == .inputClosed {
+            // A client that can grant no windows any more is gone.
+            context.close(promise: nil)
         } else {
             context.fireUserInboundEventTriggered(event)
+        }
+    }
+}
+
+/// Ends a connection whose client misbehaves: the library says goodbye to it, and leaves closing to us.
+private final class AbuseEnd: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    private var left: Int
+
+    init(limit: Int) { left = limit }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        left -= 1
+        if left <= 0 || Self.isAbuse(error) || !(context.channel.isActive) { context.close(promise: nil) }
+    }
+
+    private static func isAbuse(_ error: any Error) -> Bool {
+        switch error {
+        case is NIOHTTP2Errors.ExcessiveOutboundFrameBuffering,
+            is NIOHTTP2Errors.BadClientMagic,
+            is NIOHTTP2Errors.UnableToParseFrame,
+            is NIOHTTP2Errors.ExcessiveEmptyDataFrames,
+            is NIOHTTP2Errors.ExcessiveNumberOfGlitches,
+            is NIOHTTP2Errors.ExcessivelyLargeHeaderBlock,
+            is NIOHTTP2Errors.ExcessiveRSTFrames,
+            is NIOHTTP2Errors.ExcessiveControlFrames,
+            is NIOHTTP2Errors.ExcessiveContinuationFrames,
+            is NIOHTTP2Errors.ExcessiveStreamErrors:
+            true
+        default: error is ChannelError || error is IOError
         }
     }
 }

@@ -20,6 +20,8 @@ public struct GatewayLimits: Sendable {
     public var streamsPerConnection = 100
     /// Answers to control frames (settings, pings, resets) that wait for a client that does not read them; more ends it.
     public var controlFrames = 1000
+    /// Errors of a client (malformed requests, violated windows) after which its connection is closed.
+    public var protocolErrors = 100
 
     // MARK: Request head, bytes
 

@@ -72,21 +72,24 @@ struct ListenerFactory: Sendable {
             isSecure = true
         case .either(let context): try pipeline.addHandler(TLSDetector(context))
         }
-        var decoding = NIOHTTPDecoderLimitConfiguration()
-        decoding.maxHeaderFieldSize = limits.headerFieldBytes
-        decoding.maxHeaderListSize = limits.headerBytes
-        decoding.maxHeaderFieldCount = limits.headerFields
-        let decoder = ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding))
         let info = ConnectionInfo(
             origin: origin, isSecure: isSecure, sourceIP: channel.remoteAddress?.ipAddress ?? "127.0.0.1",
             localAuthority: ListenerFactory.authority(local))
         let connection = HTTPConnection(
             responder: responder, info: info, limits: limits, counters: counters, bodies: listener.bodies, time: time,
             isDraining: isDraining)
-        let detector = PrefaceDetector(connection: connection, decoder: decoder, limits: limits) { info, stream in
+        let detector = PrefaceDetector(connection: connection, decoder: makeDecoder, limits: limits) { info, stream in
             try self.configure(stream: stream, info, listener)
         }
-        try pipeline.addHandlers([detector, decoder, connection])
+        try pipeline.addHandlers([detector, connection])
+    }
+
+    private func makeDecoder() -> ByteToMessageHandler<HTTPRequestDecoder> {
+        var decoding = NIOHTTPDecoderLimitConfiguration()
+        decoding.maxHeaderFieldSize = limits.headerFieldBytes
+        decoding.maxHeaderListSize = limits.headerBytes
+        decoding.maxHeaderFieldCount = limits.headerFields
+        return ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding))
     }
 
     /// One stream of HTTP/2 is to its handlers a connection with one request.

@@ -38,12 +38,19 @@ public final class OutboundClient: OutboundHTTP {
         outgoing.headers.replaceOrAdd(name: OutboundMark.header, value: mark.reveal())
         if !request.body.isEmpty { outgoing.body = .bytes(ByteBuffer(bytes: request.body)) }
         do {
-            return try await withDeadline(request.timeout) { [outgoing] in
+            return try await withDeadline(request.timeout) { [outgoing, self] in
                 let answer = try await client.execute(outgoing, timeout: TimeAmount(request.timeout))
-                let body = try await answer.body.collect(upTo: bodyLimit)
-                return OutboundResponse(
-                    status: Int(answer.status.code), headers: answer.headers.map { ($0.name, $0.value) },
-                    body: Array(body.readableBytesView))
+                var response = OutboundResponse(
+                    status: Int(answer.status.code), headers: answer.headers.map { ($0.name, $0.value) }, body: [])
+                if request.wantsBody {
+                    response.body = Array(try await answer.body.collect(upTo: bodyLimit).readableBytesView)
+                } else {
+                    // Too long, too slow, broken off: nobody wanted it.
+                    try? await withDeadline(Limits.unwantedTime) {
+                        _ = try await answer.body.collect(upTo: Limits.unwantedBytes)
+                    }
+                }
+                return response
             }
         } catch let failure as Failure {
             throw failure

@@ -4,4 +4,7 @@ enum Limits {
     static let statements = 2_048
     /// Values in one condition, and actions, resources and principals in one statement.
     static let values = 4_096
+    /// What one `PolicyCache` remembers: policies, and bytes of their texts. A policy in memory is some ten times its text.
+    static let cachedPolicies = 4_096
+    static let cachedPolicyBytes = 1 << 20
 }

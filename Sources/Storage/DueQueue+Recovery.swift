@@ -55,4 +55,21 @@ extension DueQueue {
                 .int(due.nanoseconds), .int(due.nanoseconds), .text(name), .text(partition), .int(due.nanoseconds),
             ])
     }
+
+    /// Where a queue's unreadable items lie.
+    public var asideName: String { name + "!unreadable" }
+
+    /// Sets a held item aside that cannot be read: it stays on the disk, in a queue of its own (`asideName`), where nobody
+    /// claims it, and the queue goes on. False as `complete`.
+    public func setAside(_ item: DueItem, in transaction: any WriteTransaction) throws -> Bool {
+        let changed = try transaction.execute(
+            "UPDATE duequeue_items SET queue = ?, is_held = 0 WHERE id = ? AND queue = ? AND claims = ? AND is_held = 1",
+            [.text(asideName), .int(item.id), .text(name), .int(item.token)])
+        return changed > 0
+    }
+
+    /// Items that were set aside.
+    public func countAside(in transaction: any ReadTransaction) throws -> Int {
+        try DueQueue(name: asideName).count(in: transaction)
+    }
 }

@@ -2,6 +2,7 @@ import APIGateway
 import CloudWatchLogs
 import Contracts
 import DynamoDB
+import EventBridge
 import EventSources
 import Execution
 import FoundationEssentials
@@ -20,6 +21,7 @@ import SNS
 import SQS
 import STS
 import Sandbox
+import Scheduler
 import ServiceLifecycle
 import Storage
 import Synchronization
@@ -94,6 +96,8 @@ final class Server: Service {
                 KinesisService.migrations,
                 EventSources.migrations,
                 APIGatewayService.migrations,
+                EventBridgeService.migrations,
+                SchedulerService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -127,6 +131,10 @@ final class Server: Service {
         async let gateways = APIGatewayService(
             database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
             functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+        let events = try EventBridgeService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let scheduler = try SchedulerService(
+            database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -143,6 +151,8 @@ final class Server: Service {
                 dynamoDB.definition,
                 dynamoDB.streamsDefinition,
                 apis.definition,
+                events.definition,
+                scheduler.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
@@ -180,6 +190,8 @@ final class Server: Service {
         outbox.register(sns)
         outbox.register(sqs)
         outbox.register(kinesis)
+        outbox.register(events)
+        outbox.register(logs)
         outbox.register(objects: s3)
         let eventSources = EventSources(
             database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
@@ -188,6 +200,7 @@ final class Server: Service {
         lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
+                + sns.metricLines + sqs.metricLines
         }
 
         // What an earlier run left unfinished goes on before the first request comes in.
@@ -198,6 +211,8 @@ final class Server: Service {
         kinesis.start()
         try await outbox.start()
         try await sns.start()
+        try await events.start()
+        try await scheduler.start()
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -207,7 +222,8 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop], stopLast: [outbox.stop, sns.stop]),
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
 

@@ -198,3 +198,26 @@ import Wire
         for call in harness.functions.calls { #expect(call.event["rawPath"] != nil || call.event["path"] != nil) }
     }
 }
+
+@Suite struct AccessTests {
+    @Test func resourcesAreThePathsOfRequests() {
+        var context = (try? Harness())?.context("GetRoute")
+        context?.uri = "/v2/apis/abc/routes/def?x=1"
+        #expect(context.map(Access.resource) == "arn:aws:apigateway:us-east-1::/apis/abc/routes/def")
+    }
+
+    @Test func rolesNeedAPolicy() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["$default"])
+        let role = Principal.roleSession(
+            roleARN: "arn:aws:iam::000000000000:role/r", sessionName: "f", account: Harness.account)
+        #expect(await harness.error("GetApi", ["ApiId": .string(api)], principal: role) == nil)
+        let denied = await harness.error("GetApi", ["ApiId": .string(api)], principal: role, uri: "/v2/apis/denied")
+        #expect(denied?.code == "AccessDeniedException" && denied?.status == 403)
+        #expect(
+            denied?.message.contains("apigateway:GET on resource: arn:aws:apigateway:us-east-1::/apis/denied") == true)
+        // Of another account, with a role there.
+        let stranger = Principal.account("111122223333")
+        #expect(await harness.error("GetApi", ["ApiId": .string(api)], principal: stranger, uri: "/denied") != nil)
+    }
+}

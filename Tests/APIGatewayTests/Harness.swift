@@ -28,29 +28,35 @@ final class Harness: Sendable {
 
     deinit { database.close() }
 
-    func context(_ operation: String, principal: Principal = .account(account)) -> OperationContext {
+    func context(_ operation: String, principal: Principal = .account(account), uri: String = "/")
+        -> OperationContext
+    {
         let loop = NIOAsyncTestingEventLoop()
         return OperationContext(
             requestID: "REQUEST", service: "apigatewayv2", operation: operation,
             scope: AccountRegion(account: Self.account, region: "us-east-1"), principal: principal, now: time.now(),
-            endpoint: "http://localhost:4566", sourceIP: "127.0.0.1", headers: [], uri: "/", eventLoop: loop,
+            endpoint: "http://localhost:4566", sourceIP: "127.0.0.1", headers: [], uri: uri, eventLoop: loop,
             closed: loop.makeSucceededVoidFuture())
     }
 
     @discardableResult
-    func call(_ operation: String, _ input: Value, principal: Principal = .account(account)) async throws -> Value {
+    func call(
+        _ operation: String, _ input: Value, principal: Principal = .account(account), uri: String = "/"
+    ) async throws -> Value {
         guard case .asynchronous(let body)? = service.definition.operations[operation] else {
             throw AWSError.notImplemented(service: "apigatewayv2", operation: operation)
         }
         let request = OperationRequest(
-            context: context(operation, principal: principal), input: input, payload: ByteBuffer())
+            context: context(operation, principal: principal, uri: uri), input: input, payload: ByteBuffer())
         return try await body(request).output
     }
 
     /// The error of a call that must fail.
-    func error(_ operation: String, _ input: Value, principal: Principal = .account(account)) async -> AWSError? {
+    func error(
+        _ operation: String, _ input: Value, principal: Principal = .account(account), uri: String = "/"
+    ) async -> AWSError? {
         do {
-            try await call(operation, input, principal: principal)
+            try await call(operation, input, principal: principal, uri: uri)
             return nil
         } catch { return error as? AWSError }
     }

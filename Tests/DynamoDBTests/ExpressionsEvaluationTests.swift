@@ -249,9 +249,11 @@ extension TestCondition {
                 var item: [String: TestCondition.Plain] = [:]
                 for name in ["a", "b", "c", "d", "e"] where random.below(5) > 0 {
                     item[name] =
-                        name == "d" ? .list((0..<random.below(3)).map { _ in .random(&random, depth: 0) })
-                        : name == "e" ? .map(random.below(2) == 0 ? [:] : ["x": .random(&random, depth: 1)])
-                        : .random(&random)
+                        name == "d"
+                        ? .list((0..<random.below(3)).map { _ in .random(&random, depth: 0) })
+                        : name == "e"
+                            ? .map(random.below(2) == 0 ? [:] : ["x": .random(&random, depth: 1)])
+                            : .random(&random)
                 }
                 let expected = condition.holds(item)
                 held += expected ? 1 : 0
@@ -277,7 +279,8 @@ extension TestCondition {
 
     @Test func bytesAndLengths() throws {
         var all = try placeholders(
-            nil, [(":b", .binary([1, 2])), (":l", .string("e\u{301}")), (":two", number(2)), (":long", .string("aab"))])
+            nil,
+            [(":b", .binary([1, 2])), (":l", .string("e\u{301}")), (":two", number(2)), (":long", .string("aab"))])
         let item: Item = [
             "b": .binary([0, 1, 2, 3]), "f": .binary([1, 2, 9]), "s": .string("xé"), "t": .string("𝄞"),
             "wide": .string(String(repeating: "aa", count: 20_000) + "b"),
@@ -294,7 +297,8 @@ extension TestCondition {
             let bytes = (0..<random.below(600)).map { _ in UInt8(random.below(2)) }
             let part = (0..<random.below(40)).map { _ in UInt8(random.below(2)) }
             let text = "," + bytes.map { String($0) }.joined() + ","
-            #expect(ByteOrder.contains(bytes, part) == (part.isEmpty || text.contains(part.map { String($0) }.joined())))
+            #expect(
+                ByteOrder.contains(bytes, part) == (part.isEmpty || text.contains(part.map { String($0) }.joined())))
         }
     }
 }

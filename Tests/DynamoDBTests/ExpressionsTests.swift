@@ -47,6 +47,8 @@ func refusal(_ kind: ExpressionKind, _ text: String, _ names: [(String, String)]
             ("foo = ", "Syntax error; token: \"<EOF>\", near: \"= \""),
             ("a =", "Syntax error; token: \"<EOF>\", near: \"=\""),
             ("a b", "Syntax error; token: \"b\", near: \"a b\""),
+            (":q", "Syntax error; token: \"<EOF>\", near: \":q\""),
+            (":q < :q AND b", "Syntax error; token: \"<EOF>\", near: \"b\""),
             ("ADD #v :n", "Syntax error; token: \"ADD\", near: \"ADD #v\""),
             ("_a = :n", "Syntax error; token: \"_\", near: \"_a\""),
             ("a = :n AND __typename = :s", "Syntax error; token: \"_\", near: \"AND __\""),
@@ -210,7 +212,8 @@ func refusal(_ kind: ExpressionKind, _ text: String, _ names: [(String, String)]
         #expect(message([("#" + String(repeating: "a", count: 255), "b")], nil)?.contains("too long") == true)
         #expect(message([("#a", "")], nil)?.contains("Empty attribute name for key #a") == true)
         #expect(
-            message(nil, [(":a", .string(String(repeating: "x", count: 2 * 1024 * 1024)))])?.contains("Size of") == true)
+            message(nil, [(":a", .string(String(repeating: "x", count: 2 * 1024 * 1024)))])?.contains("Size of") == true
+        )
 
         var all = try placeholders([("#a", "x"), ("#b", "y")], [(":v", .null), (":w", .null)])
         _ = try ConditionExpression.parse("#a = :v", kind: .filter, &all)
@@ -237,7 +240,8 @@ func refusal(_ kind: ExpressionKind, _ text: String, _ names: [(String, String)]
             throws: AWSError.validation(
                 "ExpressionAttributeValues contains invalid value: One or more parameter values were invalid: An string "
                     + "set  may not be empty for key :a")
-        ) { try Placeholders(names: nil, values: [":a": ["SS": []]] as Platform.Value)
+        ) {
+            try Placeholders(names: nil, values: [":a": ["SS": []]] as Platform.Value)
         }
     }
 
@@ -321,7 +325,8 @@ func refusal(_ kind: ExpressionKind, _ text: String, _ names: [(String, String)]
     @Test(
         arguments: [
             ("a", "{\"a\":{\"b\":[2,4,{\"x\":\"hi\",\"y\":\"yo\"}],\"c\":5}}"), ("a.b[0]", "{\"a\":{\"b\":[2]}}"),
-            ("a.b[2].y", "{\"a\":{\"b\":[{\"y\":\"yo\"}]}}"), ("a.b[2], a.b[0]", "{\"a\":{\"b\":[2,{\"x\":\"hi\",\"y\":\"yo\"}]}}"),
+            ("a.b[2].y", "{\"a\":{\"b\":[{\"y\":\"yo\"}]}}"),
+            ("a.b[2], a.b[0]", "{\"a\":{\"b\":[2,{\"x\":\"hi\",\"y\":\"yo\"}]}}"),
             ("a.c, b", "{\"a\":{\"c\":5},\"b\":\"hello\"}"), ("x, a.x, a.b[3], a[0], b.c, a.b.x", "conflict"),
             ("x, a.x, a.b[3], b.c", "{}"), ("a.x, a.b[0], x, a.b[3].x", "{\"a\":{\"b\":[2]}}"),
         ])
@@ -358,7 +363,9 @@ func refusal(_ kind: ExpressionKind, _ text: String, _ names: [(String, String)]
         }
         #expect(
             try refusal(.projection, "!!!") == "Invalid ProjectionExpression: Syntax error; token: \"!\", near: \"!!\"")
-        #expect(try refusal(.projection, "a,") == "Invalid ProjectionExpression: Syntax error; token: \"<EOF>\", near: \",\"")
+        #expect(
+            try refusal(.projection, "a,")
+                == "Invalid ProjectionExpression: Syntax error; token: \"<EOF>\", near: \",\"")
     }
 
     @Test func allReservedWordsAreRefused() throws {

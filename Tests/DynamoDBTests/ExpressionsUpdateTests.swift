@@ -61,7 +61,8 @@ import Wire
             ("ADD m.w :ss", #"{"m":{"w":["a","b"],"x":7,"y":{"z":[1,2]}}}"#),
             ("ADD ss :ds", #"{"ss":["cat","dog","pig"]}"#), ("DELETE ss :ds", #"{"ss":["cat"]}"#),
             ("DELETE ss :cd", #"{"ss":null}"#), ("DELETE ss :ss", "{}"), ("DELETE nothing :ss", "{}"),
-            ("DELETE ns :ns ADD q :ns", #"{"ns":null,"q":["1","2"]}"#), ("SET a = :e, b = :o", #"{"a":"","b":{"a":1}}"#),
+            ("DELETE ns :ns ADD q :ns", #"{"ns":null,"q":["1","2"]}"#),
+            ("SET a = :e, b = :o", #"{"a":"","b":{"a":1}}"#),
         ])
     func updates(text: String, expected: String) throws {
         let outcome = try Self.apply(text)
@@ -76,7 +77,10 @@ import Wire
             ("ADD l.x :n", "The document path provided in the update expression is invalid for update"),
             ("SET a = q", "The provided expression refers to an attribute that does not exist in the item"),
             ("SET a = :n, b = a", "The provided expression refers to an attribute that does not exist in the item"),
-            ("SET a = list_append(q, :l)", "The provided expression refers to an attribute that does not exist in the item"),
+            (
+                "SET a = list_append(q, :l)",
+                "The provided expression refers to an attribute that does not exist in the item"
+            ),
             ("SET a = s + :n", "An operand in the update expression has an incorrect data type"),
             ("SET a = list_append(n, :l)", "An operand in the update expression has an incorrect data type"),
             ("ADD s :n", "An operand in the update expression has an incorrect data type"),
@@ -145,7 +149,8 @@ import Wire
                     + "ALLOWED_FOR_DELETE_OPERAND"
             ),
             (
-                "SET a = :nope", "An expression attribute value used in expression is not defined; attribute value: :nope"
+                "SET a = :nope",
+                "An expression attribute value used in expression is not defined; attribute value: :nope"
             ),
             (
                 "SET a = :n REMOVE a.b",
@@ -182,7 +187,8 @@ import Wire
         let deep = (0..<30).reduce(number(1)) { value, _ in .map(["a": value]) }
         let item: Item = ["p": .null, "deep": deep, "m": .map(["x": .map(["y": .null])])]
         _ = try Self.apply("SET a = deep, m.b = deep", to: item)
-        #expect(throws: AttributeValue.tooDeep) { try Self.apply("SET m.x.y = deep", to: item)
+        #expect(throws: AttributeValue.tooDeep) {
+            try Self.apply("SET m.x.y = deep", to: item)
         }
     }
 
@@ -200,7 +206,11 @@ import Wire
                 guard indexes.insert(index).inserted else { continue }
                 if random.below(2) == 0 {
                     sets.append("l[\(index)] = :v\(index)")
-                    if index < count { model[index].value = number(index) } else { model.append((index, number(index))) }
+                    if index < count {
+                        model[index].value = number(index)
+                    } else {
+                        model.append((index, number(index)))
+                    }
                 } else {
                     removes.append("l[\(index)]")
                     if index < count { model[index].value = nil }

@@ -66,7 +66,8 @@ struct Harness {
 
     @discardableResult
     func makeTable(
-        _ name: String, indexes: Value? = nil, local: Value? = nil, attributes: [String: String] = ["pk": "S", "sk": "N"],
+        _ name: String, indexes: Value? = nil, local: Value? = nil,
+        attributes: [String: String] = ["pk": "S", "sk": "N"],
         view: String? = nil
     ) async throws -> Table {
         var input: Fields = [
@@ -103,7 +104,8 @@ struct Harness {
     }
 
     static func item(_ partition: String, _ sort: Int, _ more: [(String, AttributeValue)] = []) -> Item {
-        Item([("pk", .string(partition)), ("sk", .number(DynamoNumber(sort)))] + more.map { (name: $0.0, value: $0.1) })
+        Item(
+            [("pk", .string(partition)), ("sk", .number(DynamoNumber(sort)))] + more.map { (name: $0.0, value: $0.1) })
     }
 }
 

@@ -9,7 +9,9 @@ import Wire
         partition: KeyCondition.Key(name: "p", type: .string), sort: KeyCondition.Key(name: "s", type: .binary))
 
     private static func bytes(_ random: inout Seeded) -> [UInt8] {
-        (0..<Int.random(in: 1..<4, using: &random)).map { _ in [0, 1, 0x41, 0xFE, 0xFF].randomElement(using: &random) ?? 0 }
+        (0..<Int.random(in: 1..<4, using: &random)).map { _ in
+            [0, 1, 0x41, 0xFE, 0xFF].randomElement(using: &random) ?? 0
+        }
     }
 
     /// Each condition's range has exactly the keys whose values satisfy it.

@@ -60,6 +60,13 @@ import Wire
         try await harness.put("t", Harness.item("a", 5))
         harness.time.advance(by: .seconds(10))
         #expect(try await read(harness, arn, first.id).records.isEmpty)
+        let trimmed = try await harness.refusal(
+            "GetShardIterator",
+            [
+                "StreamArn": .string(arn), "ShardId": .string(first.id), "ShardIteratorType": "AT_SEQUENCE_NUMBER",
+                "SequenceNumber": .string(SequenceNumber.text(2)),
+            ], streams: true)
+        #expect(trimmed.code == "TrimmedDataAccessException")
         await harness.service.housekeeping.sweep()
         let left = try await harness.database.read {
             try $0.first("SELECT count(*) FROM dynamodb_records") { $0.int(0) }
@@ -159,7 +166,8 @@ import Wire
         let now = Instant(milliseconds: 1_741_234_567_890)
         #expect(ShardRow.name(42, now) == "shardId-00000001741234567890-0000002a")
         #expect(ShardRow.row(of: "shardId-00000001741234567890-0000002a") == 42)
-        #expect(ShardRow.row(of: "shardId") == nil && ShardRow.row(of: "") == nil && ShardRow.row(of: "-zzzzzzzz") == nil)
+        #expect(
+            ShardRow.row(of: "shardId") == nil && ShardRow.row(of: "") == nil && ShardRow.row(of: "-zzzzzzzz") == nil)
         #expect(SequenceNumber.id(SequenceNumber.text(77)) == 77)
         #expect(SequenceNumber.id("1000-0000000000000000007") == nil || SequenceNumber.id("1") == nil)
         #expect(SequenceNumber.id("100099999999999999999999") == nil)

@@ -13,7 +13,8 @@ import Wire
         for _ in 0..<2_000 {
             let (left, right) = (random.key(type), random.key(type))
             let order = try #require(left.order(to: right)).signum()
-            #expect(order == ByteOrder.compare(try KeyEncoding.bytes(of: left), try KeyEncoding.bytes(of: right)).signum())
+            #expect(
+                order == ByteOrder.compare(try KeyEncoding.bytes(of: left), try KeyEncoding.bytes(of: right)).signum())
             var (first, second): ([UInt8], [UInt8]) = ([], [])
             try KeyEncoding.append(left, to: &first)
             try KeyEncoding.append(right, to: &second)
@@ -56,7 +57,8 @@ import Wire
             let decoded = try ItemCodec.decode(bytes)
             #expect(decoded == item)
             #expect(ItemCodec.encode(decoded) == bytes)
-            #expect(throws: ItemCodec.Damage.self) { try ItemCodec.decode(Array(bytes.dropLast()))
+            #expect(throws: ItemCodec.Damage.self) {
+                try ItemCodec.decode(Array(bytes.dropLast()))
             }
         }
     }
@@ -129,9 +131,11 @@ import Wire
         let full: Item = ["a": .string(String(repeating: "x", count: 400 * 1024 - 1))]
         try full.checkSize()
         let over: Item = ["aa": .string(String(repeating: "x", count: 400 * 1024 - 1))]
-        #expect(throws: AWSError.validation("Item size has exceeded the maximum allowed size")) { try over.checkSize()
+        #expect(throws: AWSError.validation("Item size has exceeded the maximum allowed size")) {
+            try over.checkSize()
         }
-        #expect(throws: AWSError.validation("Item size to update has exceeded the maximum allowed size")) { try over.checkSize(updating: true)
+        #expect(throws: AWSError.validation("Item size to update has exceeded the maximum allowed size")) {
+            try over.checkSize(updating: true)
         }
     }
 
@@ -162,7 +166,10 @@ import Wire
                 "One or more parameter values were invalid: Null attribute value types must have the value of true"
             ),
             (["NS": ["1", "x"]], "The parameter cannot be converted to a numeric value: x"),
-            (["M": ["a": [:]]], "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+            (
+                ["M": ["a": [:]]],
+                "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+            ),
         ] as [(Platform.Value, String)])
     func refusals(value: Platform.Value, message: String) {
         #expect(throws: AWSError.validation(message)) { try AttributeValue(wire: value) }

@@ -11,6 +11,7 @@ import Testing
             "Storage": ["Platform"],
             "Sandbox": ["Platform", "CSandbox"],
             "EventPatterns": ["Platform"],
+            "Schedules": ["Platform"],
             "Contracts": ["Platform", "Wire", "Storage"],
             "Policies": ["Platform", "Contracts"],
             "Execution": ["Platform", "Wire", "Storage", "Contracts", "Sandbox"],
@@ -21,7 +22,7 @@ import Testing
         ]
         for service in services {
             rooms["Services/\(service)"] = [
-                "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Policies", "CArchive",
+                "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Schedules", "Policies", "CArchive",
             ]
         }
         rooms["martlet"] = Set(

@@ -159,6 +159,26 @@ struct AsynchronousFixture {
         #expect(fixture.taken == ["success a"])
     }
 
+    @Test func anEventThatCannotBeReadIsSetAside() async throws {
+        let fixture = try await AsynchronousFixture()
+        let name = EventRow.partition(of: fixture.event("a"))
+        try await fixture.database.write { [time = fixture.time] transaction in
+            for payload in ["", "garbage", "{}\n1"] {
+                try AsynchronousQueue.queue.enqueue(
+                    NewDueItem(partition: name, due: time.now(), payload: Array(payload.utf8)), now: time.now(),
+                    in: transaction)
+            }
+        }
+        let queue = try await fixture.start(processors: 1)
+        try await fixture.send(fixture.event("a"), to: queue)
+        try await fixture.until("begun") { fixture.invoker.running.withLock { $0.count == 1 } }
+        try await fixture.until("alone") { try await fixture.rows == 1 }
+        #expect(fixture.invoker.seen.withLock { $0 } == ["a": 1])
+        let aside = try await fixture.database.read { try AsynchronousQueue.queue.countAside(in: $0) }
+        #expect(aside == 3)
+        try await fixture.until("counted") { queue.metricLines.contains("martlet_async_events_unreadable_total 3") }
+    }
+
     @Test func whatIsRolledBackIsNotRunAndFreesItsPlace() async throws {
         struct Stop: Error {}
         let fixture = try await AsynchronousFixture()

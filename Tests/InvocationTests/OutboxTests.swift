@@ -54,6 +54,7 @@ final class FakeTarget: DeliveryTarget {
 /// A bucket store that refuses what it is told to.
 final class FakeObjects: ObjectWriter {
     let written = Mutex<[(bucket: String, key: String)]>([])
+    let traces = Mutex<[String?]>([])
     let errors = Mutex<[any Error]>([])
 
     struct Gate {
@@ -89,11 +90,13 @@ final class FakeObjects: ObjectWriter {
     }
 
     func write(
-        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal
+        _ bytes: [UInt8], bucket: String, key: String, contentType: String, scope: AccountRegion, principal: Principal,
+        traceHeader: String?
     ) async throws {
         await pass()
         if let error = errors.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { throw error }
         written.withLock { $0.append((bucket, key)) }
+        traces.withLock { $0.append(traceHeader) }
     }
 
     func validate(bucket: String, for principal: Principal, in transaction: any ReadTransaction) throws {
@@ -355,8 +358,12 @@ struct OutboxFixture {
 
     @Test func anObjectIsWrittenOnceItsRowIsCommitted() async throws {
         try await fixture.send(
-            fixture.delivery("a", to: "arn:aws:s3:::bucket") { $0.attributes.objectKey = "k" })
+            fixture.delivery("a", to: "arn:aws:s3:::bucket") {
+                $0.attributes.objectKey = "k"
+                $0.attributes.traceHeader = "Root=1;Lineage=1:ab:3"
+            })
         try await until { try await fixture.rows() == 0 }
+        #expect(objects.traces.withLock { $0 } == ["Root=1;Lineage=1:ab:3"])
         #expect(objects.written.withLock { $0.map { "\($0.bucket)/\($0.key)" } } == ["bucket/k"])
     }
 
@@ -369,6 +376,29 @@ struct OutboxFixture {
         try await until { fixture.outbox.metricLines.contains("destination_delivery_failures_total 1") }
         #expect(try await fixture.rows() == 0)
         #expect(objects.written.withLock { $0.isEmpty })
+    }
+
+    @Test func aRowThatCannotBeReadIsSetAside() async throws {
+        fixture.outbox.stop()
+        try await fixture.database.write { [time = fixture.time] transaction in
+            for name in ["outbox", "outbox-objects"] {
+                for payload in ["", "garbage", "{}\n"] {
+                    try DueQueue(name: name).enqueue(
+                        NewDueItem(partition: "", due: time.now(), payload: Array(payload.utf8)), now: time.now(),
+                        in: transaction)
+                }
+            }
+        }
+        try await fixture.outbox.start()
+        try await fixture.send(fixture.delivery("after"))
+        try await fixture.settle()
+        #expect(fixture.target.state.withLock { $0.taken.map(\.id) } == ["after"])
+        #expect(try await fixture.rows() == 0)
+        let aside = try await fixture.database.read { transaction in
+            try ["outbox", "outbox-objects"].map { try DueQueue(name: $0).countAside(in: transaction) }
+        }
+        #expect(aside == [3, 3])
+        #expect(fixture.outbox.metricLines.contains("martlet_outbox_unreadable_rows_total 6"))
     }
 
     @Test func onlySoManyObjectsAreWrittenAtATime() async throws {

@@ -110,6 +110,25 @@ import Wire
         #expect(old.first?.attributes.message.count == 2)
     }
 
+    /// Where a destination is a source of the function too, the record of a stopped circle comes back, and must end there.
+    @Test func theRecordOfAStoppedCircleIsTheLast() throws {
+        let both = settings(failure: "arn:aws:s3:::b", letters: Self.queue)
+        let stop = Attempt(.recursion, error: .recursiveInvocation, traceHeader: "Root=1;Lineage=1:x:16")
+        let left = settlement(both, stop).discarded(.recursion)
+        #expect(left.count == 2)
+        let header = try #require(left.last?.attributes.traceHeader)
+        // What finds circles is still in it, also after another function.
+        let (passed, invocation) = TraceHeader.passing("arn:other", header)
+        #expect(header.hasPrefix("Root=1;Lineage=1:x:16") && invocation == 1)
+        var again = self
+        again.event.traceID = passed
+        #expect(again.settlement(both, stop).discarded(.recursion).isEmpty)
+        // Any other end of such an event leaves what it always does.
+        #expect(again.settlement(both, attempt("1", error: "Unhandled")).discarded(.retriesExhausted).count == 2)
+        let plain = settlement(both, attempt("1", error: "Unhandled")).discarded(.retriesExhausted)
+        #expect(plain.last?.attributes.traceHeader == "Root=1;Lineage=1:x:0")
+    }
+
     @Test func anErrorMessageIsCutWhereAQueueTakesIt() {
         #expect(Settlement.cut("a\u{0}\u{7}b\n") == "a??b\n")
         #expect(Settlement.cut(String(repeating: "x", count: 1023) + "é").utf8.count == 1023)

@@ -37,20 +37,26 @@ struct Harness {
     func call(
         _ operation: String, _ input: Value, as principal: Principal = Harness.owner, on other: KinesisService? = nil
     ) async throws -> Value {
+        try await response(operation, input, as: principal, on: other).output
+    }
+
+    func response(
+        _ operation: String, _ input: Value, as principal: Principal = Harness.owner, on other: KinesisService? = nil
+    ) async throws -> OperationResponse {
         let loop = NIOAsyncTestingEventLoop()
         let context = OperationContext(
             requestID: "r", service: "kinesis", operation: operation, scope: Self.scope, principal: principal,
             now: time.now(), endpoint: "http://localhost", sourceIP: "127.0.0.1", headers: [], uri: "/",
-            eventLoop: loop, closed: loop.makePromise(of: Void.self).futureResult)
+            eventLoop: loop, closed: loop.makeSucceededVoidFuture())
         let request = OperationRequest(context: context, input: input, payload: ByteBuffer())
         switch try #require((other ?? service).definition.operations[operation]) {
-        case .asynchronous(let handle): return try await handle(request).output
+        case .asynchronous(let handle): return try await handle(request)
         case .callback(let handle):
             // The test's loop runs nothing by itself.
             let gate = Gatherer()
             handle(request) { gate.finish($0) }
             while true {
-                if let result = gate.result { return try result.get().output }
+                if let result = gate.result { return try result.get() }
                 await loop.run()
                 await Task.yield()
             }
@@ -83,7 +89,8 @@ struct Harness {
             let answer = try await call(
                 "GetRecords", ["ShardIterator": .string(iterator), "Limit": .int(Int64(limit))])
             all += answer["Records"]?.list ?? []
-            next = answer["MillisBehindLatest"]?.int == 0 && answer["Records"]?.list?.isEmpty == true
+            next =
+                answer["MillisBehindLatest"]?.int == 0 && answer["Records"]?.list?.isEmpty == true
                 ? nil : answer["NextShardIterator"]?.string
         }
         return all

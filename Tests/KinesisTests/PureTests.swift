@@ -8,7 +8,7 @@ import Testing
         var random = Seeded(state: 1)
         for _ in 0..<2_000 {
             let number = SequenceNumber(
-                shardCreated: Int64.random(in: 0..<(1 << 35), using: &random),
+                shardCreated: Int64.random(in: 0..<2_100_000_000, using: &random),
                 shard: Int64.random(in: 0..<(1 << 31), using: &random),
                 position: Position(Int64.random(in: 0...Int64.max, using: &random)))
             let text = number.text
@@ -66,7 +66,7 @@ import Testing
 
     @Test func splitsMergesAndResizesKeepEverythingCovered() {
         var random = Seeded(state: 3)
-        for _ in 0..<200 {
+        for _ in 0..<60 {
             var map = ShardMap(count: Int.random(in: 1...9, using: &random), now: Instant(milliseconds: 1_000_000))
             for step in 0..<30 {
                 let now = Instant(milliseconds: 1_000_000 + Int64(step) * 100)
@@ -132,7 +132,11 @@ import Testing
             var read: [StoredRecord] = []
             var first = Position(1_000)
             for segment in segments {
-                _ = try Segment.read(segment.bytes, first: first, from: .start) { _ in true } _: { read.append($0) }
+                _ = try Segment.read(segment.bytes, first: first, from: .start) { _ in
+                    true
+                } _: {
+                    read.append($0)
+                }
                 first = first.advanced(by: segment.count)
             }
             #expect(read.map(\.data) == drafts.map(\.data))
@@ -149,7 +153,10 @@ import Testing
             var bytes = segment.bytes
             bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
             bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &random)))
-            _ = try? Segment.read(bytes, first: Position(.max), from: .start) { _ in true } _: { _ in }
+            _ = try? Segment.read(bytes, first: Position(.max), from: .start) { _ in
+                true
+            } _: { _ in
+            }
         }
     }
 }

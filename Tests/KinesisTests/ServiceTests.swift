@@ -124,7 +124,8 @@ import Wire
         try await stream(harness, "s")
         _ = try await harness.put("s", (0..<50).map { "k\($0)" })
         let last = try await harness.put("s", ["last"])[0]["SequenceNumber"]?.string ?? ""
-        _ = try await harness.call("UpdateShardCount", ["StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"])
+        _ = try await harness.call(
+            "UpdateShardCount", ["StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"])
         harness.time.advance(by: .seconds(24 * 3600 - 1))
         #expect(try await harness.drain("s", "shardId-000000000000").count == 51)
         harness.time.advance(by: .seconds(2))
@@ -133,7 +134,9 @@ import Wire
                 == "ResourceNotFoundException")
         await harness.service.housekeeping.sweep()
         let left = try await harness.database.read { transaction in
-            try transaction.first("SELECT (SELECT COUNT(*) FROM kinesis_segments), (SELECT COUNT(*) FROM kinesis_shards)") {
+            try transaction.first(
+                "SELECT (SELECT COUNT(*) FROM kinesis_segments), (SELECT COUNT(*) FROM kinesis_shards)"
+            ) {
                 [$0.int(0), $0.int(1)]
             }
         }
@@ -168,7 +171,9 @@ import Wire
         var failed: Int64 = 0
         for _ in 0..<3 {
             let records = Value.list((0..<500).map { ["PartitionKey": .string("\($0)"), "Data": .blob([1])] })
-            failed += try await harness.call("PutRecords", ["StreamName": "s", "Records": records])["FailedRecordCount"]?.int ?? 0
+            failed +=
+                try await harness.call("PutRecords", ["StreamName": "s", "Records": records])["FailedRecordCount"]?.int
+                ?? 0
         }
         #expect(failed == 500)
         #expect(

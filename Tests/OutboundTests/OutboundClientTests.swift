@@ -58,6 +58,22 @@ import Testing
         try await server.close()
     }
 
+    @Test(arguments: [
+        "HTTP/1.1 202 OK\r\ncontent-length: 11\r\n\r\nhello world",
+        "HTTP/1.1 202 OK\r\ncontent-length: 300000\r\n\r\n" + String(repeating: "x", count: 300_000),
+        "HTTP/1.1 202 OK\r\ncontent-length: 5\r\n\r\nhe", "HTTP/1.1 202 OK\r\ncontent-length: 0\r\n\r\n",
+    ])
+    func aBodyThatNobodyWantsMayBeAnything(_ answer: String) async throws {
+        let server = try await RawServer.answering(answer)
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
+        var request = server.request()
+        request.wantsBody = false
+        let response = try await client.send(request, bodyLimit: 0)
+        #expect(response.status == 202 && response.body.isEmpty)
+        await client.shutdown()
+        try await server.close()
+    }
+
     @Test func whatCannotBeReachedIsAFailure() async throws {
         let server = try await RawServer.answering("")
         let request = server.request()

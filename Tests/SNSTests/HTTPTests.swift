@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Storage
 import Testing
 import Wire
 
@@ -124,6 +125,62 @@ import Wire
             try await house.call("Unsubscribe", ["SubscriptionArn": .string(subscription)], headers: [])
         }
         try await house.call("Unsubscribe", ["SubscriptionArn": .string(subscription)])
+    }
+
+    /// Hosts that swallow requests take a part of all places, and what answers goes on.
+    @Test func deadHostsHoldUpNobodyElse() async throws {
+        let house = try await Harness()
+        let topic = try await house.topic()
+        let key = try TopicKey(arn: topic)
+        func subscribe(_ url: String) async throws {
+            try await house.database.write { transaction in
+                try SubscriptionTable.put(
+                    Subscription(
+                        topic: key, id: Identifier.uuid(), owner: Harness.account, transport: .http, endpoint: url,
+                        attributes: [:], principal: "p", server: "http://localhost:4566", state: .confirmed,
+                        isAuthenticated: true), in: transaction)
+            }
+        }
+        func count(_ part: String) -> Int { house.http.requests.filter { $0.url.contains(part) }.count }
+        try await subscribe("http://living/")
+        try await house.publish(topic, "hello")
+        try await waitUntil(house.time) { count("living") == 1 }
+        house.http.swallow("dead")
+        for number in 0..<(2 * Limits.httpConcurrency) { try await subscribe("http://dead\(number)/") }
+        try await house.publish(topic, "first")
+        try await waitUntil(house.time) { count("dead") == Limits.httpUnproven && count("living") == 2 }
+        for number in 0..<20 { try await house.publish(topic, "\(number)") }
+        try await waitUntil(house.time) { count("living") == 22 }
+        #expect(count("dead") == Limits.httpUnproven)
+    }
+
+    @Test func waitsAreShortenedByChance() async throws {
+        let house = try await Harness(chance: 1)
+        let (topic, _) = try await confirmed(house)
+        house.http.answer(500)
+        try await house.publish(topic, "x")
+        try await house.http.wait(for: 2)
+        try await waitUntil(house.time) { house.time.nextDue() == house.time.now() + .seconds(16) }
+    }
+
+    @Test func aNotificationThatCannotBeReadIsSetAside() async throws {
+        let house = try await Harness()
+        let (topic, _) = try await confirmed(house)
+        try await waitUntil(house.time) { try await house.rows() == 0 }
+        house.service.stop()
+        try await house.publish(topic, "spoilt")
+        try await house.execute("UPDATE duequeue_items SET payload = x'00'")
+        try await house.execute("UPDATE duequeue_payloads SET payload = x'00'")
+        try await house.publish(topic, "fine")
+        try await house.service.start()
+        try await house.http.wait(for: 2)
+        #expect(try JSON.parse(house.http.requests[1].body)["Message"] == "fine")
+        try await waitUntil(house.time) {
+            let aside = try await house.database.read { try HTTPDeliveries.queue.countAside(in: $0) }
+            let rows = try await house.rows()
+            return aside == 1 && rows == 1
+        }
+        #expect(house.service.metricLines.contains(#"{queue="http"} 1"#))
     }
 
     @Test func whatTheStoppingServerBreaksOffIsNoAttempt() async throws {

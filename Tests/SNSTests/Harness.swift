@@ -19,12 +19,12 @@ final class Harness: Sendable {
     let time = ManualTime()
     let service: SNSService
 
-    init(timeScale: Double = 1, functionsMaySubscribeHTTP: Bool = true) async throws {
+    init(timeScale: Double = 1, functionsMaySubscribeHTTP: Bool = true, chance: Double = 0) async throws {
         http = FakeHTTP(time: time)
         database = try SQLiteDatabase.temporary(migrations: [DueQueue.migrations, SNSService.migrations])
         service = try SNSService(
             database: database, outbox: outbox, http: http, authorizer: authorizer, time: time, timeScale: timeScale,
-            functionsMaySubscribeHTTP: functionsMaySubscribeHTTP, logger: Logger(label: "test"))
+            functionsMaySubscribeHTTP: functionsMaySubscribeHTTP, chance: { chance }, logger: Logger(label: "test"))
         try await service.start()
     }
 
@@ -125,13 +125,34 @@ final class Harness: Sendable {
 
 /// Keeps what was sent and committed.
 final class RecordingOutbox: DeliveryOutbox {
+    struct Full: Error {}
     private let sent = Mutex<[Delivery]>([])
+    private let sends = Mutex<(open: Int, most: Int, left: Int?)>((0, 0, nil))
+    /// Deliveries that one transaction sent, at most.
+    var most: Int { sends.withLock { $0.most } }
+    /// Throws once, after so many sends more.
+    func fail(after count: Int) { sends.withLock { $0.left = count } }
     var deliveries: [Delivery] { sent.withLock { $0 } }
     var bodies: [Value] { deliveries.compactMap { try? JSON.parse($0.payload) } }
     func clear() { sent.withLock { $0 = [] } }
 
     func send(_ delivery: Delivery, in transaction: any WriteTransaction) throws {
-        transaction.afterCommit { [self] in sent.withLock { $0.append(delivery) } }
+        let isFull = sends.withLock { sends in
+            sends.open += 1
+            guard let left = sends.left else { return false }
+            sends.left = left > 0 ? left - 1 : nil
+            if left == 0 { sends.open = 0 }
+            return left == 0
+        }
+        if isFull { throw Full() }
+        transaction.afterCommit { [self] in
+            // On the store's one writer: what is open now was sent by this transaction.
+            sends.withLock { sends in
+                sends.most = max(sends.most, sends.open)
+                sends.open = 0
+            }
+            sent.withLock { $0.append(delivery) }
+        }
     }
 
     func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {}
@@ -143,6 +164,8 @@ final class FakeHTTP: OutboundHTTP {
         var requests: [OutboundRequest] = []
         var answers: [Int?] = []
         var before: (@Sendable () -> Void)?
+        /// Requests to URLs with this in them are never answered.
+        var swallowed: String?
     }
     private let state = Mutex(State())
     private let time: ManualTime
@@ -153,6 +176,7 @@ final class FakeHTTP: OutboundHTTP {
     func answer(_ statuses: Int?...) { state.withLock { $0.answers = statuses } }
     /// What happens while each request is under way.
     func before(_ body: (@Sendable () -> Void)?) { state.withLock { $0.before = body } }
+    func swallow(_ part: String?) { state.withLock { $0.swallowed = part } }
     var requests: [OutboundRequest] { state.withLock { $0.requests } }
 
     func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse {
@@ -160,6 +184,9 @@ final class FakeHTTP: OutboundHTTP {
         let status = state.withLock { state in
             state.requests.append(request)
             return state.answers.isEmpty ? 200 : state.answers.removeFirst()
+        }
+        if let part = state.withLock({ $0.swallowed }), request.url.contains(part) {
+            try await Task.sleep(for: .seconds(60))
         }
         guard let status else { throw Failure(.unavailable, "no answer") }
         return OutboundResponse(status: status, headers: [], body: [])

@@ -44,6 +44,31 @@ import Testing
 
     private func text(_ items: [DueItem]) -> [String] { items.map { String(decoding: $0.payload, as: UTF8.self) } }
 
+    @Test func whatIsSetAsideIsKeptAndInNobodysWay() async throws {
+        let large = String(repeating: "x", count: 5_000)
+        for payload in ["bad", large, "good"] { try await enqueue(payload, due: start) }
+        let items = try await claim(at: start)
+        func setAside(_ item: DueItem) async throws -> Bool {
+            try await database.write { [queue] in try queue.setAside(item, in: $0) }
+        }
+        for item in items.prefix(2) { #expect(try await setAside(item)) }
+        // Not twice, and not what somebody else holds by now.
+        #expect(try await !setAside(items[0]))
+        #expect(try await reschedule(items[2], start))
+        #expect(try await !setAside(items[2]))
+        #expect(text(try await claim(at: start)) == ["good"])
+        #expect(try await self.count() == 1)
+        // A start gives back what was held, and this is not.
+        try await database.write { [queue] in try queue.releaseLeases(in: $0) }
+        #expect(text(try await claim(at: start)) == ["good"])
+        let count = try await database.read { [queue] in try queue.countAside(in: $0) }
+        #expect(count == 2)
+        let aside = try await database.write { [queue, start] in
+            try DueQueue(name: queue.asideName).claim(limit: 9, now: start + .seconds(99), lease: .seconds(1), in: $0)
+        }
+        #expect(text(aside) == ["bad", large])
+    }
+
     @Test func claimsWhatIsDueEarliestFirst() async throws {
         try await enqueue("c", due: start + .seconds(3))
         try await enqueue("a", due: start + .seconds(1))

@@ -446,9 +446,10 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
             context.flush()
         case .linger where http2 != nil:
             needsFlush = false
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            // What the client still sends is of no use (RFC 9113 8.1).
-            http2?.writeEnd { bound.value.close(promise: nil) }
+            // The answer is complete; what the client still sends is dropped for a while, as many a client cannot take a reset.
+            http2?.writeEnd {}
+            watchFor(.linger)
+            readIfWanted()
         case .close:
             needsFlush = false
             let bound = NIOLoopBound(context, eventLoop: context.eventLoop)

@@ -10,8 +10,10 @@ import Wire
 extension AsynchronousQueue {
     func attempt(_ item: DueItem, _ name: String) {
         guard let row = EventRow(encoded: item.payload) else {
-            logger.error("an asynchronous event cannot be read and is dropped", metadata: ["queue": "\(name)"])
-            conclude(item, name, row: nil, .done, [])
+            logger.error(
+                "an asynchronous event cannot be read and is set aside",
+                metadata: ["queue": "\(name)", "row": "\(item.id)"])
+            conclude(item, name, row: nil, nil, [])
             return
         }
         let (invoker, directory) = state.withLock { ($0.invoker, $0.directory) }
@@ -77,14 +79,16 @@ extension AsynchronousQueue {
     }
 
     /// Writes the end of an attempt down: the event goes, and what it leaves behind comes, in one transaction. What cannot
-    /// be written is kept and written again, in the place that the attempt had: the function need not run again for it.
+    /// be written is kept and written again, in the place that the attempt had: the function need not run again for it. Without
+    /// a decision the event cannot be read and is set aside.
     private func conclude(
-        _ item: DueItem, _ name: String, row: EventRow?, _ decision: AsynchronousRetry.Decision,
+        _ item: DueItem, _ name: String, row: EventRow?, _ decision: AsynchronousRetry.Decision?,
         _ deliveries: [Delivery], isAgain: Bool = false
     ) {
         let outbox = outbox
         database.write { transaction in
             switch decision {
+            case nil: _ = try Self.queue.setAside(item, in: transaction)
             case .done, .discard:
                 // Not ours any more when its lease has ended: then whoever has it speaks for it.
                 guard try Self.queue.complete(item, in: transaction) else { return }
@@ -105,7 +109,9 @@ extension AsynchronousQueue {
                 if isKept { return }
                 // It stays held, and comes again at the next start.
             } else {
-                state.withLock { $0.counters.concluded(decision) }
+                state.withLock { state in
+                    if let decision { state.counters.concluded(decision) } else { state.counters.unreadable += 1 }
+                }
                 if case .retry(let due, _) = decision { wake(name, at: due) }
             }
             finished(name, claims: false)
@@ -132,6 +138,7 @@ extension AsynchronousQueue {
 /// How asynchronous events fared since the start.
 struct AsynchronousCounters {
     var received: UInt64 = 0
+    var unreadable: UInt64 = 0
     private var succeeded: UInt64 = 0
     private var retried: UInt64 = 0
     private var dropped: UInt64 = 0
@@ -165,6 +172,9 @@ struct AsynchronousCounters {
         # HELP martlet_recursive_invocations_dropped_total Of these, for recursion (RecursiveInvocationsDropped).
         # TYPE martlet_recursive_invocations_dropped_total counter
         martlet_recursive_invocations_dropped_total \(recursive)
+        # HELP martlet_async_events_unreadable_total Asynchronous events that could not be read and were set aside.
+        # TYPE martlet_async_events_unreadable_total counter
+        martlet_async_events_unreadable_total \(unreadable)
 
         """
     }

@@ -51,8 +51,22 @@ struct Settlement {
         return [record(to: target, condition: "Success", isSuccess: true)].compactMap { $0 }
     }
 
-    /// After the event was given up: both, when there are both.
+    /// What the trace header of a record says beside the lineage, when a circle was stopped.
+    private static let stopped = "Stopped=1"
+
+    /// After the event was given up: both, when there are both. Nothing, when a circle brought back what was left when it was
+    /// stopped (a bucket or topic that is destination and source): else the records would go round for ever in its place.
     func discarded(_ reason: AsynchronousRetry.DiscardReason) -> [Delivery] {
+        if reason == .recursion, event.traceID?.split(separator: ";").contains(Self.stopped[...]) == true { return [] }
+        return left(reason).map { delivery in
+            guard reason == .recursion, let header = delivery.attributes.traceHeader else { return delivery }
+            var delivery = delivery
+            delivery.attributes.traceHeader = header + ";" + Self.stopped
+            return delivery
+        }
+    }
+
+    private func left(_ reason: AsynchronousRetry.DiscardReason) -> [Delivery] {
         var deliveries: [Delivery] = []
         if let target = settings.deadLetterTarget, let letter = letter(to: target, reason) { deliveries.append(letter) }
         if let target = settings.onFailure,

@@ -32,6 +32,7 @@ struct DeliveryRow {
             var fields: Fields = ["target": .string(letter.target)]
             fields.append(letter.principal)
             if let rule = letter.ruleARN { fields.append("rule", .string(rule)) }
+            if !letter.source.isEmpty { fields.append("source", .list(letter.source.map(Self.value))) }
             if let payload = letter.payload { fields.append("payload", .string(Base64.encode(payload))) }
             head.append("deadLetter", .map(fields))
         }
@@ -56,6 +57,7 @@ struct DeliveryRow {
             delivery.deadLetter = DeadLetter(
                 target: target, principal: Principal(row: letter), ruleARN: letter["rule"]?.string,
                 payload: letter["payload"]?.string.flatMap { Base64.decode($0) })
+            delivery.deadLetter?.source = (letter["source"]?.list ?? []).compactMap(Self.messageAttribute)
         }
         delivery.purpose = head["purpose"]?.string.flatMap { Delivery.Purpose(rawValue: $0) } ?? .event
         // A count that can be added to, whatever is on the disk.
@@ -73,6 +75,8 @@ struct DeliveryRow {
         fields["trace"] = attributes.traceHeader.map { .string($0) }
         fields["key"] = attributes.objectKey.map { .string($0) }
         fields["region"] = attributes.region.map { .string($0) }
+        fields["partitionKey"] = attributes.partitionKey.map { .string($0) }
+        fields["forwards"] = attributes.forwards.map { .int(Int64($0)) }
         if let event = attributes.event {
             fields["event"] = [
                 "source": .string(event.source), "detailType": .string(event.detailType),
@@ -91,21 +95,25 @@ struct DeliveryRow {
         return .map(fields)
     }
 
-    private static func attributes(of value: Value) -> DeliveryAttributes {
-        let message = (value["message"]?.list ?? []).compactMap { item -> MessageAttribute? in
-            guard let name = item["name"]?.string, let type = item["type"]?.string else { return nil }
-            if let text = item["text"]?.string {
-                return MessageAttribute(name: name, dataType: type, content: .string(text))
-            }
-            guard let bytes = item["bytes"]?.string.flatMap({ Base64.decode($0) }) else { return nil }
-            return MessageAttribute(name: name, dataType: type, content: .binary(bytes))
+    private static func messageAttribute(_ item: Value) -> MessageAttribute? {
+        guard let name = item["name"]?.string, let type = item["type"]?.string else { return nil }
+        if let text = item["text"]?.string {
+            return MessageAttribute(name: name, dataType: type, content: .string(text))
         }
+        guard let bytes = item["bytes"]?.string.flatMap({ Base64.decode($0) }) else { return nil }
+        return MessageAttribute(name: name, dataType: type, content: .binary(bytes))
+    }
+
+    private static func attributes(of value: Value) -> DeliveryAttributes {
         var attributes = DeliveryAttributes(
-            message: message, messageGroupID: value["group"]?.string,
+            message: (value["message"]?.list ?? []).compactMap(messageAttribute),
+            messageGroupID: value["group"]?.string,
             messageDeduplicationID: value["deduplication"]?.string, subject: value["subject"]?.string,
             traceHeader: value["trace"]?.string)
         attributes.objectKey = value["key"]?.string
         attributes.region = value["region"]?.string
+        attributes.partitionKey = value["partitionKey"]?.string
+        attributes.forwards = value["forwards"]?.int.map { Int(clamping: $0) }
         if let event = value["event"], let source = event["source"]?.string, let type = event["detailType"]?.string {
             attributes.event = DeliveryAttributes.EventKind(
                 source: source, detailType: type, resources: (event["resources"]?.list ?? []).compactMap(\.string))

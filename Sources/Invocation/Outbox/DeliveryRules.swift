@@ -35,14 +35,17 @@ struct DeliveryRules {
     ) -> Delivery? {
         guard let deadLetter = delivery.deadLetter else { return nil }
         var attributes = delivery.attributes
-        if let rule = deadLetter.ruleARN {
+        if deadLetter.ruleARN != nil || !deadLetter.source.isEmpty {
             let (code, message) = refusal.codeAndMessage
-            var added = [
-                MessageAttribute(name: "RULE_ARN", dataType: "String", content: .string(rule)),
-                MessageAttribute(name: "TARGET_ARN", dataType: "String", content: .string(delivery.target)),
-                MessageAttribute(name: "ERROR_CODE", dataType: "String", content: .string(code)),
-                MessageAttribute(name: "ERROR_MESSAGE", dataType: "String", content: .string(message)),
-            ]
+            let rule = deadLetter.ruleARN.map {
+                MessageAttribute(name: "RULE_ARN", dataType: "String", content: .string($0))
+            }
+            var added =
+                deadLetter.source + [rule].compactMap { $0 } + [
+                    MessageAttribute(name: "TARGET_ARN", dataType: "String", content: .string(delivery.target)),
+                    MessageAttribute(name: "ERROR_CODE", dataType: "String", content: .string(code)),
+                    MessageAttribute(name: "ERROR_MESSAGE", dataType: "String", content: .string(message)),
+                ]
             if let exhaustion {
                 added.append(
                     MessageAttribute(
@@ -78,6 +81,7 @@ struct DeliveryCounters {
     var deadLettered: UInt64 = 0
     var destinationFailures: UInt64 = 0
     var deadLetterErrors: UInt64 = 0
+    var unreadable: UInt64 = 0
 
     /// A delivery was given up.
     mutating func gaveUp(_ delivery: Delivery) {
@@ -103,6 +107,9 @@ struct DeliveryCounters {
         # HELP martlet_dead_letter_errors_total Events that a dead-letter queue did not take.
         # TYPE martlet_dead_letter_errors_total counter
         martlet_dead_letter_errors_total \(deadLetterErrors)
+        # HELP martlet_outbox_unreadable_rows_total Rows of the Outbox that could not be read and were set aside.
+        # TYPE martlet_outbox_unreadable_rows_total counter
+        martlet_outbox_unreadable_rows_total \(unreadable)
 
         """
     }

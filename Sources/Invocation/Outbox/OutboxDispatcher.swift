@@ -187,8 +187,10 @@ public final class OutboxDispatcher: DeliveryOutbox {
     private func handOver(_ item: DueItem, of queue: DueQueue, _ batch: inout Batch) throws {
         let transaction = batch.transaction
         guard let row = DeliveryRow(encoded: item.payload), let arn = ARN(row.delivery.target) else {
-            logger.error("an outbox row cannot be read and is dropped")
-            _ = try queue.complete(item, in: transaction)
+            logger.error("an outbox row cannot be read and is set aside", metadata: ["row": "\(item.id)"])
+            if try queue.setAside(item, in: transaction) {
+                transaction.afterCommit { [weak self] in self?.state.withLock { $0.counters.unreadable += 1 } }
+            }
             return
         }
         if queue.name == Self.queue.name, arn.service == "s3" {
@@ -315,7 +317,8 @@ public final class OutboxDispatcher: DeliveryOutbox {
             do {
                 try await write.writer.write(
                     delivery.payload, bucket: write.bucket, key: delivery.attributes.objectKey ?? delivery.id,
-                    contentType: "application/json", scope: scope, principal: delivery.principal)
+                    contentType: "application/json", scope: scope, principal: delivery.principal,
+                    traceHeader: delivery.attributes.traceHeader)
             } catch let error as AWSError where error.status < 500 {
                 refusal = .permanent(code: error.code, message: error.message)
             } catch {

@@ -30,7 +30,8 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(
-            schema: try ServiceSchema(text: APIGatewayV2Schema.text), operations: Self.operations(editor),
+            schema: try ServiceSchema(text: APIGatewayV2Schema.text),
+            operations: Self.operations(editor, Access(database: database, authorizer: authorizer)),
             bodyLimit: Limits.document * 2)
     }
 
@@ -38,7 +39,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         door.respond(to: request, completion)
     }
 
-    private static func operations(_ editor: Editor) -> [String: OperationHandler] {
+    private static func operations(_ editor: Editor, _ access: Access) -> [String: OperationHandler] {
         let apis = APIOperations(editor: editor)
         let documents = DocumentOperations(editor: editor)
         let routes = RouteOperations(editor: editor)
@@ -49,36 +50,52 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         let models = ModelOperations(editor: editor)
         let tags = Tags(editor: editor)
         return [
-            "CreateApi": .asynchronous(apis.create), "GetApi": .asynchronous(apis.get),
-            "GetApis": .asynchronous(apis.list), "UpdateApi": .asynchronous(apis.update),
-            "DeleteApi": .asynchronous(apis.delete), "DeleteCorsConfiguration": .asynchronous(apis.deleteCORS),
-            "ImportApi": .asynchronous(documents.importAPI), "ReimportApi": .asynchronous(documents.reimport),
-            "ExportApi": .asynchronous(documents.export),
-            "CreateRoute": .asynchronous(routes.create), "GetRoute": .asynchronous(routes.get),
-            "GetRoutes": .asynchronous(routes.list), "UpdateRoute": .asynchronous(routes.update),
-            "DeleteRoute": .asynchronous(routes.delete),
-            "DeleteRouteRequestParameter": .asynchronous(routes.deleteRequestParameter),
-            "CreateIntegration": .asynchronous(integrations.create), "GetIntegration": .asynchronous(integrations.get),
-            "GetIntegrations": .asynchronous(integrations.list),
-            "UpdateIntegration": .asynchronous(integrations.update),
-            "DeleteIntegration": .asynchronous(integrations.delete),
-            "CreateAuthorizer": .asynchronous(authorizers.create), "GetAuthorizer": .asynchronous(authorizers.get),
-            "GetAuthorizers": .asynchronous(authorizers.list), "UpdateAuthorizer": .asynchronous(authorizers.update),
-            "DeleteAuthorizer": .asynchronous(authorizers.delete),
-            "ResetAuthorizersCache": .asynchronous(authorizers.resetCache),
-            "CreateStage": .asynchronous(stages.create), "GetStage": .asynchronous(stages.get),
-            "GetStages": .asynchronous(stages.list), "UpdateStage": .asynchronous(stages.update),
-            "DeleteStage": .asynchronous(stages.delete),
-            "DeleteAccessLogSettings": .asynchronous(stages.deleteAccessLog),
-            "DeleteRouteSettings": .asynchronous(stages.deleteRouteSettings),
-            "CreateDeployment": .asynchronous(deployments.create), "GetDeployment": .asynchronous(deployments.get),
-            "GetDeployments": .asynchronous(deployments.list), "UpdateDeployment": .asynchronous(deployments.update),
-            "DeleteDeployment": .asynchronous(deployments.delete),
-            "CreateModel": .asynchronous(models.create), "GetModel": .asynchronous(models.get),
-            "GetModels": .asynchronous(models.list), "UpdateModel": .asynchronous(models.update),
-            "DeleteModel": .asynchronous(models.delete),
-            "GetTags": .asynchronous(tags.get), "TagResource": .asynchronous(tags.tag),
-            "UntagResource": .asynchronous(tags.untag),
+            "CreateApi": access.guarding("POST", apis.create),
+            "GetApi": access.guarding("GET", apis.get),
+            "GetApis": access.guarding("GET", apis.list),
+            "UpdateApi": access.guarding("PATCH", apis.update),
+            "DeleteApi": access.guarding("DELETE", apis.delete),
+            "DeleteCorsConfiguration": access.guarding("DELETE", apis.deleteCORS),
+            "ImportApi": access.guarding("PUT", documents.importAPI),
+            "ReimportApi": access.guarding("PUT", documents.reimport),
+            "ExportApi": access.guarding("GET", documents.export),
+            "CreateRoute": access.guarding("POST", routes.create),
+            "GetRoute": access.guarding("GET", routes.get),
+            "GetRoutes": access.guarding("GET", routes.list),
+            "UpdateRoute": access.guarding("PATCH", routes.update),
+            "DeleteRoute": access.guarding("DELETE", routes.delete),
+            "DeleteRouteRequestParameter": access.guarding("DELETE", routes.deleteRequestParameter),
+            "CreateIntegration": access.guarding("POST", integrations.create),
+            "GetIntegration": access.guarding("GET", integrations.get),
+            "GetIntegrations": access.guarding("GET", integrations.list),
+            "UpdateIntegration": access.guarding("PATCH", integrations.update),
+            "DeleteIntegration": access.guarding("DELETE", integrations.delete),
+            "CreateAuthorizer": access.guarding("POST", authorizers.create),
+            "GetAuthorizer": access.guarding("GET", authorizers.get),
+            "GetAuthorizers": access.guarding("GET", authorizers.list),
+            "UpdateAuthorizer": access.guarding("PATCH", authorizers.update),
+            "DeleteAuthorizer": access.guarding("DELETE", authorizers.delete),
+            "ResetAuthorizersCache": access.guarding("DELETE", authorizers.resetCache),
+            "CreateStage": access.guarding("POST", stages.create),
+            "GetStage": access.guarding("GET", stages.get),
+            "GetStages": access.guarding("GET", stages.list),
+            "UpdateStage": access.guarding("PATCH", stages.update),
+            "DeleteStage": access.guarding("DELETE", stages.delete),
+            "DeleteAccessLogSettings": access.guarding("DELETE", stages.deleteAccessLog),
+            "DeleteRouteSettings": access.guarding("DELETE", stages.deleteRouteSettings),
+            "CreateDeployment": access.guarding("POST", deployments.create),
+            "GetDeployment": access.guarding("GET", deployments.get),
+            "GetDeployments": access.guarding("GET", deployments.list),
+            "UpdateDeployment": access.guarding("PATCH", deployments.update),
+            "DeleteDeployment": access.guarding("DELETE", deployments.delete),
+            "CreateModel": access.guarding("POST", models.create),
+            "GetModel": access.guarding("GET", models.get),
+            "GetModels": access.guarding("GET", models.list),
+            "UpdateModel": access.guarding("PATCH", models.update),
+            "DeleteModel": access.guarding("DELETE", models.delete),
+            "GetTags": access.guarding("GET", tags.get),
+            "TagResource": access.guarding("POST", tags.tag),
+            "UntagResource": access.guarding("DELETE", tags.untag),
         ]
     }
 }

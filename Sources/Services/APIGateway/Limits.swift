@@ -53,6 +53,8 @@ enum Limits {
     static let headers = 10_240
     /// Bytes of a function's event (Lambda's quota of a synchronous payload).
     static let functionPayload = 6_291_456
+    /// HTTP integrations of this server that call one another, one behind the other. Own choice.
+    static let proxyHops = 8
     /// The longest and the usual wait for an integration (Quotas).
     static let integrationTimeout = Duration.seconds(30)
     /// (Quotas)

@@ -84,7 +84,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         }
     }
 
-    /// Lines that could not be kept because the buffer was full.
+    /// Lines that could not be kept, because the buffer was full or the store did not take them.
     public var droppedLines: UInt64 { state.withLock { $0.buffer.dropped } }
 
     /// What the sink is doing, in Prometheus's text format.
@@ -103,13 +103,27 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         let taken = time.now()
         let batch = state.withLock { $0.buffer.take(now: taken) }
         guard !batch.isEmpty else { return }
+        write(batch, taken: taken, isAgain: false)
+    }
+
+    /// Writes lines that were taken; once more in a moment when that fails: it may have been somebody else's part of the commit,
+    /// or a queue for the disk that was full. Then they are lost, and counted: logs are best effort, and a full disk must not stop
+    /// functions.
+    private func write(_ batch: [LogBuffer.Key: [Contracts.LogEvent]], taken: Instant, isAgain: Bool) {
         let now = taken.milliseconds
         database.write { transaction in
             for (key, events) in batch { try Self.store(events, key, now: now, in: transaction) }
         } completion: { [self] result in
             if case .failure(let error) = result {
-                // The lines are lost: logs are best effort, and a full disk must not stop functions.
-                logger.error("cannot write function logs", metadata: ["error": "\(error)"])
+                logger.error(
+                    "cannot write function logs", metadata: ["error": "\(error)", "isLast": "\(isAgain)"])
+                if !isAgain, state.withLock({ $0.waiting.isEmpty }) {
+                    _ = time.schedule(at: time.now() + Limits.rewriteDelay) { [self] in
+                        write(batch, taken: taken, isAgain: true)
+                    }
+                    return
+                }
+                state.withLock { $0.buffer.lost(batch.values.reduce(0) { $0 + $1.count }) }
             }
             let end = time.now()
             let (again, quiet) = state.withLock { state in

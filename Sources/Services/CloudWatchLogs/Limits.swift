@@ -32,6 +32,8 @@ enum Limits {
     /// How long a line waits for company before it is written, after a pause and in a steady stream. Ours.
     static let bufferDelay: Duration = .milliseconds(20)
     static let steadyBufferDelay: Duration = .milliseconds(100)
+    /// Before lines that could not be written are written once more. Ours.
+    static let rewriteDelay: Duration = .seconds(1)
     /// Events written by one statement. Ours.
     static let eventsPerStatement = 8
     /// Characters and depth of a filter pattern (1,024: PutMetricFilter reference; depth is ours).

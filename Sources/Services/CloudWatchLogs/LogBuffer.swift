@@ -74,5 +74,8 @@ struct LogBuffer: Sendable {
         return due(now)
     }
 
+    /// Lines that were taken could not be written.
+    mutating func lost(_ lines: Int) { dropped += UInt64(max(lines, 0)) }
+
     var isQuiet: Bool { count == 0 && !isWriting }
 }

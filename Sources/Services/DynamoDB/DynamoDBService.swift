@@ -36,7 +36,9 @@ public final class DynamoDBService: Sendable {
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: DynamoDBSchema.text), operations: Self.operations(desk),
             bodyLimit: Limits.requestBytes,
-            tooLarge: { _, limit in AWSError("RequestTooLargeException", status: 413, "Request size exceeds \(limit) bytes") })
+            tooLarge: { _, limit in
+                AWSError("RequestTooLargeException", status: 413, "Request size exceeds \(limit) bytes")
+            })
         let streams = StreamOperations(desk: desk)
         streamsDefinition = ServiceDefinition(
             schema: try ServiceSchema(text: DynamoDBStreamsSchema.text),

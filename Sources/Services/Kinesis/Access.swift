@@ -40,7 +40,8 @@ struct Access: Sendable {
         switch principal {
         case .service, .anonymous: identity = .notAllowed
         case .account, .roleSession:
-            identity = try authorizer?.decide(principal, action: action, resource: resource, in: transaction) ?? .allowed
+            identity =
+                try authorizer?.decide(principal, action: action, resource: resource, in: transaction) ?? .allowed
         }
         if identity == .explicitlyDenied { return "with an explicit deny in an identity-based policy" }
         let isAllowed = byResource == .allowed

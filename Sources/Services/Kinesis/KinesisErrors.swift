@@ -101,7 +101,8 @@ extension AWSError {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let civil = CivilTime(time)
         func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(days[civil.weekday % 7]) \(months[(civil.month - 1) % 12]) \(two(civil.day)) \(two(civil.hour)):\(two(civil.minute)):"
+        return
+            "\(days[civil.weekday % 7]) \(months[(civil.month - 1) % 12]) \(two(civil.day)) \(two(civil.hour)):\(two(civil.minute)):"
             + "\(two(civil.second)) UTC \(civil.year)"
     }
 }

@@ -17,8 +17,9 @@ extension KinesisService: StreamSource {
             return StreamDescription(
                 arn: stream.arn, isActive: true, retention: stream.settings.retention)
         case .consumer(let consumer, let stream):
+            // What AWS's managed policy for mappings has; it does not have DescribeStreamConsumer.
             try desk.access.check(
-                principal, "DescribeStreamConsumer", resource: arn, of: stream.scope.account,
+                principal, "SubscribeToShard", resource: arn, of: stream.scope.account,
                 policy: consumer.policy, in: transaction)
             return StreamDescription(
                 arn: stream.arn, consumerARN: arn, isActive: true, retention: stream.settings.retention)
@@ -132,7 +133,7 @@ extension KinesisService: DeliveryTarget {
                 code: "ProvisionedThroughputExceededException", message: error?.message ?? "Rate exceeded")
         }
         _ = try desk.ledger.append(
-            PackedPut([draft], to: stream), count: 1, to: stream, now: desk.time.now(), in: transaction)
+            PackedPut([draft], to: stream), count: 1, to: stream, now: now, in: transaction)
     }
 
     public func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {

@@ -80,8 +80,9 @@ enum Limits {
 
     /// Seconds between two looks for expired records.
     static let sweepSeconds: Int64 = 60
-    /// Rows that one clean-up transaction removes: up to 64 KiB each.
+    /// Rows, and bytes of them, that one clean-up transaction removes: some milliseconds of the writer.
     static let removalsPerTransaction = 256
+    static let removedBytesPerTransaction = 16 << 20
     /// Streams that one look takes at a time.
     static let streamsPerLook = 64
     /// Streams and shards kept in memory, so that a put reads no row of them.

@@ -1,6 +1,7 @@
 public import Contracts
 public import Logging
 public import Platform
+import Policies
 public import Storage
 import Synchronization
 import Wire
@@ -25,6 +26,8 @@ public final class LambdaService: Sendable {
     let codeStore: CodeStore
     let cache = FunctionCache()
     let tokens = DownloadTokens()
+    /// Functions' resource policies, which every delivery asks.
+    let policies = PolicyCache()
     let urls = URLCache()
     /// A number in 0..<1 for each choice between an alias's two versions.
     let draw: @Sendable () -> Double
@@ -110,7 +113,7 @@ extension LambdaService {
     func mutate<T: Sendable>(
         _ scope: AccountRegion, _ name: String, _ body: @escaping @Sendable (any WriteTransaction) throws -> T
     ) async throws -> T {
-        let cache = cache
+        let (cache, urls) = (cache, urls)
         let invoker = try connections().invoker
         let result = try await database.write { transaction in
             let result = try body(transaction)
@@ -118,12 +121,15 @@ extension LambdaService {
             // In the order of the commits, so that the engine never takes an older state for the current one.
             transaction.afterCommit {
                 cache.invalidate(scope, name)
+                // A function or alias may be gone, and its URL with it.
+                urls.forgetAll()
                 invoker.generationsChanged(scope: scope, function: name, currentGenerations: generations)
             }
             return result
         }
         // Once more: a load may have come between the commit and its callback.
         cache.invalidate(scope, name)
+        urls.forgetAll()
         return result
     }
 

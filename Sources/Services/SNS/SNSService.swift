@@ -11,24 +11,29 @@ public final class SNSService: Sendable {
 
     let keys: KeyKeeper
     let access: Access
-    let fanOut: FanOut
+    let publications: Publications
     private let http: HTTPDeliveries
 
     /// `timeScale` divides the waits between attempts to HTTP(S) subscribers (development); 1 is AWS's timing. Unless
     /// `functionsMaySubscribeHTTP`, role sessions cannot subscribe URLs: a function that reaches no network must not have the
-    /// server reach it instead.
+    /// server reach it instead. `chance` (from 0 to 1) is behind the jitter of those waits.
     public init(
         database: any Database, outbox: any DeliveryOutbox, http client: any OutboundHTTP, authorizer: any Authorizer,
-        time: any TimeSource, timeScale: Double = 1, functionsMaySubscribeHTTP: Bool, logger: Logger
+        time: any TimeSource, timeScale: Double = 1, functionsMaySubscribeHTTP: Bool,
+        chance: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }, logger: Logger
     ) throws {
         keys = KeyKeeper(database: database, time: time)
         access = Access(authorizer: authorizer)
         http = HTTPDeliveries(
-            database: database, http: client, outbox: outbox, time: time, timeScale: timeScale, logger: logger)
-        fanOut = FanOut(outbox: outbox, http: http, filters: FilterCache())
+            database: database, http: client, outbox: outbox, time: time, timeScale: timeScale, chance: chance,
+            logger: logger)
+        publications = Publications(
+            database: database, keys: keys, fanOut: FanOut(outbox: outbox, http: http, filters: FilterCache()),
+            time: time,
+            logger: logger)
         let topics = TopicOperations(database: database, access: access, keys: keys)
         let tags = TagOperations(database: database, access: access)
-        let publishing = PublishOperations(database: database, access: access, keys: keys, fanOut: fanOut)
+        let publishing = PublishOperations(database: database, access: access, keys: keys, publications: publications)
         let subscriptions = SubscriptionOperations(
             database: database, access: access, keys: keys,
             confirmations: Confirmations(outbox: outbox, http: http),
@@ -68,10 +73,25 @@ public final class SNSService: Sendable {
     public func start() async throws {
         try await keys.load()
         try await http.start()
+        try await publications.start()
     }
 
     /// Sends nothing more.
-    public func stop() { http.stop() }
+    public func stop() {
+        publications.stop()
+        http.stop()
+    }
+
+    /// What befell deliveries, in Prometheus's text format.
+    public var metricLines: String {
+        """
+        # HELP martlet_sns_unreadable_rows_total Rows of messages that could not be read and were set aside.
+        # TYPE martlet_sns_unreadable_rows_total counter
+        martlet_sns_unreadable_rows_total{queue="publish"} \(publications.unreadable)
+        martlet_sns_unreadable_rows_total{queue="http"} \(http.unreadable)
+
+        """
+    }
 
     /// Where the links `SigningCertURL` of messages point.
     public static var certificatePath: String { KeyKeeper.path }

@@ -104,6 +104,11 @@ extension AWSError {
         invalid("One or more parameters are invalid. Reason: Message must be shorter than \(limit) bytes.")
     }
 
+    static func tooManyAttributes(_ count: Int) -> AWSError {
+        invalid(
+            "Number of message attributes [\(count)] exceeds the allowed maximum [\(Limits.attributesPerMessage)].")
+    }
+
     static let invalidCharacters = AWSError(
         "InvalidMessageContents",
         "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD "

@@ -24,6 +24,11 @@ extension SQSService: QueueSource {
             ? []
             : try desk.mailbox.receive(
                 Mailbox.ReceiveRequest(maximum: wanted), from: queue, now: now, in: transaction)
+        var next = try desk.mailbox.nextReceivable(queue, in: transaction)
+        if messages.isEmpty, wanted > 0, desk.mailbox.inFlight.isAtLimit(queue.id) {
+            // As long polls: each attempt at the limit counts all that is in flight.
+            next = next.map { max($0, now + .seconds(Limits.retryAtLimitSeconds)) }
+        }
         return QueueReceipt(
             messages: messages.map { message in
                 QueueMessage(
@@ -34,7 +39,7 @@ extension SQSService: QueueSource {
                     messageAttributes: message.envelope.attributes,
                     md5OfMessageAttributes: MessageDigest.attributes(message.envelope.attributes))
             },
-            nextVisible: try desk.mailbox.nextReceivable(queue, in: transaction))
+            nextVisible: next)
     }
 
     public func delete(
@@ -106,6 +111,11 @@ extension SQSService: DeliveryTarget {
         let queue = try permitted(delivery.target, for: delivery.principal, in: transaction)
         guard let body = String(validating: delivery.payload, as: UTF8.self) else {
             throw Self.refusal(.invalidCharacters)
+        }
+        // No client could send so many.
+        let attributes = delivery.attributes.message
+        guard attributes.count <= Limits.attributesPerMessage else {
+            throw Self.refusal(.tooManyAttributes(attributes.count))
         }
         do {
             var draft = try MessageDraft(

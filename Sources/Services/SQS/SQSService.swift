@@ -22,7 +22,8 @@ public final class SQSService: Sendable {
     ) throws {
         let directory = QueueDirectory()
         let arrivals = Arrivals()
-        let mailbox = Mailbox(directory: directory, arrivals: arrivals)
+        let mailbox = Mailbox(
+            directory: directory, arrivals: arrivals, unreadable: Unreadable(logger: logger))
         let desk = Desk(
             database: database, time: time, directory: directory, mailbox: mailbox,
             waiting: WaitingReceives(arrivals: arrivals, time: time), access: Access(authorizer: authorizer),
@@ -87,5 +88,15 @@ public final class SQSService: Sendable {
         desk.waiting.stop()
         housekeeping.stop()
         moveTasks.stop()
+    }
+
+    /// What befell messages, in Prometheus's text format.
+    public var metricLines: String {
+        """
+        # HELP martlet_sqs_unreadable_messages_total Messages that could not be read and were set aside.
+        # TYPE martlet_sqs_unreadable_messages_total counter
+        martlet_sqs_unreadable_messages_total \(desk.mailbox.unreadable.count)
+
+        """
     }
 }

@@ -122,18 +122,19 @@ extension ExecuteDoor {
     private func send(
         _ call: Call, _ route: CompiledRoute, _ integration: CompiledIntegration, url: String, method: String?
     ) {
+        guard call.request.hops < Limits.proxyHops else {
+            let why = "The integrations of this server call one another in a circle."
+            return finish(call, .internalError(why), error: why)
+        }
         var outgoing = ParameterMapping.Outgoing(path: nil, query: call.request.query, headers: [])
         outgoing.headers = call.request.headers.filter {
             !ExecuteDoor.notForwarded.contains($0.name)
         }
         integration.request.apply(to: &outgoing) { call.record.select($0) }
-        // What proves who calls stays here when it was meant for API Gateway (developer guide: AWS_IAM's signature).
         let scheme = call.door.isSecure ? "https" : "http"
-        outgoing.headers.append(
-            (
-                "forwarded",
-                "by=\(call.request.domainName);for=\(call.request.sourceIP);host=\(call.request.domainName);proto=\(scheme)"
-            ))
+        let name = call.request.domainName
+        let hop = "by=\(name);for=\(call.request.sourceIP);host=\(name);proto=\(scheme)"
+        outgoing.headers.append(("forwarded", call.request.forwarded.map { $0 + ", " + hop } ?? hop))
         guard let target = IntegrationURL.make(url, call.record.event.pathParameters, outgoing) else {
             return finish(call, .internalError("bad URL"), error: "Invalid integration URI")
         }

@@ -72,6 +72,13 @@ struct StageOperations: Sendable {
                         + "characters and the symbols ' ', -', '.', '_', ':', '/', '?', '&', '=', and ','.")
             }
         }
+        let settings =
+            [document["DefaultRouteSettings"]].compactMap { $0 }
+            + (document["RouteSettings"]?.fields?.entries.map(\.value) ?? [])
+        for setting in settings.map({ V2Model.RouteSettings($0) })
+        where setting.dataTraceEnabled == true || setting.loggingLevel ?? "OFF" != "OFF" {
+            throw GatewayError.bad("Execution logs are not supported on protocolType HTTP")
+        }
         if let log = document["AccessLogSettings"] {
             let settings = V2Model.AccessLogSettings(log)
             guard let format = settings.format, !format.isEmpty else {

@@ -201,7 +201,8 @@ struct ConditionParser {
 
     private mutating func function() throws(AWSError) -> Operand {
         if reader.isCall { return try call() }
-        if reader.token.kind == .valueKey { return try reader.value().map { .plain(.value($0)) } ?? .invalid }
+        // An undefined one is noted; null stands for it, so that errors of syntax behind it still come first.
+        if reader.token.kind == .valueKey { return .plain(.value(try reader.value() ?? .null)) }
         return .plain(.path(try reader.path()))
     }
 
@@ -280,7 +281,8 @@ struct ConditionParser {
             }
             return .type(first, type)
         case .beginsWith:
-            for type in [first.knownType, second.knownType].compactMap({ $0 }) where type != .string && type != .binary {
+            for type in [first.knownType, second.knownType].compactMap({ $0 }) where type != .string && type != .binary
+            {
                 reader.noteOperandType(.placeholders, name, type.rawValue)
                 return nil
             }

@@ -63,7 +63,9 @@ struct UpdateExpression: Sendable {
                 appended.append(write)
             }
         }
-        for write in appended.sorted(by: { Self.lastIndex($0) < Self.lastIndex($1) }) { Self.put(write, into: &updated) }
+        for write in appended.sorted(by: { Self.lastIndex($0) < Self.lastIndex($1) }) {
+            Self.put(write, into: &updated)
+        }
         removed.sort {
             ($0.path.elements.count, Self.lastIndex($0)) > ($1.path.elements.count, Self.lastIndex($1))
         }

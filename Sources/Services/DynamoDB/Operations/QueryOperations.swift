@@ -7,7 +7,9 @@ import Wire
 struct QueryOperations: Sendable {
     let desk: Desk
 
-    private static let legacy = ["KeyConditions", "QueryFilter", "ScanFilter", "ConditionalOperator", "AttributesToGet"]
+    private static let legacy = [
+        "KeyConditions", "QueryFilter", "ScanFilter", "ConditionalOperator", "AttributesToGet",
+    ]
 
     func query(_ request: OperationRequest) async throws -> OperationResponse {
         try Desk.refuse(Self.legacy, in: request.input)

@@ -175,7 +175,8 @@ struct SettingsOperations: Sendable {
     }
 
     private static func noPolicy(_ table: Table) -> AWSError {
-        AWSError("PolicyNotFoundException", "Resource-based policy not found for the provided ResourceArn: \(table.arn)")
+        AWSError(
+            "PolicyNotFoundException", "Resource-based policy not found for the provided ResourceArn: \(table.arn)")
     }
 
     // MARK: What tools ask for

@@ -41,7 +41,9 @@ struct ShardRow: Sendable {
 
     /// The row that a shard's name speaks of; whether there is one with this name must be checked.
     static func row(of name: String) -> Int64? {
-        guard name.utf8.count <= 65, let last = name.split(separator: "-").last, last.utf8.count >= 8 else { return nil }
+        guard name.utf8.count <= 65, let last = name.split(separator: "-").last, last.utf8.count >= 8 else {
+            return nil
+        }
         return Int64(last, radix: 16)
     }
 
@@ -297,6 +299,18 @@ enum StreamStore {
         try transaction.first(
             "SELECT id FROM dynamodb_records WHERE shard = ? AND created < ? ORDER BY id DESC LIMIT 1",
             [.int(shard), .int(instant.nanoseconds)], { $0.int(0) })
+    }
+
+    /// Whether a sequence number of this shard lies before everything that is kept, so that something may be missing
+    /// behind it.
+    static func isTrimmed(
+        _ id: Int64, _ shard: ShardRow, horizon: Instant, in transaction: any ReadTransaction
+    ) throws -> Bool {
+        guard shard.created <= horizon else { return false }
+        let oldest = try transaction.first(
+            "SELECT id FROM dynamodb_records WHERE shard = ? AND created > ? ORDER BY id LIMIT 1",
+            [.int(shard.row), .int(horizon.nanoseconds)], { $0.int(0) })
+        return id < oldest ?? .max
     }
 
     // MARK: Expiry

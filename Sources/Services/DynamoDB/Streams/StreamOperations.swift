@@ -123,6 +123,12 @@ struct StreamOperations: Sendable {
                     throw AWSError.validation(
                         "Invalid SequenceNumber: \(number.prefix(64)) is not in the range of the shard \(name)")
                 }
+                let horizon = now - .seconds(Limits.streamSeconds)
+                if try StreamStore.isTrimmed(id, shard, horizon: horizon, in: transaction) {
+                    throw AWSError(
+                        "TrimmedDataAccessException",
+                        "The operation attempted to read past the oldest stream record in a shard.")
+                }
                 iterator.after = input.shardIteratorType == "AT_SEQUENCE_NUMBER" ? id - 1 : id
             }
             return iterator

@@ -91,7 +91,8 @@ enum TableRules {
             }
             throw .validation(
                 "One or more parameter values were invalid: Some index key attributes are not defined in "
-                    + "AttributeDefinitions. Keys: [\(names.joined(separator: ", "))], AttributeDefinitions: [\(known)]")
+                    + "AttributeDefinitions. Keys: [\(names.joined(separator: ", "))], AttributeDefinitions: [\(known)]"
+            )
         }
         return KeySchema(partition: keys[0], sort: keys.count == 2 ? keys[1] : nil)
     }

@@ -37,7 +37,17 @@ enum ItemCodec {
 
     /// What follows; never renumbered.
     fileprivate enum Tag: UInt8 {
-        case string = 1, number, binary, no, yes, null, list, map, stringSet, numberSet, binarySet
+        case string = 1
+        case number = 2
+        case binary = 3
+        case no = 4
+        case yes = 5
+        case null = 6
+        case list = 7
+        case map = 8
+        case stringSet = 9
+        case numberSet = 10
+        case binarySet = 11
     }
 }
 

@@ -146,7 +146,9 @@ enum KeyEncoding {
                 let number = try? DynamoNumber(
                     coefficient: coefficient, exponent: magnitude - digits + 1, isNegative: sign == negative)
                 // Only what `append` makes: a first digit that is no zero, a last pair that is no zero.
-                guard let number, !number.isZero, number.magnitude == magnitude, (number.digitCount + 1) / 2 * 2 == digits else {
+                guard let number, !number.isZero, number.magnitude == magnitude,
+                    (number.digitCount + 1) / 2 * 2 == digits
+                else {
                     return nil
                 }
                 position = index

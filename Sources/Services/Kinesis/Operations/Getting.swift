@@ -94,7 +94,8 @@ enum StartingPoint: Sendable {
 
     init(_ type: String?, sequenceNumber: String?, timestamp: Instant?, operation: String) throws(AWSError) {
         let type = type ?? ""
-        let rule = "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) "
+        let rule =
+            "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) "
         switch type {
         case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
             guard let sequenceNumber else {

@@ -18,7 +18,8 @@ struct Settings: Sendable {
             guard hours >= settings.retentionHours else {
                 throw AWSError.invalid(
                     "Requested retention period (\(hours) hours) for stream \(stream.name) can not be shorter than "
-                        + "existing retention period (\(settings.retentionHours) hours). Use DecreaseRetentionPeriod API.")
+                        + "existing retention period (\(settings.retentionHours) hours). Use DecreaseRetentionPeriod API."
+                )
             }
             settings.retentionHours = hours
         }
@@ -34,7 +35,8 @@ struct Settings: Sendable {
             guard hours <= settings.retentionHours else {
                 throw AWSError.invalid(
                     "Requested retention period (\(hours) hours) for stream \(stream.name) can not be longer than "
-                        + "existing retention period (\(settings.retentionHours) hours). Use IncreaseRetentionPeriod API.")
+                        + "existing retention period (\(settings.retentionHours) hours). Use IncreaseRetentionPeriod API."
+                )
             }
             settings.retentionHours = hours
         }

@@ -43,15 +43,24 @@ struct Subscribing: Sendable {
             throw AWSError.inUse(
                 "Another active subscription exists for this consumer: \(arn) and shard: \(place.shard.name)")
         case .started(let number, let signal):
-            let subscription = Subscription(
-                desk: desk, match: match, place: place, signal: signal)
+            // Ends also with an answer that is never written because the client has gone.
+            let lease = Lease { [subscriptions] in subscriptions.ended(key, number: number) }
+            let subscription = Subscription(desk: desk, match: match, place: place, signal: signal)
             return OperationResponse(
-                payload: .stream(length: nil) { [subscriptions] writer in
-                    defer { subscriptions.ended(key, number: number) }
+                payload: .stream(length: nil) { writer in
+                    defer { lease.end() }
                     try await subscription.run(writer)
                 })
         }
     }
+}
+
+/// Calls back at its end, and again when nobody holds it any more.
+private final class Lease: Sendable {
+    private let onEnd: @Sendable () -> Void
+    init(onEnd: @escaping @Sendable () -> Void) { self.onEnd = onEnd }
+    func end() { onEnd() }
+    deinit { onEnd() }
 }
 
 /// One subscription while it runs.

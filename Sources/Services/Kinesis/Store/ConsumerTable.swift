@@ -27,7 +27,8 @@ enum ConsumerTable {
     static func count(_ stream: Int64, in transaction: any ReadTransaction) throws -> Int {
         Int(
             try transaction.first(
-                "SELECT COUNT(*) FROM kinesis_consumers WHERE stream = ?", [.int(stream)]) { $0.int(0) } ?? 0)
+                "SELECT COUNT(*) FROM kinesis_consumers WHERE stream = ?", [.int(stream)]
+            ) { $0.int(0) } ?? 0)
     }
 
     static func insert(

@@ -50,15 +50,30 @@ enum SegmentTable {
         try transaction.first("SELECT data FROM kinesis_segments WHERE id = ?", [.int(id)]) { $0.blob(0) } ?? []
     }
 
-    /// Removes the oldest rows, all of whose records are before `horizon`; how many, and the last position of them.
+    /// What one transaction may still remove.
+    struct RemovalBudget {
+        var rows = Limits.removalsPerTransaction
+        var bytes = Limits.removedBytesPerTransaction
+        var isSpent: Bool { rows <= 0 || bytes <= 0 }
+    }
+
+    /// Removes the oldest rows, all of whose records are before `horizon`, as far as the budget goes; the last position of them,
+    /// nil when there were none.
     static func remove(
-        shard: Int64, before horizon: Position, limit: Int, in transaction: any WriteTransaction
-    ) throws -> (count: Int, last: Position) {
+        shard: Int64, before horizon: Position, _ budget: inout RemovalBudget, in transaction: any WriteTransaction
+    ) throws -> Position? {
         let rows = try transaction.query(
-            "SELECT id, first, last FROM kinesis_segments WHERE shard = ? AND first < ? ORDER BY first LIMIT ?",
-            [.int(shard), .int(horizon.number), .int(Int64(limit))], entry
-        ).filter { $0.last < horizon }
-        for row in rows { try transaction.execute("DELETE FROM kinesis_segments WHERE id = ?", [.int(row.id)]) }
-        return (rows.count, rows.last?.last ?? .start)
+            "SELECT id, last, bytes FROM kinesis_segments WHERE shard = ? AND first < ? ORDER BY first LIMIT ?",
+            [.int(shard), .int(horizon.number), .int(Int64(max(budget.rows, 0)))]
+        ) { (id: $0.int(0), last: Position($0.int(1)), bytes: Int($0.int(2))) }
+        var last: Position?
+        for row in rows where row.last < horizon {
+            if budget.isSpent { break }
+            try transaction.execute("DELETE FROM kinesis_segments WHERE id = ?", [.int(row.id)])
+            budget.rows -= 1
+            budget.bytes -= row.bytes
+            last = row.last
+        }
+        return last
     }
 }

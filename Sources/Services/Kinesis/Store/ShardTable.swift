@@ -48,7 +48,8 @@ enum ShardTable {
 
     static func isClosed(_ id: Int64, in transaction: any ReadTransaction) throws -> Bool {
         try transaction.first(
-            "SELECT ended FROM kinesis_shards WHERE id = ?", [.int(id)]) { !$0.isNull(0) } ?? false
+            "SELECT ended FROM kinesis_shards WHERE id = ?", [.int(id)]
+        ) { !$0.isNull(0) } ?? false
     }
 
     static func floor(_ id: Int64, in transaction: any ReadTransaction) throws -> Position {

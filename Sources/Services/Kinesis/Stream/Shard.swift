@@ -120,7 +120,8 @@ struct ShardMap: Sendable {
         nextNumber += 1
         shards.append(
             Shard(
-                id: 0, number: number, range: range, created: now, createdSeconds: parents.isEmpty ? now.seconds : seconds,
+                id: 0, number: number, range: range, created: now,
+                createdSeconds: parents.isEmpty ? now.seconds : seconds,
                 parent: parents.first?.number, adjacentParent: parents.dropFirst().first?.number, end: nil))
         return .made(number: number)
     }

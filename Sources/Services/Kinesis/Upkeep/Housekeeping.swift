@@ -75,12 +75,10 @@ final class Housekeeping: Sendable {
         let shards = try transaction.query(
             "SELECT shard FROM kinesis_garbage LIMIT ?", [.int(Int64(Limits.removalsPerTransaction))]
         ) { $0.int(0) }
-        var left = Limits.removalsPerTransaction
+        var budget = SegmentTable.RemovalBudget()
         for shard in shards {
-            let (count, _) = try SegmentTable.remove(
-                shard: shard, before: Position(.max), limit: left, in: transaction)
-            left -= count
-            if left <= 0 { return true }
+            _ = try SegmentTable.remove(shard: shard, before: Position(.max), &budget, in: transaction)
+            if budget.isSpent { return true }
             try transaction.execute("DELETE FROM kinesis_garbage WHERE shard = ?", [.int(shard)])
         }
         return shards.count == Limits.removalsPerTransaction
@@ -131,28 +129,30 @@ final class Housekeeping: Sendable {
             let removed = try await desk.database.write { [desk] transaction in
                 try Self.remove(due, horizon: horizon, desk, scope, name, in: transaction)
             }
-            if removed == 0 { return }
+            if !removed { return }
         }
     }
 
-    /// How many rows went.
+    /// Whether anything went.
     private static func remove(
         _ shards: [Int64], horizon: Position, _ desk: Desk, _ scope: AccountRegion, _ name: String,
         in transaction: any WriteTransaction
-    ) throws -> Int {
-        var left = Limits.removalsPerTransaction
-        var endedShards = 0
-        for shard in shards where left > 0 {
-            let (count, last) = try SegmentTable.remove(
-                shard: shard, before: horizon, limit: left, in: transaction)
-            if count > 0 { try ShardTable.setFloor(shard, last, in: transaction) }
-            left -= count
-            if left > 0, try ShardTable.removeEnded(shard, horizon: horizon, in: transaction) { endedShards += 1 }
+    ) throws -> Bool {
+        var budget = SegmentTable.RemovalBudget()
+        var (hasRemoved, endedShards) = (false, 0)
+        for shard in shards where !budget.isSpent {
+            if let last = try SegmentTable.remove(shard: shard, before: horizon, &budget, in: transaction) {
+                try ShardTable.setFloor(shard, last, in: transaction)
+                hasRemoved = true
+            }
+            if !budget.isSpent, try ShardTable.removeEnded(shard, horizon: horizon, in: transaction) {
+                endedShards += 1
+            }
         }
         if endedShards > 0, let stream = try desk.directory.find(scope, name, in: transaction) {
             desk.directory.forget(stream, in: transaction)
             desk.arrivals.announce(stream.arn, shards: [nil], in: transaction)
         }
-        return Limits.removalsPerTransaction - left + endedShards
+        return hasRemoved || endedShards > 0
     }
 }

@@ -91,12 +91,17 @@ extension LambdaService: DeliveryTarget {
     ) throws -> Bool {
         // `$LATEST` and the unqualified function are one for a policy.
         let latest = Qualifier(target.qualifier) == .latest
-        let policy = try PolicyTable.get(
+        let text = try PolicyTable.text(
             target.scope, target.name, qualifier: latest ? "" : target.qualifier ?? "", in: transaction)
         let request = PolicyRequest(
             principal: principal, action: "lambda:InvokeFunction",
             resource: latest ? target.unqualifiedARN : target.arn)
-        return policy?.allows(request) ?? false
+        let policy = text.flatMap { text in
+            policies.document(text) {
+                try PolicyDocument(ResourcePolicy(statements: try Document.value($0).list ?? []).document)
+            }
+        }
+        return policy?.decision(for: request) == .allowed
     }
 
     private func refusal<T>(of target: String, _ body: () throws -> T) throws -> T {

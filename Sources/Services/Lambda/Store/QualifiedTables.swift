@@ -6,12 +6,21 @@ enum PolicyTable {
     static func get(
         _ scope: AccountRegion, _ function: String, qualifier: String, in transaction: any ReadTransaction
     ) throws -> ResourcePolicy? {
+        try text(scope, function, qualifier: qualifier, in: transaction).map {
+            ResourcePolicy(statements: try Document.value($0).list ?? [])
+        }
+    }
+
+    /// The policy's statements as they are stored: what a `PolicyCache` knows it by.
+    static func text(
+        _ scope: AccountRegion, _ function: String, qualifier: String, in transaction: any ReadTransaction
+    ) throws -> String? {
         try transaction.first(
             """
             SELECT statements FROM lambda_policies
             WHERE account = ? AND region = ? AND function = ? AND qualifier = ?
             """, scope.sql + [.text(function), .text(qualifier)]
-        ) { ResourcePolicy(statements: try Document.value($0.text(0)).list ?? []) }
+        ) { $0.text(0) }
     }
 
     /// Stores the policy; one without statements is removed.

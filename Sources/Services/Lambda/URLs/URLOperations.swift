@@ -51,7 +51,7 @@ extension LambdaService {
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", qualifier: input.qualifier, in: context.scope)
         let (authType, mode, cors) = (input.authType, input.invokeMode, input.cors.map(URLCORS.init))
-        let changed = try await mutate(target.scope, target.name) { [urls] transaction in
+        let changed = try await mutate(target.scope, target.name) { transaction in
             guard
                 var url = try URLTable.get(
                     target.scope, target.name, qualifier: target.qualifier ?? "", in: transaction)
@@ -61,10 +61,8 @@ extension LambdaService {
             if let cors { url.cors = cors }
             url.modifiedAt = context.now
             try URLTable.put(url, in: transaction)
-            transaction.afterCommit { urls.forgetAll() }
             return url
         }
-        urls.forgetAll()
         return OperationResponse(Self.output(changed, context).value)
     }
 
@@ -72,13 +70,11 @@ extension LambdaService {
         _ input: Model.DeleteFunctionUrlConfigRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", qualifier: input.qualifier, in: context.scope)
-        try await mutate(target.scope, target.name) { [urls] transaction in
+        try await mutate(target.scope, target.name) { transaction in
             let existed = try URLTable.delete(
                 target.scope, target.name, qualifier: target.qualifier ?? "", in: transaction)
             if !existed { throw Self.noURL }
-            transaction.afterCommit { urls.forgetAll() }
         }
-        urls.forgetAll()
         return OperationResponse()
     }
 

@@ -10,7 +10,7 @@ extension S3Service {
         cause: EventCause, in transaction: any WriteTransaction
     ) throws {
         let rules = bucket.notifications.matching(event: event, key: key)
-        guard !rules.isEmpty else { return }
+        guard !rules.isEmpty || bucket.notifications.sendsToEventBridge else { return }
         let now = time.now()
         let record = ObjectEvent(
             name: event, key: key, created: created, time: now,
@@ -19,6 +19,18 @@ extension S3Service {
         for rule in rules {
             let message = EventRecord.message(record, bucket: bucket, configurationID: rule.id)
             try send(message, to: rule.target, for: bucket, traceHeader: cause.traceHeader, in: transaction)
+        }
+        if bucket.notifications.sendsToEventBridge, let content = BusEvent(record, bucket: bucket) {
+            let bus = ARN(
+                service: "events", region: bucket.region, account: bucket.account, resource: "event-bus/default")
+            let delivery = Delivery(
+                id: Identifier.uuid(), target: bus.description, principal: bucket.principal,
+                payload: JSON.encode(content.detail), createdAt: now,
+                attributes: DeliveryAttributes(
+                    traceHeader: cause.traceHeader,
+                    event: DeliveryAttributes.EventKind(
+                        source: "aws.s3", detailType: content.detailType, resources: [bucket.arn])))
+            try outbox.send(delivery, in: transaction)
         }
     }
 
@@ -94,12 +106,9 @@ extension StoredBucket {
 }
 
 extension NotificationConfiguration {
-    /// Reads and validates what a client sent; ids that it left out are made here. Throws InvalidArgument, MalformedXML,
-    /// and NotImplemented for EventBridge.
+    /// Reads and validates what a client sent; ids that it left out are made here. Throws InvalidArgument and MalformedXML.
     init(_ input: Model.NotificationConfiguration) throws {
-        if input.eventBridgeConfiguration != nil {
-            throw S3Error.notImplemented("Sending a bucket's events to EventBridge (EventBridgeConfiguration)")
-        }
+        sendsToEventBridge = input.eventBridgeConfiguration != nil
         for item in input.topicConfigurations ?? [] {
             try add(.topic, id: item.id, target: item.topicArn, events: item.events, filter: item.filter)
         }
@@ -163,6 +172,7 @@ extension NotificationConfiguration {
         if !topics.isEmpty { output.topicConfigurations = topics }
         if !queues.isEmpty { output.queueConfigurations = queues }
         if !functions.isEmpty { output.lambdaFunctionConfigurations = functions }
+        if sendsToEventBridge { output.eventBridgeConfiguration = Model.EventBridgeConfiguration() }
         return output
     }
 }

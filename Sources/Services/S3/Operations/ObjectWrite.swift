@@ -29,7 +29,7 @@ struct EventCause: Sendable {
 extension S3Service: ObjectWriter {
     public func write(
         _ bytes: [UInt8], bucket name: String, key: String, contentType: String, scope: AccountRegion,
-        principal: Principal
+        principal: Principal, traceHeader: String?
     ) async throws {
         let key = try ObjectKey(key)
         try await database.read { try self.validate(bucket: name, for: principal, in: $0) }
@@ -47,7 +47,9 @@ extension S3Service: ObjectWriter {
                 algorithm: .crc64nvme, kind: .fullObject, value: Base64.encode(part.checksum)),
             isMultipart: false, uploadID: nil, metadata: metadata, parts: [part])
         // A service acts: the address that records show is its name, as on AWS.
-        let cause = EventCause(requestID: Identifier.uuid(), sourceIP: "lambda.amazonaws.com", principal: principal)
+        let cause = EventCause(
+            requestID: Identifier.uuid(), sourceIP: "lambda.amazonaws.com", principal: principal,
+            traceHeader: traceHeader)
         try await keeping(body) {
             try await database.write { transaction in
                 let bucket = try self.bucket(name, for: principal, in: transaction)

@@ -48,13 +48,16 @@ struct NotificationConfiguration: Sendable, Hashable {
     }
 
     var rules: [Rule] = []
+    /// Whether every event goes to the account's default event bus too.
+    var sendsToEventBridge = false
 
     init() {}
 
     func packed() -> [UInt8] {
-        guard !rules.isEmpty else { return [] }
+        guard !rules.isEmpty || sendsToEventBridge else { return [] }
         var packer = Packer()
-        packer.int(1)  // version of this layout
+        // The version of this layout: 2 is 1 with EventBridge.
+        packer.int(sendsToEventBridge ? 2 : 1)
         packer.int(Int64(rules.count))
         for rule in rules {
             packer.text(rule.id)
@@ -73,7 +76,9 @@ struct NotificationConfiguration: Sendable, Hashable {
         guard !bytes.isEmpty else { return }
         let corrupt = Failure(.corrupt, "a bucket's notification configuration cannot be read")
         var unpacker = Unpacker(bytes)
-        guard try unpacker.int() == 1 else { throw corrupt }
+        let version = try unpacker.int()
+        guard version == 1 || version == 2 else { throw corrupt }
+        sendsToEventBridge = version == 2
         for _ in 0..<(try unpacker.count()) {
             let id = try unpacker.text()
             guard let kind = Kind(rawValue: try unpacker.int()) else { throw corrupt }

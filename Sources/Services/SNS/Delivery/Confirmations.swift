@@ -41,7 +41,7 @@ struct Confirmations: Sendable {
                         topic: topic.attribute("DeliveryPolicy"), subscription: subscription.attribute("DeliveryPolicy")
                     ),
                     deadLetterTarget: nil, body: body),
-                partition: subscription.arn, now: now, in: transaction)
+                subscription: subscription.arn, now: now, in: transaction)
         } else {
             try outbox.send(
                 Delivery(

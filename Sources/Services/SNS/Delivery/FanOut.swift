@@ -1,5 +1,4 @@
 import Contracts
-import Logging
 import Platform
 import Storage
 import Wire
@@ -7,63 +6,56 @@ import Wire
 /// As whom SNS delivers.
 let snsPrincipal = "sns.amazonaws.com"
 
-/// Turns a published message into deliveries, all in the publisher's transaction.
+/// Turns a published message into deliveries to subscribers, inside a transaction. Signs nothing there: half a millisecond of a
+/// processor each would hold up the store's only writer.
 struct FanOut: Sendable {
     let outbox: any DeliveryOutbox
     let http: HTTPDeliveries
     let filters: FilterCache
 
-    struct Receipt: Sendable {
-        var messageID: String
-        var sequenceNumber: String?
-    }
-
-    /// Signatures of a message by its text, made before the transaction: half a millisecond each would hold up the store's
-    /// writer. What is not there is made when it is needed.
+    /// Signatures of one message by its texts, made before the transaction.
     struct Signatures: Sendable {
-        var key: SigningKey?
-        var timestamp: String
+        var key: String
+        var version: SignatureVersion
         var byText: [String: String] = [:]
-    }
 
-    /// Signs the texts that these subscriptions will get, outside of any transaction.
-    static func sign(
-        _ message: PublishedMessage, topic: Topic, _ subscriptions: [Subscription], key: SigningKey, now: Instant
-    ) throws -> Signatures {
-        var signatures = Signatures(key: key, timestamp: now.iso8601(fractionDigits: 3))
-        guard !topic.key.isFIFO else { return signatures }
-        for subscription in subscriptions where !subscription.isRaw {
-            let text = message.text(for: subscription.transport)
-            guard signatures.byText[text] == nil else { continue }
-            let envelope = envelope(message, text, topic: topic, timestamp: signatures.timestamp, sequence: nil)
-            signatures.byText[text] = try key.sign(envelope.textToSign(), topic.signatureVersion)
-        }
-        return signatures
-    }
-
-    /// Publishes: a duplicate is answered like the first and goes nowhere. Throws `DeliveryRefusal.temporary` while the signing
-    /// key is being made.
-    func publish(
-        _ message: PublishedMessage, topic: Topic, signatures: Signatures, now: Instant,
-        in transaction: any WriteTransaction
-    ) throws -> Receipt {
-        var sequence: String?
-        var createdAt = now
-        if topic.key.isFIFO {
-            let scope = topic.deduplicatesByGroup ? message.groupID ?? "" : ""
-            let id = message.deduplicationID ?? ""
-            if let first = try FIFOTable.duplicate(of: id, scope: scope, topic.key, now: now, in: transaction) {
-                return Receipt(messageID: first.message, sequenceNumber: Self.text(sequence: first.sequence))
+        /// Signs the texts that these subscriptions get.
+        init(_ publication: Publication, topic: Topic, _ subscriptions: [Subscription], key: SigningKey) throws {
+            self.key = key.name
+            version = topic.signatureVersion
+            for text in FanOut.textsToSign(publication, topic: topic, subscriptions) {
+                let envelope = FanOut.envelope(publication, text, topic: topic)
+                byText[text] = try key.sign(envelope.textToSign(), version)
             }
-            let next = try FIFOTable.next(topic.key, now: now, in: transaction)
-            try FIFOTable.remember(
-                id, scope: scope, message: message.id, sequence: next.sequence, topic.key, now: now, in: transaction)
-            sequence = Self.text(sequence: next.sequence)
-            createdAt = next.published
         }
-        var signatures = signatures
+    }
+
+    /// The texts that need a signature: FIFO topics sign nothing, and raw deliveries have no place for one.
+    static func textsToSign(
+        _ publication: Publication, topic: Topic, _ subscriptions: [Subscription]
+    ) -> Set<String> {
+        if topic.key.isFIFO { return [] }
+        return Set(subscriptions.lazy.filter { !$0.isRaw }.map { publication.message.text(for: $0.transport) })
+    }
+
+    /// Whether all texts that these subscriptions get are signed as the topic wants it now.
+    static func isSigned(
+        _ publication: Publication, topic: Topic, _ subscriptions: [Subscription], by signatures: Signatures?
+    ) -> Bool {
+        let texts = textsToSign(publication, topic: topic, subscriptions)
+        if texts.isEmpty { return true }
+        guard let signatures, signatures.version == topic.signatureVersion else { return false }
+        return texts.allSatisfy { signatures.byText[$0] != nil }
+    }
+
+    /// Gives the message to those of the subscriptions whose filters want it.
+    func deliver(
+        _ publication: Publication, to subscriptions: [Subscription], topic: Topic, _ signatures: Signatures?,
+        in transaction: any WriteTransaction
+    ) throws {
+        let message = publication.message
         var bodies: [String: Value?] = [:]
-        for subscription in try SubscriptionTable.confirmed(topic.key, in: transaction) {
+        for subscription in subscriptions {
             let text = message.text(for: subscription.transport)
             let filter = try filters.filter(of: subscription)
             let isWanted = filter?.matches(message.attributes) {
@@ -73,19 +65,23 @@ struct FanOut: Sendable {
                 return body
             }
             guard isWanted ?? true else { continue }
-            let envelope = Self.envelope(
-                message, text, topic: topic, timestamp: signatures.timestamp, sequence: sequence)
             try deliver(
-                message, envelope, to: subscription, topic: topic, &signatures, createdAt: createdAt, in: transaction)
+                publication, Self.envelope(publication, text, topic: topic), to: subscription, topic: topic,
+                signature: subscription.isRaw
+                    ? nil
+                    : signatures.flatMap { signatures in
+                        signatures.byText[text].map {
+                            Envelope.Signature(version: signatures.version, value: $0, keyName: signatures.key)
+                        }
+                    }, in: transaction)
         }
-        return Receipt(messageID: message.id, sequenceNumber: sequence)
     }
 
     private func deliver(
-        _ message: PublishedMessage, _ envelope: Envelope, to subscription: Subscription, topic: Topic,
-        _ signatures: inout Signatures, createdAt: Instant, in transaction: any WriteTransaction
+        _ publication: Publication, _ envelope: Envelope, to subscription: Subscription, topic: Topic,
+        signature: Envelope.Signature?, in transaction: any WriteTransaction
     ) throws {
-        let signature = try subscription.isRaw ? nil : signature(of: envelope, topic: topic, &signatures)
+        let (message, createdAt) = (publication.message, publication.createdAt)
         let wrapped = {
             envelope.body(
                 server: subscription.server, unsubscribeURL: subscription.unsubscribeURL, signature: signature)
@@ -102,7 +98,7 @@ struct FanOut: Sendable {
                     ),
                     deadLetterTarget: subscription.deadLetterTarget,
                     body: subscription.isRaw ? Array(envelope.message.utf8) : wrapped()),
-                partition: subscription.arn, now: createdAt, in: transaction)
+                subscription: subscription.arn, now: createdAt, in: transaction)
         case .lambda:
             let event = envelope.event(server: subscription.server, subscription: subscription, signature: signature)
             var delivery = delivery(event, message, to: subscription, topic: topic, createdAt: createdAt)
@@ -116,8 +112,24 @@ struct FanOut: Sendable {
             if subscription.endpoint.hasSuffix(".fifo") {
                 delivery.attributes.messageDeduplicationID = message.deduplicationID
             }
+            if delivery.attributes.message.count > Limits.rawMessageAttributes {
+                guard let letter = Self.discarded(delivery, as: wrapped()) else { return }
+                delivery = letter
+            }
             try outbox.send(delivery, in: transaction)
         }
+    }
+
+    /// A raw message has more attributes than a queue takes: AWS discards it as a client-side error, which is what dead-letter
+    /// queues are for; the attributes are in the notification that goes there. Nil when there is none.
+    private static func discarded(_ delivery: Delivery, as notification: [UInt8]) -> Delivery? {
+        guard let deadLetter = delivery.deadLetter else { return nil }
+        var letter = Delivery(
+            id: delivery.id, target: deadLetter.target, principal: deadLetter.principal, payload: notification,
+            createdAt: delivery.createdAt, attributes: delivery.attributes, retry: delivery.retry)
+        letter.attributes.message = []
+        letter.purpose = .deadLetter
+        return letter
     }
 
     private func delivery(
@@ -133,27 +145,10 @@ struct FanOut: Sendable {
             deadLetter: subscription.deadLetterTarget.map { DeadLetter(target: $0, principal: principal) })
     }
 
-    private func signature(
-        of envelope: Envelope, topic: Topic, _ signatures: inout Signatures
-    ) throws -> Envelope.Signature? {
-        guard !topic.key.isFIFO else { return nil }
-        guard let key = signatures.key else {
-            throw DeliveryRefusal.temporary(code: "InternalError", message: "The signing key is being made")
-        }
-        let value =
-            try signatures.byText[envelope.message] ?? key.sign(envelope.textToSign(), topic.signatureVersion)
-        signatures.byText[envelope.message] = value
-        return Envelope.Signature(version: topic.signatureVersion, value: value, keyName: key.name)
-    }
-
-    private static func envelope(
-        _ message: PublishedMessage, _ text: String, topic: Topic, timestamp: String, sequence: String?
-    ) -> Envelope {
-        Envelope(
+    static func envelope(_ publication: Publication, _ text: String, topic: Topic) -> Envelope {
+        let message = publication.message
+        return Envelope(
             messageID: message.id, topicARN: topic.key.arn, subject: message.subject, message: text,
-            timestamp: timestamp, sequenceNumber: sequence, attributes: message.attributes)
+            timestamp: publication.timestamp, sequenceNumber: publication.sequence, attributes: message.attributes)
     }
-
-    /// Twenty digits, as AWS's.
-    static func text(sequence: Int64) -> String { "1" + pad(Int(clamping: sequence), 16) + "000" }
 }

@@ -5,7 +5,8 @@ import Storage
 import Synchronization
 
 /// The durable queue of messages to HTTP(S) subscribers, and the workers that send them: claim, post, then complete, try again or
-/// give up. A partition for each subscription, so that a dead subscriber holds up no other.
+/// give up. A partition for each subscription, and places for each host (`HTTPPlaces`), so that dead subscribers hold up no
+/// other.
 ///
 /// Woken by the commit that puts a message in and by the due time of the next one; never polls.
 final class HTTPDeliveries: Sendable {
@@ -14,7 +15,7 @@ final class HTTPDeliveries: Sendable {
         var isClaiming = false
         /// Something came while it was claiming.
         var isDirty = false
-        /// Has work, and waits for one of all the requests under way to end.
+        /// Has work, and waits for a place.
         var isWaiting = false
         var timer: ScheduledCall?
 
@@ -23,13 +24,13 @@ final class HTTPDeliveries: Sendable {
 
     fileprivate struct State {
         var partitions: [String: Partition] = [:]
-        /// Partitions that wait, oldest first.
-        var waiting: [String] = []
-        /// Requests under way, and places that claims have asked for.
-        var taken = 0
+        var places = HTTPPlaces()
+        /// Somebody is giving free places away.
+        var isSettling = false
         /// Of subscriptions with a throttle policy; they outlive their partitions, which go whenever there is nothing to do.
         var rates: [String: ReceiveRate] = [:]
         var isStopped = true
+        var unreadable: UInt64 = 0
     }
 
     static let queue = DueQueue(name: "sns-http")
@@ -40,17 +41,19 @@ final class HTTPDeliveries: Sendable {
     private let outbox: any DeliveryOutbox
     private let time: any TimeSource
     private let timeScale: Double
+    private let chance: @Sendable () -> Double
     private let logger: Logger
 
     init(
         database: any Database, http: any OutboundHTTP, outbox: any DeliveryOutbox, time: any TimeSource,
-        timeScale: Double, logger: Logger
+        timeScale: Double, chance: @escaping @Sendable () -> Double, logger: Logger
     ) {
         self.database = database
         self.http = http
         self.outbox = outbox
         self.time = time
         self.timeScale = timeScale
+        self.chance = chance
         self.logger = logger
     }
 
@@ -72,19 +75,41 @@ final class HTTPDeliveries: Sendable {
         }
     }
 
-    /// `partition` is the subscription's ARN.
-    func send(_ item: HTTPItem, partition: String, now: Instant, in transaction: any WriteTransaction) throws {
+    /// `subscription`: its ARN.
+    func send(_ item: HTTPItem, subscription: String, now: Instant, in transaction: any WriteTransaction) throws {
+        let partition = Self.partition(subscription, url: item.url)
         try Self.queue.enqueue(
             NewDueItem(partition: partition, due: now, payload: item.encoded()), now: now, in: transaction)
         transaction.afterCommit { [weak self] in self?.pump(partition) }
     }
+
+    /// Rows that could not be read, since the start.
+    var unreadable: UInt64 { state.withLock { $0.unreadable } }
+
+    /// A subscription and its host, whose endpoint never changes: who claims must know the host before it has read a row.
+    private static func partition(_ subscription: String, url: String) -> String {
+        let plain = BasicCredentials.split(url).url
+        let path = plain.firstRange(of: "://")?.upperBound ?? plain.startIndex
+        return "\(subscription) \(plain[path...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }.lowercased())"
+    }
+
+    /// Empty for the partitions of versions that did not name it.
+    fileprivate static func host(of partition: String) -> String {
+        partition.firstIndex(of: " ").map { String(partition[partition.index(after: $0)...]) } ?? ""
+    }
+
+    private static func subscription(of partition: String) -> String { String(partition.prefix { $0 != " " }) }
 
     // MARK: Claiming
 
     private func pump(_ name: String) {
         let now = time.now()
         let (count, later) = state.withLock { $0.reserve(name, now: now) }
-        if let later { wake(name, at: later) }
+        if let later {
+            wake(name, at: later)
+            // Its rate did not let it use the places that it was given.
+            settle(name)
+        }
         guard count > 0 else { return }
         database.write { transaction in
             let items = try Self.queue.claim(
@@ -102,7 +127,9 @@ final class HTTPDeliveries: Sendable {
         switch result {
         case .success(let answer): (items, next) = answer
         case .failure(let error):
-            logger.error("cannot claim notifications", metadata: ["subscription": "\(name)", "error": "\(error)"])
+            logger.error(
+                "cannot claim notifications",
+                metadata: ["subscription": "\(Self.subscription(of: name))", "error": "\(error)"])
             next = time.now() + .seconds(1)
         }
         let now = time.now()
@@ -111,7 +138,7 @@ final class HTTPDeliveries: Sendable {
             partition.isClaiming = false
             partition.running += items.count
             state.rates[name]?.giveBack(asked - items.count)
-            state.taken -= asked - items.count
+            state.places.giveBack(asked - items.count, at: Self.host(of: name))
             // A full claim leaves perhaps more.
             let again = partition.isDirty || items.count == asked
             partition.isDirty = false
@@ -141,42 +168,54 @@ final class HTTPDeliveries: Sendable {
         settle(name)
     }
 
-    /// Lets the next partition have free places, and forgets one with nothing to do.
+    /// Forgets a partition with nothing to do, and gives free places to those that wait.
     private func settle(_ name: String) {
-        let next: String? = state.withLock { state in
+        let begins = state.withLock { state in
             if state.partitions[name]?.isIdle == true { state.partitions[name] = nil }
-            guard state.taken < Limits.httpConcurrency, !state.waiting.isEmpty else { return nil }
-            let next = state.waiting.removeFirst()
-            state.partitions[next]?.isWaiting = false
-            return next
+            defer { state.isSettling = true }
+            return !state.isSettling
         }
-        if let next { pump(next) }
+        // Whoever is at it already goes on until there is nothing to give away.
+        guard begins else { return }
+        while true {
+            let next: String? = state.withLock { state in
+                let next = state.places.next()
+                if let next { state.partitions[next]?.isWaiting = false } else { state.isSettling = false }
+                return next
+            }
+            guard let next else { return }
+            pump(next)
+        }
     }
 
     // MARK: One attempt
 
     private func attempt(_ claimed: DueItem, _ name: String, now: Instant) {
         guard var item = HTTPItem(encoded: claimed.payload) else {
-            logger.error("a notification cannot be read and is dropped", metadata: ["subscription": "\(name)"])
-            return conclude(claimed, name, nil, .delivered)
+            logger.error(
+                "a notification cannot be read and is set aside",
+                metadata: ["subscription": "\(Self.subscription(of: name))", "row": "\(claimed.id)"])
+            state.withLock { $0.unreadable += 1 }
+            return writeDown(claimed, name, nil, due: nil, deadLetter: nil)
         }
         state.withLock { $0.learn(item.policy.maxReceivesPerSecond, of: name, now: now) }
         item.attempts += 1
         let target = BasicCredentials.split(item.url)
         let request = OutboundRequest(
             method: "POST", url: target.url, headers: item.headers + target.headers, body: item.body,
-            timeout: Limits.httpTimeout)
+            timeout: Limits.httpTimeout, wantsBody: false)
         Task { [item] in
             let outcome: HTTPOutcome
             do {
-                outcome = .status(try await http.send(request, bodyLimit: Limits.httpAnswerBytes).status)
+                outcome = .status(try await http.send(request, bodyLimit: 0).status)
             } catch {
-                logger.debug("no answer", metadata: ["subscription": "\(name)", "error": "\(error)"])
+                logger.debug("no answer", metadata: ["subscription": "\(item.url)", "error": "\(error)"])
                 // A request that the stopping server broke off is none of the subscriber's attempts: the row stays held, and the
                 // next start gives it back.
                 if isStopped { return release(name) }
                 outcome = .noAnswer
             }
+            state.withLock { $0.places.learn(Self.host(of: name), answers: outcome != .noAnswer) }
             conclude(
                 claimed, name, item,
                 HTTPRetry.decide(outcome, attempts: item.attempts, policy: item.policy), outcome: outcome)
@@ -190,13 +229,14 @@ final class HTTPDeliveries: Sendable {
         let now = time.now()
         let due: Instant? =
             if case .again(let wait) = decision {
-                now + wait.divided(by: timeScale)
+                now + wait.jittered(by: chance()).divided(by: timeScale)
             } else { nil }
         if decision == .giveUp, let item {
             logger.warning(
                 "notification not delivered",
                 metadata: [
-                    "subscription": "\(name)", "messageId": "\(item.messageID)", "last": "\(outcome)",
+                    "subscription": "\(Self.subscription(of: name))", "messageId": "\(item.messageID)",
+                    "last": "\(outcome)",
                     "deadLetterQueue": "\(item.deadLetterTarget ?? "none")",
                 ])
         }
@@ -209,7 +249,11 @@ final class HTTPDeliveries: Sendable {
         _ claimed: DueItem, _ name: String, _ item: HTTPItem?, due: Instant?, deadLetter: Delivery?
     ) {
         database.write { [outbox] transaction in
-            if let due, let item {
+            guard let item else {
+                _ = try Self.queue.setAside(claimed, in: transaction)
+                return
+            }
+            if let due {
                 _ = try Self.queue.reschedule(claimed, due: due, payload: item.encoded(), in: transaction)
             } else if try Self.queue.complete(claimed, in: transaction), let deadLetter {
                 try outbox.send(deadLetter, in: transaction)
@@ -217,7 +261,8 @@ final class HTTPDeliveries: Sendable {
         } completion: { [self] result in
             if case .failure(let error) = result {
                 logger.error(
-                    "cannot write down a delivery", metadata: ["subscription": "\(name)", "error": "\(error)"])
+                    "cannot write down a delivery",
+                    metadata: ["subscription": "\(Self.subscription(of: name))", "error": "\(error)"])
                 guard !isStopped else { return release(name) }
                 _ = time.schedule(at: time.now() + .seconds(1)) { [weak self] in
                     guard let self else { return }
@@ -237,7 +282,7 @@ final class HTTPDeliveries: Sendable {
     /// Gives the place of an attempt back.
     private func release(_ name: String) {
         state.withLock { state in
-            state.taken -= 1
+            state.places.giveBack(1, at: Self.host(of: name))
             state.partitions[name]?.running -= 1
         }
         pump(name)
@@ -270,27 +315,35 @@ extension HTTPDeliveries.State {
             partition.isDirty = true
             return (0, nil)
         }
-        let own = Limits.httpConcurrencyPerSubscription - partition.running
-        // With all its places taken it is pumped again when one of its requests ends.
-        guard own > 0 else { return (0, nil) }
-        let free = Limits.httpConcurrency - taken
-        guard free > 0 else {
-            if !partition.isWaiting {
-                partition.isWaiting = true
-                waiting.append(name)
-            }
+        // Its turn comes.
+        guard !partition.isWaiting else { return (0, nil) }
+        let host = HTTPDeliveries.host(of: name)
+        let wanted: Int
+        switch places.take(for: name, at: host, running: partition.running) {
+        case .granted(let count): wanted = count
+        case .waits:
+            partition.isWaiting = true
+            return (0, nil)
+        case .full:
+            // It is pumped again when one of its requests ends.
             return (0, nil)
         }
-        let wanted = min(own, free)
         var (count, later) = (wanted, Instant?.none)
         if let answer = rates[name]?.take(wanted, now: now) { (count, later) = answer }
+        places.giveBack(wanted - count, at: host)
         guard count > 0 else { return (0, later) }
         partition.isClaiming = true
         partition.isDirty = false
         partition.timer?.cancel()
         partition.timer = nil
-        taken += count
         return (count, nil)
+    }
+}
+
+extension Duration {
+    /// Shortened by a part of itself; `chance` is from 0 to 1.
+    fileprivate func jittered(by chance: Double) -> Duration {
+        divided(by: 1 / max(1 - Limits.httpJitter * min(max(chance, 0), 1), 0.001))
     }
 }
 

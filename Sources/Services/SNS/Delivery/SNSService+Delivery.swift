@@ -10,21 +10,11 @@ extension SNSService: DeliveryTarget {
     public func accept(_ delivery: Delivery, in transaction: any WriteTransaction, now: Instant) throws {
         let topic = try permitted(delivery.target, for: delivery.principal, in: transaction)
         let message = try Self.message(of: delivery, topic: topic)
-        _ = try fanOut.publish(
-            message, topic: topic,
-            signatures: FanOut.Signatures(key: signingKey(), timestamp: now.iso8601(fractionDigits: 3)), now: now,
-            in: transaction)
+        _ = try publications.publish(message, topic: topic, signatures: nil, now: now, in: transaction)
     }
 
     public func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {
         _ = try permitted(target, for: principal, in: transaction)
-    }
-
-    /// The key; begins to make it where it is missing, and the delivery comes again.
-    private func signingKey() -> SigningKey? {
-        if let key = keys.current { return key }
-        keys.begin()
-        return nil
     }
 
     private static func message(of delivery: Delivery, topic: Topic) throws -> PublishedMessage {

@@ -7,7 +7,7 @@ struct PublishOperations: Sendable {
     let database: any Database
     let access: Access
     let keys: KeyKeeper
-    let fanOut: FanOut
+    let publications: Publications
 
     func publish(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.PublishInput(request.input)
@@ -86,38 +86,40 @@ struct PublishOperations: Sendable {
         return OperationResponse(output.value)
     }
 
-    /// Reads the topic, and who gets its messages.
+    /// Reads the topic, and who gets its messages: as many as one transaction serves, and one more.
     private func find(_ key: TopicKey, _ request: OperationRequest) async throws -> (Topic, [Subscription]) {
         let principal = request.context.principal
         return try await database.read { transaction in
             let topic = try TopicTable.require(key, in: transaction)
             try access.check(principal, "Publish", topic, in: transaction)
-            return (topic, try SubscriptionTable.confirmed(key, in: transaction))
+            return (
+                topic,
+                try SubscriptionTable.confirmed(key, limit: Limits.fanOutSubscriptions + 1, in: transaction)
+            )
         }
     }
 
-    /// Signs outside of the transaction, then commits all messages and what comes of them together.
+    /// Signs outside of the transaction, then commits all messages and what comes of them together. What has more subscribers
+    /// than one transaction serves is signed when it is sent on.
     private func commit(
         _ messages: [PublishedMessage], _ topic: Topic, _ subscriptions: [Subscription], _ request: OperationRequest
-    ) async throws -> [FanOut.Receipt] {
+    ) async throws -> [Publications.Receipt] {
         let now = request.context.now
-        let isSigned = !topic.key.isFIFO && subscriptions.contains { !$0.isRaw }
-        let key = isSigned ? try await keys.key() : keys.current
-        let signed = try messages.map { message in
-            guard let key, isSigned else {
-                return FanOut.Signatures(key: key, timestamp: now.iso8601(fractionDigits: 3))
-            }
-            return try FanOut.sign(message, topic: topic, subscriptions, key: key, now: now)
+        var signed: [FanOut.Signatures?] = []
+        for message in messages {
+            let publication = Publication(message: message, publishedAt: now, createdAt: now, sequence: nil)
+            let isSigned =
+                subscriptions.count <= publication.pageSize(sharing: messages.count)
+                && !FanOut.textsToSign(publication, topic: topic, subscriptions).isEmpty
+            signed.append(
+                isSigned
+                    ? try FanOut.Signatures(publication, topic: topic, subscriptions, key: try await keys.key()) : nil)
         }
-        return try await database.write { transaction in
+        return try await database.write { [signed] transaction in
             let topic = try TopicTable.require(topic.key, in: transaction)
             return try zip(messages, signed).map { message, signatures in
-                do {
-                    return try fanOut.publish(message, topic: topic, signatures: signatures, now: now, in: transaction)
-                } catch DeliveryRefusal.temporary {
-                    // Somebody subscribed in between for the first time, and the key is not there yet.
-                    throw AWSError("InternalError", status: 500, "The signing key is being made; try again.")
-                }
+                try publications.publish(
+                    message, topic: topic, signatures: signatures, sharing: messages.count, now: now, in: transaction)
             }
         }
     }

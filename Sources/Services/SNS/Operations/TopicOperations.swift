@@ -40,6 +40,9 @@ struct TopicOperations: Sendable {
             guard try TopicTable.count(scope, in: transaction) < Limits.topics else {
                 throw AWSError("TopicLimitExceeded", status: 403, "Topic limit exceeded")
             }
+            if isFIFO, try TopicTable.countFIFO(scope, in: transaction) >= Limits.fifoTopics {
+                throw AWSError("TopicLimitExceeded", status: 403, "FIFO topic limit exceeded")
+            }
             let topic = Topic(key: key, attributes: attributes, tags: tags, protectionPolicy: protection)
             try TopicTable.put(topic, in: transaction)
         }

@@ -7,6 +7,9 @@ import Wire
 /// Who may do what to a topic: the topic's policy, and the caller's own policies.
 struct Access: Sendable {
     let authorizer: any Authorizer
+    private let policies = PolicyCache()
+
+    init(authorizer: any Authorizer) { self.authorizer = authorizer }
 
     /// Throws AuthorizationError unless the principal may. `action` without its `sns:`.
     ///
@@ -21,7 +24,7 @@ struct Access: Sendable {
     ) throws -> Bool {
         let own = try authorizer.decide(principal, action: "sns:\(action)", resource: topic.key.arn, in: transaction)
         return PolicyDecision.permits(
-            principal, identity: own, resource: Self.decision(of: topic, principal, action),
+            principal, identity: own, resource: decision(of: topic, principal, action),
             resourceAccount: topic.key.scope.account)
     }
 
@@ -50,7 +53,7 @@ struct Access: Sendable {
     }
 
     /// What the topic's policy says. `aws:SourceOwner`, which the default policy asks for, only services bring.
-    private static func decision(of topic: Topic, _ principal: Principal, _ action: String) -> PolicyDecision {
+    private func decision(of topic: Topic, _ principal: Principal, _ action: String) -> PolicyDecision {
         // The default policy says no more than this, and is by far the most frequent.
         guard let text = topic.attribute("Policy") else {
             switch principal {
@@ -62,7 +65,7 @@ struct Access: Sendable {
             case .roleSession, .anonymous: return .notAllowed
             }
         }
-        guard let document = try? PolicyDocument(text: text) else { return .notAllowed }
+        guard let document = policies.document(text) else { return .notAllowed }
         return document.decision(
             for: PolicyRequest(principal: principal, action: "sns:\(action)", resource: topic.key.arn))
     }

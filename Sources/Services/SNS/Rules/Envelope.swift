@@ -2,7 +2,7 @@ import Contracts
 import Platform
 
 /// A message as it was published, after validation.
-struct PublishedMessage: Sendable {
+struct PublishedMessage: Sendable, Equatable {
     var id: String
     var subject: String?
     /// What every protocol gets, or with `MessageStructure` json those that have no text of their own.

@@ -10,6 +10,10 @@ enum SubscriptionAttributes {
     ) throws(AWSError) {
         let prefix = isSubscribe ? "Attributes Reason: " : ""
         var kept: String? = value
+        let most = mostBytes(name)
+        guard value.utf8.count <= most else {
+            throw .invalidParameter("\(prefix)\(name): must be at most \(most) bytes")
+        }
         switch name {
         case "RawMessageDelivery":
             let folded = value.lowercased()
@@ -45,6 +49,15 @@ enum SubscriptionAttributes {
         }
         subscription.attributes[name] = kept.map { .string($0) }
         if name == "FilterPolicy" || name == "FilterPolicyScope" { try checkFilter(subscription, prefix) }
+    }
+
+    /// Every publish reads the attributes of all subscriptions, so none is without a bound.
+    private static func mostBytes(_ name: String) -> Int {
+        switch name {
+        case "FilterPolicy": Limits.filterPolicyBytes
+        case "DeliveryPolicy": Limits.policyBytes
+        default: Limits.attributeBytes
+        }
     }
 
     /// Sets several in an order in which each finds what it depends on.

@@ -13,6 +13,11 @@ enum TopicAttributes {
         _ name: String, _ value: String, isFIFO: Bool, isCreation: Bool, prefix: String = ""
     ) throws(AWSError) -> String {
         func refuse() -> AWSError { .invalidParameter("\(prefix)\(name)") }
+        // A policy says so itself, in its own words.
+        let most = name == "DeliveryPolicy" ? Limits.policyBytes : Limits.attributeBytes
+        guard name == "Policy" || value.utf8.count <= most else {
+            throw .invalidParameter("\(prefix)\(name): must be at most \(most) bytes")
+        }
         switch name {
         case "DisplayName":
             guard value.unicodeScalars.count <= Limits.displayNameCharacters else { throw refuse() }

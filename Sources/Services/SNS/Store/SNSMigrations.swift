@@ -35,5 +35,6 @@ let snsMigrations = Migrations(
         CREATE TABLE sns_key (
             number BIGINT PRIMARY KEY, name TEXT NOT NULL, private_key BLOB NOT NULL, certificate TEXT NOT NULL
         ) WITHOUT ROWID;
-        """
+        """,
+        "CREATE INDEX sns_topic_fifo ON sns_topic (account, region) WHERE name LIKE '%.fifo';",
     ])

@@ -110,13 +110,15 @@ enum SubscriptionTable {
         for subscription in old { try delete(subscription, in: transaction) }
     }
 
-    /// All that get messages, in the order of their ids.
-    static func confirmed(_ topic: TopicKey, in transaction: any ReadTransaction) throws -> [Subscription] {
+    /// Those that get messages, after an id and in the order of their ids.
+    static func confirmed(
+        _ topic: TopicKey, after id: String = "", limit: Int, in transaction: any ReadTransaction
+    ) throws -> [Subscription] {
         try transaction.query(
             """
-            SELECT \(columns) FROM sns_subscription WHERE account = ? AND region = ? AND topic = ? AND state = 1
-            ORDER BY id
-            """, topic.values, subscription)
+            SELECT \(columns) FROM sns_subscription
+            WHERE account = ? AND region = ? AND topic = ? AND id > ? AND state = 1 ORDER BY id LIMIT ?
+            """, topic.values + [.text(id), .int(Int64(limit))], subscription)
     }
 
     /// A page of a topic's subscriptions, confirmed and pending.

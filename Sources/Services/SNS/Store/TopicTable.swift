@@ -89,6 +89,13 @@ enum TopicTable {
             [.text(scope.account), .text(scope.region)], { $0.int(0) }) ?? 0
     }
 
+    /// FIFO topics of an account in a Region; the index is of these only.
+    static func countFIFO(_ scope: AccountRegion, in transaction: any ReadTransaction) throws -> Int64 {
+        try transaction.first(
+            "SELECT COUNT(*) FROM sns_topic WHERE account = ? AND region = ? AND name LIKE '%.fifo'",
+            [.text(scope.account), .text(scope.region)], { $0.int(0) }) ?? 0
+    }
+
     private static func topic(_ row: any Row) -> Topic {
         Topic(
             key: TopicKey(scope: AccountRegion(account: row.text(0), region: row.text(1)), name: row.text(2)),

@@ -123,19 +123,25 @@ extension Mailbox {
             }
             taking.passedOver += 1
         case .deliver(let end):
+            guard let envelope = Envelope(encoded: row.envelope) else {
+                try unreadable.setAside(row, of: taking.queue, in: transaction)
+                taking.passedOver += 1
+                return
+            }
             try MessageTable.setReceived(row, visible: end, now: taking.now, in: transaction)
             taking.messages.append(
                 try stored(
-                    row, receives: row.receives + 1, firstReceived: row.receives == 0 ? taking.now : row.firstReceived,
+                    row, envelope, receives: row.receives + 1,
+                    firstReceived: row.receives == 0 ? taking.now : row.firstReceived,
                     in: transaction))
         }
     }
 
     private func stored(
-        _ row: MessageRow, receives: Int64, firstReceived: Instant, in transaction: any ReadTransaction
+        _ row: MessageRow, _ envelope: Envelope, receives: Int64, firstReceived: Instant,
+        in transaction: any ReadTransaction
     ) throws -> StoredMessage {
-        guard let envelope = Envelope(encoded: row.envelope) else { throw Mailbox.unreadable(row.id) }
-        return StoredMessage(
+        StoredMessage(
             id: row.id, messageID: row.messageID, sent: row.sent, receives: receives, firstReceived: firstReceived,
             envelope: envelope, body: try row.body ?? MessageTable.body(row.id, in: transaction),
             isLarge: row.body == nil)
@@ -149,21 +155,21 @@ extension Mailbox {
         guard
             let earlier = try DeduplicationTable.attempt(queue: queue.id, attempt, now: now, in: transaction)
         else { return nil }
-        var rows: [MessageRow] = []
+        var rows: [(row: MessageRow, envelope: Envelope)] = []
         for (message, receive) in earlier {
             guard let row = try MessageTable.get(message, queue: queue.id, in: transaction),
-                row.receives == receive, row.isInFlight(now: now)
+                row.receives == receive, row.isInFlight(now: now), let envelope = Envelope(encoded: row.envelope)
             else { return nil }
-            rows.append(row)
+            rows.append((row, envelope))
         }
         let end = now + (request.timeout ?? queue.visibilityTimeout)
         var messages: [StoredMessage] = []
-        for row in rows {
+        for (row, envelope) in rows {
             try MessageTable.setVisible(row.id, end, in: transaction)
             messages.append(
-                try stored(row, receives: row.receives, firstReceived: row.firstReceived, in: transaction))
+                try stored(row, envelope, receives: row.receives, firstReceived: row.firstReceived, in: transaction))
         }
-        for lane in Set(rows.compactMap(\.lane)) {
+        for lane in Set(rows.compactMap(\.row.lane)) {
             try LaneTable.settle(queue: queue.id, lane: lane, now: now, in: transaction)
         }
         return messages

@@ -8,6 +8,7 @@ import Wire
 struct Mailbox: Sendable {
     let directory: QueueDirectory
     let arrivals: Arrivals
+    let unreadable: Unreadable
     let inFlight = InFlightLedger()
 
     struct Sent: Sendable {
@@ -140,7 +141,9 @@ struct Mailbox: Sendable {
     func moveToDeadLetters(
         _ row: MessageRow, from queue: Queue, to target: Queue, now: Instant, in transaction: any WriteTransaction
     ) throws {
-        guard var envelope = Envelope(encoded: row.envelope) else { throw Mailbox.unreadable(row.id) }
+        guard var envelope = Envelope(encoded: row.envelope) else {
+            return try unreadable.setAside(row, of: queue, in: transaction)
+        }
         envelope.deadLetterSource = queue.arn
         try MessageTable.move(
             row, to: target.id, lane: target.isFIFO ? row.lane : nil, envelope: envelope,
@@ -149,10 +152,6 @@ struct Mailbox: Sendable {
             try LaneTable.arrived(queue: target.id, lane: lane, visible: now, in: transaction)
         }
         arrivals.announce(target.arn, now, in: transaction)
-    }
-
-    static func unreadable(_ id: Int64) -> Failure {
-        Failure(.corrupt, "The envelope of message \(id) cannot be read.")
     }
 }
 

@@ -62,9 +62,7 @@ struct MessageDraft: Sendable {
         size = body.utf8.count
         if let attributes, !attributes.isEmpty {
             guard attributes.count <= Limits.attributesPerMessage else {
-                throw .invalid(
-                    "Number of message attributes [\(attributes.count)] exceeds the allowed maximum "
-                        + "[\(Limits.attributesPerMessage)].")
+                throw .tooManyAttributes(attributes.count)
             }
             for (name, value) in attributes {
                 let attribute = try MessageText.attribute(name, value)

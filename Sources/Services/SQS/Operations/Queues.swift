@@ -18,14 +18,14 @@ struct Queues: Sendable {
         try QueueTags.add(input.tags ?? [], to: &tags)
         let context = request.context
         let queue = try await desk.database.write { [tags] transaction in
+            try desk.access.check(
+                context.principal, "CreateQueue", onAny: Queue.arn(context.scope, name), in: transaction)
             if let queue = try desk.directory.find(context.scope, name, in: transaction) {
                 if let different = try queue.attributes.difference(to: pairs) {
                     throw AWSError.queueExists(different)
                 }
                 return queue
             }
-            try desk.access.check(
-                context.principal, "CreateQueue", onAny: Queue.arn(context.scope, name), in: transaction)
             let now = desk.time.now()
             let arn = Queue.arn(context.scope, name)
             try checkRedrive(attributes, of: arn, in: transaction)

@@ -48,7 +48,9 @@ enum QueueTable {
     /// The queue goes at once; its messages later (`sqs_garbage`).
     static func delete(_ id: Int64, in transaction: any WriteTransaction) throws {
         try transaction.execute("DELETE FROM sqs_queues WHERE id = ?", [.int(id)])
-        try transaction.execute("INSERT INTO sqs_garbage (queue) VALUES (?)", [.int(id)])
+        for garbage in [id, Unreadable.aside(id)] {
+            try transaction.execute("INSERT INTO sqs_garbage (queue) VALUES (?)", [.int(garbage)])
+        }
     }
 
     static func list(
@@ -101,10 +103,13 @@ enum QueueTable {
             "UPDATE sqs_queues SET purged = ? WHERE id = ?", [.int(now.nanoseconds), .int(id)])
     }
 
-    /// Ids and retention of all queues, a page at a time, for the sweep.
-    static func page(after: Int64, limit: Int, in transaction: any ReadTransaction) throws -> [Queue] {
+    /// Ids and retention of all queues, a page at a time, for the sweep. A row that cannot be read has no queue: the others must
+    /// not wait for it.
+    static func page(
+        after: Int64, limit: Int, in transaction: any ReadTransaction
+    ) throws -> [(id: Int64, queue: Queue?)] {
         try transaction.query(
             "SELECT \(columns) FROM sqs_queues WHERE id > ? ORDER BY id LIMIT ?",
-            [.int(after), .int(Int64(limit))], queue)
+            [.int(after), .int(Int64(limit))], { (id: $0.int(0), queue: try? queue($0)) })
     }
 }

@@ -125,7 +125,7 @@ final class Housekeeping: Sendable {
                 let now = time.now()
                 let (queues, last) = try await database.read { [after] transaction in
                     let page = try QueueTable.page(after: after, limit: Limits.queuesPerSweep, in: transaction)
-                    let due = try page.filter { queue in
+                    let due = try page.compactMap(\.queue).filter { queue in
                         let messages = try MessageTable.expired(
                             queue: queue.id, expiry: queue.expiry(now: now), limit: 1, in: transaction)
                         return try !messages.isEmpty

@@ -73,7 +73,11 @@ final class MoveTasks: Sendable {
         let (wanted, pause) = Self.pace(task.rate)
         let rows = try candidates(source, upTo: task.last, limit: wanted, now: now, in: transaction)
         for row in rows {
-            guard let envelope = Envelope(encoded: row.envelope) else { throw Mailbox.unreadable(row.id) }
+            guard let envelope = Envelope(encoded: row.envelope) else {
+                try mailbox.unreadable.setAside(row, of: source, in: transaction)
+                try mailbox.settle(row.lane, of: source, now: now, in: transaction)
+                continue
+            }
             guard let arn = task.destination ?? envelope.deadLetterSource else {
                 return try end(.failed, "CouldNotDetermineMessageSource")
             }

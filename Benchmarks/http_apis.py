@@ -1,0 +1,71 @@
+"""What an HTTP API adds to an invoke: p50 of a warm echo through `Invoke` and through `$default` of an API, on one connection
+each, taken in turns so that a busy machine is busy for both. Goal: 0.1 ms.
+
+    python Benchmarks/http_apis.py [COUNT]
+"""
+
+import http.client
+import io
+import json
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from Conformance.harness import ACCOUNT, Server, default_python  # noqa: E402
+
+CODE = "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"
+
+
+def main(count):
+    with tempfile.TemporaryDirectory(prefix="martlet-bench-") as directory:
+        server = Server(Path(directory) / "data").start()
+        try:
+            measure(server, count)
+        finally:
+            server.stop()
+
+
+def measure(server, count):
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("index.py", CODE)
+    functions, gateway = server.client("lambda"), server.client("apigatewayv2")
+    arn = functions.create_function(
+        FunctionName="bench", Runtime=default_python(), Role=f"arn:aws:iam::{ACCOUNT}:role/bench",
+        Handler="index.handler", MemorySize=1769, Code={"ZipFile": package.getvalue()},
+    )["FunctionArn"]
+    functions.get_waiter("function_active_v2").wait(FunctionName="bench", WaiterConfig={"Delay": 0.1})
+    functions.add_permission(
+        FunctionName="bench", StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com")
+    api = gateway.create_api(Name="bench", ProtocolType="HTTP", Target=arn)["ApiId"]
+    # The event that the API makes, so that both invokes carry the same bytes.
+    event = json.dumps({"version": "2.0", "filler": "x" * 900})
+    invoke = {"path": "/2015-03-31/functions/bench/invocations", "method": "POST", "body": event, "host": None}
+    door = {"path": "/any", "method": "GET", "body": None, "host": f"{api}.execute-api.localhost"}
+    times = {"invoke": [], "API": []}
+    connections = {name: http.client.HTTPConnection("127.0.0.1", server.port) for name in times}
+    for index in range(count + 200):
+        for name, request in (("invoke", invoke), ("API", door)):
+            connection = connections[name]
+            headers = {"Host": request["host"]} if request["host"] else {}
+            begin = time.perf_counter()
+            connection.request(request["method"], request["path"], request["body"], headers)
+            response = connection.getresponse()
+            body = response.read()
+            elapsed = time.perf_counter() - begin
+            assert response.status == 200, body
+            if index >= 200:
+                times[name].append(elapsed * 1000)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, median in medians.items():
+        print(f"{name:<8} p50 {median:.3f} ms")
+    print(f"added    p50 {medians['API'] - medians['invoke']:.3f} ms   goal 0.1")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3000)
