@@ -12,10 +12,11 @@ ECHO = "def handler(event, context):\n    return event\n"
 
 # Answers what the request says it shall: the function of a test decides in its body.
 PUPPET = """
-import json
-from importlib.metadata import files
+import base64, json
+
 def handler(event, context):
-    order = json.loads(event.get("body") or "{}")
+    body = event.get("body") or "{}"
+    order = json.loads(base64.b64decode(body) if event["isBase64Encoded"] else body)
     if "raise" in order:
         raise RuntimeError(order["raise"])
     return order.get("answer", event)

@@ -191,6 +191,11 @@ def forged(issuer):
         "unknown kid": issuer.token(kid="unknown"),
         "claims changed": head + "." + b64(json.dumps(stranger).encode()) + "." + signature,
         "signature cut": good[:-4],
+        "signature in the other alphabet": next(
+            token.rpartition(".")[0] + "." + token.rpartition(".")[2].translate(str.maketrans("-_", "+/"))
+            for token in (issuer.token(jti=str(number)) for number in range(100))
+            if set("-_") & set(token.rpartition(".")[2])
+        ),
         "crit": issuer.token(header={"crit": ["exp"]}),
         "other issuer": issuer.token(iss="https://evil.example"),
         "issuer with a slash": issuer.token(iss=issuer.url + "/"),

@@ -28,6 +28,7 @@ public struct CronExpression: Sendable, Hashable {
     /// The first time after `local` that the expression names, both in seconds of local time: as if the place's clock showed
     /// UTC. Nil when there is none up to the year 2199.
     public func next(after local: Int64) -> Int64? {
+        guard (-Limits.secondsOfInstants...Limits.secondsOfInstants).contains(local) else { return nil }
         let start = CivilTime(Instant(milliseconds: (local.flooredDivision(by: 60) + 1) &* 60_000))
         guard start.year <= Int64(Limits.years.upperBound) else { return nil }
         let startYear = Int(start.year)

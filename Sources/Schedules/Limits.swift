@@ -2,6 +2,8 @@
 enum Limits {
     /// Years that a cron expression may name (EventBridge user guide, "Cron expressions").
     static let years: ClosedRange<Int> = 1970...2199
+    /// Seconds from 1970 to the ends of what an `Instant` can say (the years 1677 and 2262), roughly.
+    static let secondsOfInstants: Int64 = 9_223_000_000
     /// Digits of a number in an expression. Ours.
     static let digits = 9
     /// Characters of an expression (the model's `ScheduleExpression`).

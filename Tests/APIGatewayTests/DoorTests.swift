@@ -88,7 +88,9 @@ import Wire
         #expect(lines.map(\.group) == ["g", "g", "g"])
         let id = first.headers.first { $0.name == "apigw-requestid" }?.value ?? ""
         #expect(lines[0].message == "\(id) 200 GET /a -")
-        #expect(lines[1].message.hasSuffix(#"500 GET /a The Lambda function returned an error. {"errorMessage":"no"}"#))
+        // Quotes are escaped, so that templates of JSON stay JSON.
+        let problem = #"500 GET /a The Lambda function returned an error. {\"errorMessage\":\"no\"}"#
+        #expect(lines[1].message.hasSuffix(problem))
         #expect(lines[2].message.hasSuffix("404 - -"))
     }
 

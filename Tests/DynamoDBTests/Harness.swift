@@ -35,7 +35,7 @@ struct Harness {
         let context = OperationContext(
             requestID: "r", service: streams ? "dynamodbstreams" : "dynamodb", operation: operation, scope: Self.scope,
             principal: Self.principal, now: time.now(), endpoint: "http://localhost:4566", sourceIP: "127.0.0.1",
-            headers: [], uri: "/", eventLoop: loop, closed: loop.makePromise(of: Void.self).futureResult)
+            headers: [], uri: "/", eventLoop: loop, closed: loop.makeSucceededVoidFuture())
         let request = OperationRequest(context: context, input: input, payload: ByteBuffer())
         let response: OperationResponse
         switch handler {

@@ -49,7 +49,7 @@ import Wire
         for _ in 0..<200 {
             let key = try Self.schema.bytes(["p": .string("\(random.next())"), "s": .binary([1])])
             let hash = key.prefix(4).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            let guess = Int(hash * UInt64(total) >> 32)
+            let guess = Int((hash * UInt64(total)) >> 32)
             let around = max(guess - 1, 0)...min(guess + 1, total - 1)
             #expect(around.filter { KeyRange(segment: $0, of: total).contains(key) }.count == 1)
         }

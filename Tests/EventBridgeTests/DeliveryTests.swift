@@ -143,6 +143,7 @@ import Wire
         // Its clock stands at the beginning: the next start is half an hour later.
         let third = try await Harness(database)
         third.time.advance(by: .seconds(610))
+        try await waitUntil(third.time) { third.outbox.deliveries.count == 1 }
         try await waitUntil(third.time) {
             try await database.read { try RuleTable.nextDue(in: $0) }.map { $0 > third.time.now() } == true
         }

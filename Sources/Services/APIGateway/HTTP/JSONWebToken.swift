@@ -53,6 +53,8 @@ struct UnverifiedToken: Sendable {
         guard text.utf8.count <= Limits.token else { throw .invalid("the token is too long") }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3, !parts[2].isEmpty else { throw .invalid("invalid token: not three parts") }
+        // One text for one signature: the usual base64's letters would be read as well.
+        guard parts[2].allSatisfy(Self.isBase64URL) else { throw .invalid("unable to decode the JWT signature") }
         guard let header = Self.object(parts[0]) else { throw .invalid("unable to decode the JWT header") }
         guard let claims = Self.object(parts[1]) else { throw .invalid("unable to decode the JWT claims") }
         guard let algorithm = header["alg"]?.string, Self.algorithms.contains(algorithm) else {
@@ -64,6 +66,10 @@ struct UnverifiedToken: Sendable {
         self.algorithm = algorithm
         keyID = header["kid"]?.string
         self.claims = claims
+    }
+
+    private static func isBase64URL(_ byte: UInt8) -> Bool {
+        PercentEncoding.isUnreserved(byte) && byte != UInt8(ascii: ".") && byte != UInt8(ascii: "~")
     }
 
     private static func object(_ part: Substring.UTF8View) -> Fields? {

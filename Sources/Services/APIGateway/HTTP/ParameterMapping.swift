@@ -193,6 +193,8 @@ extension RequestRecord {
             return nil
         }
         for part in path.split(separator: ".", omittingEmptySubsequences: false) {
+            // Nothing between two dots would be recursive descent, which is not supported.
+            guard !part.isEmpty else { return nil }
             let pieces = part.split(separator: "[", omittingEmptySubsequences: false)
             if let name = pieces.first, !name.isEmpty {
                 guard let next = value[String(name)] else { return nil }

@@ -67,7 +67,9 @@ enum SequenceNumber {
 
     /// Nil for what is none of ours.
     static func id(_ text: String) -> Int64? {
-        guard text.utf8.count == prefix.utf8.count + digits, text.hasPrefix(prefix) else { return nil }
+        guard text.utf8.count == prefix.utf8.count + digits, text.hasPrefix(prefix),
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+        else { return nil }
         return Int64(text.dropFirst(prefix.count))
     }
 }

@@ -81,7 +81,7 @@ final class Firing: Sendable {
             _ = try ScheduleTable.delete(key, in: transaction)
         } else {
             try ScheduleTable.setNext(
-                key, occurrence: step.next, due: step.next.map { plan.due(for: $0) }, in: transaction)
+                key, occurrence: step.next, due: step.next.map { plan.due(for: $0, now: now) }, in: transaction)
         }
     }
 

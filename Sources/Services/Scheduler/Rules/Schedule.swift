@@ -87,6 +87,10 @@ struct SchedulePlan: Sendable {
         return occurrence + .nanoseconds(Int64((hash ^ hash >> 31) % width))
     }
 
+    /// As `due(for:)`, of the occurrence behind one that is fired now. A window may be longer than the interval: then one firing
+    /// waits for the other, and is not late.
+    func due(for occurrence: Instant, now: Instant) -> Instant { max(due(for: occurrence), now) }
+
     struct Step: Sendable, Equatable {
         /// What is fired now; nil: it is too late for it.
         var fire: Instant?
