@@ -48,6 +48,18 @@ def mapping_of(server, function, arn, **parameters):
     return made["UUID"]
 
 
+def printed(server, function, word):
+    """The numbers that the function has printed after a word."""
+    logs = server.client("logs")
+    try:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
+        return [
+            float(found[1]) for page in pages for event in page["events"]
+            if (found := re.match(rf"{word} (\S+)", event["message"]))]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+
+
 def measure_latency(server, count):
     kinesis, arn = stream_of(server, "latency", 1)
     mapping_of(server, "sink", arn)
@@ -60,11 +72,7 @@ def measure_latency(server, count):
         assert connection() == 200
         time.sleep(0.01)
     time.sleep(1)
-    pages = server.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/sink")
-    times = [
-        float(found[1]) for page in pages for event in page["events"]
-        if (found := re.match(r"LATENCY (\S+)", event["message"]))
-    ][20:]
+    times = printed(server, "sink", "LATENCY")[20:]
     times.sort()
     row("Kinesis: record to handler, p50", f"{times[len(times) // 2]:.2f} ms", "<= 2 ms",
         f"p99 {times[int(len(times) * 0.99)]:.2f} ms of {len(times)}")
@@ -88,10 +96,7 @@ def measure_drain(server, count, shards, goal):
     found = []
 
     def is_done():
-        pages = server.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/counter")
-        found[:] = [
-            float(match[1]) for page in pages for event in page["events"]
-            if (match := re.match(r"END-OF-SHARD (\S+)", event["message"]))]
+        found[:] = printed(server, "counter", "END-OF-SHARD")
         return len(found) >= shards
 
     wait(is_done, interval=0.1)
@@ -112,7 +117,7 @@ def handler(event, context):
 
 
 def measure_idle(server, shards, seconds):
-    before = server.memory_mib()
+    before = server.memory_mib()[0]
     _, arn = stream_of(server, "idle", shards)
     mapping_of(server, "sink", arn)
     time.sleep(2)
@@ -120,7 +125,7 @@ def measure_idle(server, shards, seconds):
     time.sleep(seconds)
     used = (server.cpu_seconds() - cpu) / seconds
     row(f"idle CPU with {shards:,} shards mapped", f"{used * 100:.2f} %", "near 0", f"of one core, {seconds} s")
-    row(f"memory of {shards:,} idle shards mapped", f"{server.memory_mib() - before:.1f} MiB", "-", "")
+    row(f"memory of {shards:,} idle shards mapped", f"{server.memory_mib()[0] - before:.1f} MiB", "-", "")
 
 
 def main():

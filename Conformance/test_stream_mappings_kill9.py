@@ -1,8 +1,10 @@
 """What a stream has acknowledged reaches the function in order through kill -9 of the server (MARTLET_SEED repeats the kills, as
 far as timing allows)."""
 
+import json
 import os
 import random
+import textwrap
 import threading
 import time
 
@@ -10,15 +12,51 @@ import botocore.exceptions
 import pytest
 
 from .harness import wait_for
-from .stream_helpers import PRINT, Stream, data, get
+from .stream_helpers import Stream, get
 
 SEED = os.environ.get("MARTLET_SEED", "martlet")
-SHARDS, KEYS, RECORDS, WRITERS, KILLS = 8, 500, 3_000, 4, 3
+SHARDS, KEYS, RECORDS, WRITERS, KILLS = 8, 500, 4_000, 4, 3
 LOST = (
     botocore.exceptions.ConnectionError,
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ResponseStreamingError,
 )
+
+
+# Keeps what it has seen where nothing that was acknowledged is lost: an object for each batch.
+KEEP = """
+    import base64, boto3, json, os, time
+
+    s3 = boto3.client("s3")
+
+    def handler(event, context):
+        seen = [base64.b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]]
+        body = json.dumps({"time": time.time(), "seen": seen})
+        s3.put_object(Bucket=os.environ["BUCKET"], Key=context.aws_request_id, Body=body)
+"""
+
+
+class Kept:
+    """What the function has kept."""
+
+    def __init__(self, server, bucket):
+        self.s3, self.bucket, self.batches = server.client("s3"), bucket, {}
+
+    def seen(self):
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            for found in page.get("Contents", []):
+                if found["Key"] not in self.batches:
+                    body = self.s3.get_object(Bucket=self.bucket, Key=found["Key"])["Body"].read()
+                    self.batches[found["Key"]] = json.loads(body)
+        return {one for batch in self.batches.values() for one in batch["seen"]}
+
+    def first_seen(self):
+        """By record, when it was first seen, and where in its batch."""
+        first = {}
+        for batch in self.batches.values():
+            for index, one in enumerate(batch["seen"]):
+                first[one] = min(first.get(one, (float("inf"), 0)), (batch["time"], index))
+        return first
 
 
 class Writers:
@@ -42,9 +80,9 @@ class Writers:
     def _run(self, index, client):
         turns = {}
         keys = [key for key in range(KEYS) if key % WRITERS == index]
-        for start in range(0, RECORDS // WRITERS, 20):
+        for start in range(0, RECORDS // WRITERS, 25):
             records = []
-            for number in range(start, start + 20):
+            for number in range(start, start + 25):
                 key = keys[number % len(keys)]
                 turns[key] = turns.get(key, -1) + 1
                 records.append({"Data": f"{key}:{turns[key]}".encode(), "PartitionKey": f"k{key}"})
@@ -65,7 +103,10 @@ class Writers:
 @pytest.mark.slow
 def test_every_record_in_order(make_server, make_function, unique):
     server = make_server("--time-scale", "60")
-    function = make_function(PRINT, server=server, MemorySize=1769, Timeout=10)
+    bucket = unique("seen")
+    server.client("s3").create_bucket(Bucket=bucket)
+    function = make_function(
+        textwrap.dedent(KEEP), server=server, MemorySize=1769, Timeout=10, Environment={"Variables": {"BUCKET": bucket}})
     stream = Stream(server, unique("stream"), SHARDS)
     mapping = server.client("lambda").create_event_source_mapping(
         FunctionName=function.name, EventSourceArn=stream.arn, StartingPosition="TRIM_HORIZON",
@@ -81,11 +122,10 @@ def test_every_record_in_order(make_server, make_function, unique):
     assert not writers.problems
     expected = {f"{key}:{turn}" for key in range(KEYS) for turn in range(RECORDS // KEYS)}
 
-    def is_all_there():
-        # Logs that were not written down when the server died are lost; a last record of each key must be there, since
-        # nothing may be skipped before it.
-        return {one for one in data(function)} >= {f"{key}:{RECORDS // KEYS - 1}" for key in range(KEYS)}
-
-    wait_for(is_all_there, seconds=60)
-    found = data(function)
-    assert set(found) <= expected
+    kept = Kept(server, bucket)
+    wait_for(lambda: kept.seen() >= expected, seconds=60, interval_s=0.2)
+    assert kept.seen() == expected
+    first = kept.first_seen()
+    for key in range(KEYS):
+        moments = [first[f"{key}:{turn}"] for turn in range(RECORDS // KEYS)]
+        assert moments == sorted(moments), f"key {key} out of order"

@@ -54,18 +54,15 @@ final class FakeStream: StreamSource {
 
     /// Closes a shard; two take its place.
     func split(_ shard: Int, now: Instant) {
-        let (id, observers) = state.withLock { state in
+        let observers = state.withLock { state in
             state.shards[shard].isClosed = true
             let parent = state.shards[shard].id
             for _ in 0..<2 {
                 state.shards.append(Stored(id: "shardId-\(state.shards.count)", parents: [parent], createdAt: now))
             }
-            return (parent, Array(state.observers.values))
+            return Array(state.observers.values)
         }
-        for observer in observers {
-            observer(id)
-            observer(nil)
-        }
+        for observer in observers { observer(nil) }
     }
 
     /// Deletes it, or makes it anew: with shards of the same names.

@@ -367,8 +367,8 @@ final class StreamMapping: RunningMapping {
     }
 
     private func take(_ listing: Listing) {
-        let (begins, gone) = state.withLock { state -> ([ShardRunner], [ShardRunner]) in
-            guard !state.isClosed else { return ([], []) }
+        let (begins, gone, closed) = state.withLock { state -> ([ShardRunner], [ShardRunner], [ShardRunner]) in
+            guard !state.isClosed else { return ([], [], []) }
             state.hasLoaded = true
             state.streamARN = listing.stream.arn
             var ended: Set<String> = []
@@ -386,7 +386,9 @@ final class StreamMapping: RunningMapping {
             for key in change.gone where listing.beginnings.keys.allSatisfy({ $0.id != key.id }) {
                 state.beginnings[key.id] = nil
             }
-            return (Self.begin(change.begins, &state, self), gone)
+            // Nothing is appended to them any more that would wake them: they have to find their ends.
+            let closed = listing.shards.compactMap { $0.isClosed ? state.runners[$0.id] : nil }
+            return (Self.begin(change.begins, &state, self), gone, closed)
         }
         for runner in gone {
             runner.stop()
@@ -394,5 +396,6 @@ final class StreamMapping: RunningMapping {
             runner.close()
         }
         set(off: begins)
+        for runner in closed { runner.wake() }
     }
 }
