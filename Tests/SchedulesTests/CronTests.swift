@@ -148,15 +148,15 @@ enum RandomCron {
 @Suite struct CronTests {
     private static let start = Int(CivilTime.days(year: 2026, month: 10, day: 20) * 1_440)
 
-    @Test(arguments: 0..<60) func asANaiveWalkDoes(seed: Int) throws {
+    @Test(arguments: 0..<40) func asANaiveWalkDoes(seed: Int) throws {
         var random = SeededRandom(UInt64(seed))
         let text = RandomCron.expression(&random)
         let cron = try #require(CronExpression(text), "\(text)")
         let start = Self.start + Int.random(in: 0..<500_000, using: &random)
-        let expected = NaiveCron(text).walk(from: start + 1, minutes: 15_000, limit: 20) { ($0, false) }
+        let expected = NaiveCron(text).walk(from: start + 1, minutes: 8_000, limit: 20) { ($0, false) }
         var found: [Int] = []
         var place = Int64(start) * 60
-        while found.count < 20, let next = cron.next(after: place), next / 60 < start + 15_001 {
+        while found.count < 20, let next = cron.next(after: place), next / 60 < start + 8_001 {
             found.append(Int(next / 60))
             place = next
         }
@@ -180,7 +180,8 @@ enum RandomCron {
                 let expected = NaiveCron(text).walk(from: start + 1, minutes: 5_000, limit: 10_000) { minute in
                     // Repeated: the clock showed the same within the hours before.
                     let local = minute + offset(minute)
-                    let isRepeated = (1...180).contains { minute - $0 + offset(minute - $0) == local }
+                    let isRepeated =
+                        abs(minute - change) < 240 && (1...180).contains { minute - $0 + offset(minute - $0) == local }
                     return (local, isRepeated)
                 }
                 var found: [Int] = []
