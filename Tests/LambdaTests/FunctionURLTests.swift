@@ -164,13 +164,8 @@ import Wire
         _ = try await harness.call("PublishVersion", ["FunctionName": "fn"])
         _ = try await harness.call(
             "CreateAlias", ["FunctionName": "fn", "Name": "live", "FunctionVersion": "1"])
-        var aliased = await call(harness, harness.arn("fn", "live"), service)
-        // A version is made ready behind the answer.
-        for _ in 0..<1_000 where code(aliased) == "ResourceConflictException" {
-            await Task.yield()
-            aliased = await call(harness, harness.arn("fn", "live"), service)
-        }
-        #expect(code(aliased) == "AccessDeniedException")
+        try await harness.settle()
+        #expect(code(await call(harness, harness.arn("fn", "live"), service)) == "AccessDeniedException")
         _ = try await harness.call("RemovePermission", ["FunctionName": "fn", "StatementId": "s"])
         #expect(code(await call(harness, harness.arn(), service)) == "AccessDeniedException")
     }

@@ -3,7 +3,8 @@ import Storage
 /// Lambda's tables. Every one is keyed by account and Region; configurations are one JSON column, what is searched for
 /// is a column of its own.
 enum LambdaMigrations {
-    static let all = Migrations(service: "lambda", steps: [first, coveringIndexes, MappingTable.migration, URLTable.migration])
+    static let all = Migrations(
+        service: "lambda", steps: [first, coveringIndexes, MappingTable.migration, URLTable.migration])
 
     /// So that sums, generations and lists of functions are read from an index, not from every version's configuration:
     /// the first two run in the writer's transactions.
