@@ -17,6 +17,8 @@ struct Operators: Sendable {
     /// What may stand inside `anything-but`.
     var insideAnythingBut: Set<String>
     var comparesNumbersAsText: Bool
+    /// Whether wildcards may cost too much is asked once, when a pattern is taken.
+    var boundsWildcards = true
 
     init(_ dialect: Dialect) {
         wildcard = dialect == .eventBridge

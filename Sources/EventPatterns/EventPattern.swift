@@ -15,6 +15,13 @@ public struct EventPattern: Sendable {
         try self.init(bytes, operators: Operators(dialect))
     }
 
+    /// A pattern that was taken before: how complex its wildcards are is not asked again. Throws as `init(json:dialect:)`.
+    public init(accepted bytes: [UInt8], dialect: Dialect) throws(PatternError) {
+        var operators = Operators(dialect)
+        operators.boundsWildcards = false
+        try self.init(bytes, operators: operators)
+    }
+
     init(_ bytes: [UInt8], operators: Operators) throws(PatternError) {
         let combinations = try PatternCompiler.compile(bytes, operators: operators)
         trees = try Self.withoutEitherOr(combinations).map { MatchTree($0) }

@@ -150,7 +150,7 @@ struct PatternCompiler {
             }
         }
         if isEmpty { throw tokens.failure("Empty arrays are not allowed") }
-        if !wildcards.isEmpty, WildcardComplexity.isTooHigh(wildcards) {
+        if operators.boundsWildcards, !wildcards.isEmpty, WildcardComplexity.isTooHigh(wildcards) {
             throw PatternError(
                 message: "Rule is too complex - try using fewer wildcard characters or fewer repeating character "
                     + "sequences after a wildcard character")

@@ -82,7 +82,12 @@ final class PrefaceDetector: ChannelInboundHandler, RemovableChannelHandler {
             }
         }
         try pipeline.addHandlers(
-            [DrainBridge(), handler, manager, AbuseEnd(limit: limits.protocolErrors)], position: .after(self))
+            [
+                DrainBridge(), handler, GoodbyeLimit(grace: TimeAmount(limits.writeIdleTimeout)), manager,
+                AbuseEnd(limit: limits.protocolErrors),
+            ], position: .after(self))
+        // It starts its timers when a connection begins, and this one has begun already.
+        if context.channel.isActive { manager.channelActive(context: try pipeline.context(handler: manager)) }
         try context.channel.syncOptions?.setOption(.autoRead, value: true)
         if isDraining { context.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
     }
@@ -154,4 +159,25 @@ private final class AbuseEnd: ChannelInboundHandler {
         default: error is ChannelError || error is IOError
         }
     }
+}
+
+/// Ends a connection some time after its goodbye, whether or not the client has taken note: the library waits for that.
+private final class GoodbyeLimit: ChannelOutboundHandler {
+    typealias OutboundIn = HTTP2Frame
+    typealias OutboundOut = HTTP2Frame
+
+    private let grace: TimeAmount
+    private var timer: Scheduled<Void>?
+
+    init(grace: TimeAmount) { self.grace = grace }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if timer == nil, case .goAway = unwrapOutboundIn(data).payload {
+            let channel = context.channel
+            timer = context.eventLoop.scheduleTask(in: grace) { channel.close(mode: .all, promise: nil) }
+        }
+        context.write(data, promise: promise)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
 }

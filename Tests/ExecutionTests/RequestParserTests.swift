@@ -89,6 +89,19 @@ struct RequestParserTests {
         }
     }
 
+    /// Reads that end inside the next request, one after the other: what was read before is not kept.
+    @Test func whatWasReadIsGivenUp() throws {
+        var parser = RequestParser()
+        parser.append(ByteBuffer(string: "G"))
+        var count = 0
+        for _ in 0..<10_000 {
+            parser.append(ByteBuffer(string: "ET /ping HTTP/1.1\r\nHost: a\r\n\r\nG"))
+            while let event = try parser.next() { if case .request = event { count += 1 } }
+        }
+        #expect(count == 10_000)
+        #expect(parser.bufferCapacity < 65_536)
+    }
+
     @Test func bodyOverTheLimitIsDropped() throws {
         for head in ["Content-Length: 6291557\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n600065\r\n"] {
             var parser = RequestParser()

@@ -56,6 +56,25 @@ import Wire
         }
     }
 
+    /// HTTP/2 without a stream, and half of its preface.
+    @Test(arguments: ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0", "PRI ", "PR"])
+    func closesIdleConnectionsOfHTTP2(_ beginning: String) async throws {
+        let limits = SlowClientTests.limits {
+            $0.keepAliveTimeout = .milliseconds(150)
+            $0.headTimeout = .milliseconds(150)
+            // How long the client has to take note of the end.
+            $0.writeIdleTimeout = .milliseconds(150)
+        }
+        try await TestServer.with(limits: limits) {
+            $0.respond(.text("x"))
+        } _: { server in
+            try await server.client { client in
+                try client.send(beginning)
+                _ = try client.readToEnd()
+            }
+        }
+    }
+
     @Test func aBodyThatStopsIsTooSlow() async throws {
         try await TestServer.with(limits: SlowClientTests.limits { $0.bodyIdleTimeout = .milliseconds(150) }) {
             exchange in

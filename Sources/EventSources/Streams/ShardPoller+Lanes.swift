@@ -64,6 +64,8 @@ extension ShardPoller {
                     continue
                 }
             } else {
+                // What was done before is written down first, what is given up too.
+                guard maySpendMore else { return }
                 if let number = work.records.first(where: { ledger[$0].json == nil && !ledger[$0].isGone }) {
                     rereadFrom = min(rereadFrom ?? number, number)
                     return

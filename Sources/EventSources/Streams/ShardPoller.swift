@@ -176,6 +176,12 @@ struct ShardPoller {
         case .sourceGone:
             // An open window is closed at its time: nothing more comes.
             emptyAt = now
+            if rereadFrom != nil {
+                // Bytes that were let go of and cannot be had now are not asked for again at once.
+                pausedUntil =
+                    now + Self.backoff(troubles, Limits.troubleFirstMilliseconds, Limits.troubleLongestMilliseconds)
+                troubles += 1
+            }
         case .memory:
             mayHaveMore = true
             pausedUntil = now + .milliseconds(Limits.memoryPauseMilliseconds)

@@ -11,6 +11,8 @@ final class ShardRunner: Sendable {
         var poller: ShardPoller
         /// Of its records, as counted in the room's budget.
         var heldBytes = 0
+        /// The mapping has let go of it: it holds nothing of the budget any more, whatever still ends.
+        var isClosed = false
         /// There is, or may be, a row with an open window.
         var hasWindowRow: Bool
     }
@@ -47,6 +49,7 @@ final class ShardRunner: Sendable {
         timer.cancel()
         let held = state.withLock { state in
             defer { state.heldBytes = 0 }
+            state.isClosed = true
             return state.heldBytes
         }
         room.memory.give(held)
@@ -58,10 +61,11 @@ final class ShardRunner: Sendable {
         let now = room.time.now()
         let (actions, due) = state.withLock { state in
             let actions = event(&state.poller, now)
-            let held = state.poller.heldBytes
+            // Whoever is closed has given everything back, and nobody would do so again.
+            let held = state.isClosed ? 0 : state.poller.heldBytes
             room.memory.take(held - state.heldBytes)
             state.heldBytes = held
-            return (actions, state.poller.nextTimer(now: now))
+            return (actions, state.isClosed ? nil : state.poller.nextTimer(now: now))
         }
         if let due { timer.want(due) { [weak self] in self?.advance { $0.timer(now: $1) } } }
         for action in actions {

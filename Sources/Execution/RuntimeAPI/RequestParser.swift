@@ -57,6 +57,8 @@ struct RequestParser: Sendable {
 
     /// Bytes that this parser holds, for the environment's budget.
     var heldBytes: Int { buffer.readableBytes + request.body.storageCapacity }
+    /// What the bytes that have not become anything yet take with what was read before them.
+    var bufferCapacity: Int { buffer.storageCapacity }
     /// Whether a part of a request has come that is not complete.
     var isInsideRequest: Bool { if case .head = state { buffer.readableBytes > 0 } else { true } }
 
@@ -65,6 +67,9 @@ struct RequestParser: Sendable {
             buffer = bytes
             searched = 0
         } else {
+            // What was read goes first: a buffer that only grows would keep everything a connection ever sent. `searched`
+            // counts from the reader's place and stays right.
+            buffer.discardReadBytes()
             buffer.writeBuffer(&bytes)
         }
     }

@@ -17,6 +17,8 @@ enum Limits {
     static let transactionBytes = 4 << 20
     /// Bytes of items that one Query or Scan looks at.
     static let pageBytes = 1 << 20
+    /// Bytes of items that are read for one page, also where an index gives little of each. Ours: a page may end early.
+    static let bytesReadPerPage = 16 << 20
     /// Segments of a parallel scan (API reference, Scan).
     static let scanSegments = 1_000_000
     /// How long a ClientRequestToken is remembered, seconds (API reference, TransactWriteItems).

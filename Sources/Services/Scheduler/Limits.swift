@@ -23,6 +23,8 @@ enum Limits {
     static let firingsPerTransaction = 64
     /// Schedules of a deleted group that one transaction removes.
     static let removalsPerTransaction = 1_000
-    /// Time zones that are kept in memory.
-    static let zones = 64
+    /// How long a schedule waits whose time zone cannot be read. Ours.
+    static let zoneRetry = Duration.seconds(60)
+    /// Time zones that are kept in memory: all that there are, of a few kilobytes each.
+    static let zones = 600
 }

@@ -57,7 +57,7 @@ struct ProxyAnswer: Sendable {
                 status: 200, headers: [("content-type", "application/json")],
                 body: ByteBuffer(bytes: JSON.encode(value)))
         }
-        guard let code = status.int ?? status.string.flatMap({ Int64($0) }), (100...599).contains(code) else {
+        guard let code = status.int ?? status.string.flatMap({ Int64($0) }), (200...599).contains(code) else {
             return malformed("The statusCode is no HTTP status.")
         }
         var headers: [(name: String, value: String)] = []

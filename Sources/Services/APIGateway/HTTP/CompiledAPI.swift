@@ -159,7 +159,7 @@ enum Compiler {
         return CompiledStage(
             name: stage.stageName ?? "", variables: variables, tree: tree, defaultRoute: defaultRoute,
             cors: deployment.cors.map(cors), throttle: stage.defaultRouteSettings.flatMap(throttle),
-            accessLog: accessLog(stage.accessLogSettings))
+            accessLog: accessLog(stage.accessLogSettings, of: scope))
     }
 
     private static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
@@ -177,9 +177,13 @@ enum Compiler {
             allowsCredentials: cors.allowCredentials ?? false)
     }
 
-    private static func accessLog(_ settings: V2Model.AccessLogSettings?) -> CompiledStage.AccessLog? {
+    /// Nil also for a log group of another account or Region: nobody writes there for the API's owner.
+    private static func accessLog(
+        _ settings: V2Model.AccessLogSettings?, of scope: AccountRegion
+    ) -> CompiledStage.AccessLog? {
         guard let settings, let format = settings.format, let arn = settings.destinationArn.flatMap({ ARN($0) }),
-            arn.service == "logs", arn.resource.hasPrefix("log-group:")
+            arn.service == "logs", arn.resource.hasPrefix("log-group:"), arn.account == scope.account,
+            arn.region == scope.region
         else { return nil }
         var group = arn.resource.dropFirst("log-group:".count)
         if group.hasSuffix(":*") { group = group.dropLast(2) }

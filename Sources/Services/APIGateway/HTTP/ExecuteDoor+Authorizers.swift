@@ -59,7 +59,10 @@ extension ExecuteDoor {
             authorizer.version == .v2
             ? ProxyEvents.authorizer2(call.request, call.record.event, arn: arn, identitySource: identity)
             : ProxyEvents.authorizer1(call.request, call.record.event, arn: arn, identitySource: identity)
-        let principal = self.principal(call, authorizer)
+        guard let principal = self.principal(call, authorizer) else {
+            return completion(
+                .refused(Self.authorizerFailure("The authorizer's credentials are no role of the account.")))
+        }
         let once = Once()
         let deadline = deadlines.add(after: Limits.authorizerTimeout) {
             guard once.take() else { return }
@@ -71,7 +74,8 @@ extension ExecuteDoor {
             deadlines.cancel(deadline)
             switch Self.answer(of: result, authorizer) {
             case .success(let answer):
-                if authorizer.lifetime > .zero {
+                let size = (try? result.get())?.payload.readableBytes ?? 0
+                if authorizer.lifetime > .zero, size <= Limits.cachedAuthorization {
                     answers.keep(answer, for: key, until: time.now() + authorizer.lifetime)
                 }
                 completion(Self.judge(answer, arn: arn))
@@ -80,12 +84,12 @@ extension ExecuteDoor {
         }
     }
 
-    private func principal(_ call: Call, _ authorizer: LambdaAuthorizer) -> Principal {
-        if let credentials = authorizer.credentials, let role = ARN(credentials) {
-            return .roleSession(
-                roleARN: credentials, sessionName: "BackplaneAssumeRoleSession", account: role.account)
-        }
-        return call.principal("authorizers/\(authorizer.id)")
+    private func principal(_ call: Call, _ authorizer: LambdaAuthorizer) -> Principal? {
+        guard let credentials = authorizer.credentials else { return call.principal("authorizers/\(authorizer.id)") }
+        guard let role = ARN(credentials), role.service == "iam", role.resource.hasPrefix("role/"),
+            role.account == call.api.scope.account
+        else { return nil }
+        return .roleSession(roleARN: credentials, sessionName: "BackplaneAssumeRoleSession", account: role.account)
     }
 
     private static func judge(_ answer: AuthorizerAnswer, arn: String) -> Authorization {

@@ -54,6 +54,10 @@ struct AuthorizerOperations: Sendable {
         guard let name = authorizer.name, (1...128).contains(name.utf8.count) else {
             throw GatewayError.bad("Authorizer name must be between 1 and 128 characters")
         }
+        if let role = authorizer.authorizerCredentialsArn, ARN(role)?.account != context.scope.account {
+            throw GatewayError.bad(
+                "Invalid credentials ARN specified: \(role). It must be a role of the API's account.")
+        }
         let sources = authorizer.identitySource ?? []
         for source in sources where !isSource(source) {
             throw GatewayError.bad("Invalid identity source specified: \(source)")

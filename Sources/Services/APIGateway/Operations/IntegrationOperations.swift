@@ -54,6 +54,12 @@ struct IntegrationOperations: Sendable {
         guard let uri = integration.integrationUri, !uri.isEmpty else {
             throw GatewayError.bad("IntegrationUri is a required parameter for integration")
         }
+        if let role = integration.credentialsArn, !role.hasSuffix(":user/*"),
+            ARN(role)?.account != context.scope.account
+        {
+            throw GatewayError.bad(
+                "Invalid credentials ARN specified: \(role). It must be a role of the API's account.")
+        }
         guard let version = integration.payloadFormatVersion else {
             throw GatewayError.bad("PayloadFormatVersion is a required parameter for integration")
         }

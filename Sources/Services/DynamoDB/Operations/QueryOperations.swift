@@ -224,6 +224,10 @@ struct PagePlan: Sendable {
     func run(_ range: KeyRange, in transaction: any ReadTransaction) throws -> Page {
         var page = Page(capacity: Capacity(table))
         var bytes = 0
+        // What ends the page: of an index whose items are fetched from the table, those count.
+        var looked = 0
+        // Items are read whole also when little of them is asked for.
+        var read = 0
         var fetched = 0.0
         if ByteOrder.less(range.lower, range.upper) {
             try ItemStore.visit(
@@ -234,11 +238,13 @@ struct PagePlan: Sendable {
                 bytes += item.size
                 if readsTable { fetched += Capacity.read(whole.size, consistent: consistent) }
                 let seen = readsTable ? whole : item
+                looked += seen.size
+                read += whole.size
                 if filter?.evaluate(seen) ?? true {
                     page.count += 1
                     if !countsOnly { page.items.append(projection?.apply(seen) ?? seen) }
                 }
-                guard page.scanned < limit, bytes < Limits.pageBytes else {
+                guard page.scanned < limit, looked < Limits.pageBytes, read < Limits.bytesReadPerPage else {
                     page.last = lastKey(whole)
                     return false
                 }

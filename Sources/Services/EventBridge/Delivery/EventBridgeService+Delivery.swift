@@ -51,7 +51,9 @@ extension EventBridgeService: DeliveryTarget {
             id: delivery.id, detailType: kind.detailType, source: kind.source,
             account: delivery.principal.account ?? bus.scope.account, time: delivery.createdAt,
             region: bus.scope.region, resources: kind.resources)
-        return Event(head, detail: detail, detailBytes: delivery.payload, ingestion: now)
+        let event = Event(head, detail: detail, detailBytes: delivery.payload, ingestion: now)
+        guard (try? JSON.validate(event.bytes)) != nil else { throw malformed }
+        return event
     }
 
     private static let malformed = DeliveryRefusal.permanent(

@@ -99,6 +99,9 @@ final class FanOut: Sendable {
             retry: target.retry,
             deadLetter: target.deadLetterARN.map { DeadLetter(target: $0, principal: service, ruleARN: rule.arn) })
         guard let payload = target.payload(event, rule: rule) else {
+            // So much was rendered, and the letter is no larger.
+            budget.deliveries -= 1
+            budget.bytes -= max(event.bytes.count, Limits.renderedBytes)
             return try giveUp(event, delivery, now: now, in: transaction)
         }
         delivery.payload = payload
@@ -166,8 +169,8 @@ final class FanOut: Sendable {
         let items = try Self.queue.claim(limit: 1, now: now, lease: Limits.fanOutLease, in: transaction)
         guard let item = items.first else { return }
         guard let piece = FanOutPiece(encoded: item.payload) else {
-            logger.error("a piece of a fan-out cannot be read and is dropped")
-            _ = try Self.queue.complete(item, in: transaction)
+            logger.error("a piece of a fan-out cannot be read and is set aside", metadata: ["row": "\(item.id)"])
+            _ = try Self.queue.setAside(item, in: transaction)
             return
         }
         var budget = FanOutBudget()

@@ -25,20 +25,29 @@ final class BusIndex: Sendable {
     /// In the order of their names; only enabled ones that have targets.
     private let rules: [CompiledRule]
     private let byLookup: [Lookup: [Int]]
+    /// What the patterns were compiled to, by their texts.
+    private let patterns: [String: EventPattern]
 
-    init(revision: Int64?, rules: [(key: RuleKey, pattern: String?, targets: [RuleTarget])]) {
+    /// `old`: what it takes the place of, whose patterns need not be compiled anew.
+    init(
+        revision: Int64?, rules: [(key: RuleKey, pattern: String?, targets: [RuleTarget])], reusing old: BusIndex? = nil
+    ) {
         self.revision = revision
+        var patterns: [String: EventPattern] = [:]
         var compiled: [CompiledRule] = []
         var byLookup: [Lookup: [Int]] = [:]
         for rule in rules where !rule.targets.isEmpty {
-            let pattern = rule.pattern.flatMap {
-                try? EventPattern(json: Array($0.utf8), dialect: .eventBridge)
+            let pattern = rule.pattern.flatMap { text in
+                patterns[text] ?? old?.patterns[text]
+                    ?? (try? EventPattern(accepted: Array(text.utf8), dialect: .eventBridge))
             }
+            if let pattern, let text = rule.pattern { patterns[text] = pattern }
             if pattern != nil, let text = rule.pattern {
                 for lookup in Self.lookups(text) { byLookup[lookup, default: []].append(compiled.count) }
             }
             compiled.append(CompiledRule(key: rule.key, pattern: pattern, targets: rule.targets))
         }
+        self.patterns = patterns
         self.rules = compiled
         self.byLookup = byLookup
     }
@@ -87,8 +96,9 @@ final class BusIndexes: Sendable {
 
     func index(of bus: BusKey, in transaction: any ReadTransaction) throws -> BusIndex {
         let revision = try RevisionTable.get(bus, in: transaction)
-        if let index = entries.withLock({ $0[bus] }), index.revision == revision { return index }
-        let index = try Self.compile(bus, revision: revision, in: transaction)
+        let old = entries.withLock { $0[bus] }
+        if let old, old.revision == revision { return old }
+        let index = try Self.compile(bus, revision: revision, reusing: old, in: transaction)
         entries.withLock { entries in
             if entries.count >= Limits.compiledBuses, entries[bus] == nil, let other = entries.keys.randomElement() {
                 entries[other] = nil
@@ -99,7 +109,7 @@ final class BusIndexes: Sendable {
     }
 
     private static func compile(
-        _ bus: BusKey, revision: Int64?, in transaction: any ReadTransaction
+        _ bus: BusKey, revision: Int64?, reusing old: BusIndex?, in transaction: any ReadTransaction
     ) throws -> BusIndex {
         guard revision != nil else { return BusIndex(revision: nil, rules: []) }
         var targets: [String: [RuleTarget]] = [:]
@@ -110,6 +120,7 @@ final class BusIndexes: Sendable {
         }
         let rules = try RuleTable.list(bus, limit: Int(Limits.rules), in: transaction).filter(\.isEnabled)
         return BusIndex(
-            revision: revision, rules: rules.map { ($0.key, $0.text("EventPattern"), targets[$0.key.name] ?? []) })
+            revision: revision, rules: rules.map { ($0.key, $0.text("EventPattern"), targets[$0.key.name] ?? []) },
+            reusing: old)
     }
 }

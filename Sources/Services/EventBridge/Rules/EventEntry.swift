@@ -33,6 +33,10 @@ struct EventEntry: Sendable {
             id: Identifier.uuid(), detailType: type, source: source, account: context.scope.account,
             time: entry.time ?? context.now, region: context.scope.region, resources: entry.resources ?? [])
         event = Event(head, detail: parsed, detailBytes: detail.utf8, ingestion: context.now)
+        // The event is one level deeper than its detail, and is read again by whoever gets it.
+        guard (try? JSON.validate(event.bytes)) != nil else {
+            throw Rejection(code: "MalformedDetail", message: "Detail is malformed.")
+        }
         event.traceHeader = entry.traceHeader ?? context.header("x-amzn-trace-id")
     }
 

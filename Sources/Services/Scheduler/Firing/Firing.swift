@@ -61,10 +61,14 @@ final class Firing: Sendable {
 
     private func fire(_ schedule: Schedule, now: Instant, in transaction: any WriteTransaction) throws {
         let key = schedule.key
-        guard let plan = plan(of: schedule), let group = try GroupTable.get(key.group, in: transaction),
-            !group.isDeleting
-        else {
+        guard let group = try GroupTable.get(key.group, in: transaction), !group.isDeleting else {
             try ScheduleTable.setNext(key, occurrence: nil, due: nil, in: transaction)
+            return
+        }
+        guard let plan = plan(of: schedule) else {
+            // Descriptors may have run out: the time that is due stays due.
+            try ScheduleTable.setNext(
+                key, occurrence: schedule.occurrence ?? schedule.due, due: now + Limits.zoneRetry, in: transaction)
             return
         }
         let due = schedule.due ?? now
