@@ -147,7 +147,12 @@ static void remove_groups(bool server_gone) {
         char *slash = strrchr(parent, '/');
         if (slash != NULL) {
             *slash = 0;
-            rmdir(parent);  // only the last cell of a dead server succeeds
+            // Only the last cell of a dead server succeeds, and the kernel counts a removed group a moment longer than it shows it.
+            struct stat status;
+            for (int attempt = 0; attempt < attempts && rmdir(parent) != 0 && errno == EBUSY; attempt++) {
+                if (stat(parent, &status) != 0 || status.st_nlink > 2) break;  // others are there, and come by
+                nanosleep(&pause, NULL);
+            }
         }
     }
 }

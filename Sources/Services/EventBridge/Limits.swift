@@ -28,6 +28,9 @@ enum Limits {
     /// Deliveries, and bytes of them, that one transaction writes; the rest of a big fan-out follows in others.
     static let deliveriesPerTransaction = 256
     static let bytesPerTransaction = 8 << 20
+    /// The same for one event that is handed to a bus in somebody else's transaction, with others like it.
+    static let deliveriesPerHandOver = 16
+    static let bytesPerHandOver = 1 << 20
     /// How long a piece of a fan-out is held by the transaction that works on it.
     static let fanOutLease = Duration.seconds(60)
     /// Buses whose compiled rules are kept in memory.

@@ -65,8 +65,11 @@ struct Desk: Sendable {
         _ body: @escaping @Sendable (inout Table, Instant, any WriteTransaction) throws -> T
     ) async throws -> T {
         try await database.write { transaction in
-            var table = try self.table(
-                address, principal, action, otherwise: .noTable(address.name), in: transaction)
+            _ = try self.table(address, principal, action, otherwise: .noTable(address.name), in: transaction)
+            // The row itself: what readers have cached may be from before a change in the same commit.
+            guard var table = try TableStore.get(address.scope, address.name, in: transaction) else {
+                throw AWSError.noTable(address.name)
+            }
             let result = try body(&table, time.now(), transaction)
             try TableStore.update(table, in: transaction)
             directory.forget(table, in: transaction)

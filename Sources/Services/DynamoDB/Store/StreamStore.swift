@@ -226,11 +226,15 @@ enum StreamStore {
 
     /// Oldest first.
     static func shards(
-        _ stream: Int64, after row: Int64, limit: Int, in transaction: any ReadTransaction
+        _ stream: Int64, after row: Int64, parent: String? = nil, limit: Int, in transaction: any ReadTransaction
     ) throws -> [ShardRow] {
-        try transaction.query(
-            "SELECT \(shardColumns) FROM dynamodb_shards WHERE stream = ? AND id > ? ORDER BY id LIMIT ?",
-            [.int(stream), .int(row), .int(Int64(limit))], shard)
+        let parent: SQLValue = parent.map { .text($0) } ?? .null
+        return try transaction.query(
+            """
+            SELECT \(shardColumns) FROM dynamodb_shards
+            WHERE stream = ? AND id > ? AND (? IS NULL OR parent = ?) ORDER BY id LIMIT ?
+            """,
+            [.int(stream), .int(row), parent, parent, .int(Int64(limit))], shard)
     }
 
     // MARK: Records

@@ -57,8 +57,8 @@ struct StreamOperations: Sendable {
         let parent = try Self.parent(input.shardFilter)
         let (stream, shards) = try await desk.database.read { [after] transaction in
             let stream = try desk.stream(arn, principal, "DescribeStream", in: transaction)
-            var shards = try StreamStore.shards(stream.id, after: after, limit: limit + 1, in: transaction)
-            if let parent { shards = shards.filter { $0.parent == parent } }
+            let shards = try StreamStore.shards(
+                stream.id, after: after, parent: parent, limit: limit + 1, in: transaction)
             return (stream, shards)
         }
         let page = shards.prefix(limit)

@@ -11,7 +11,8 @@ extension EventBridgeService: DeliveryTarget {
         let bus = try permitted(delivery.target, for: delivery.principal, in: transaction)
         var event = try Self.event(of: delivery, bus: bus, now: now)
         event.traceHeader = delivery.attributes.traceHeader
-        var budget = FanOutBudget()
+        // Many of these may share a transaction: the most of a fan-out goes in transactions of its own.
+        var budget = FanOutBudget(deliveries: Limits.deliveriesPerHandOver, bytes: Limits.bytesPerHandOver)
         try fanOut.publish(event, on: bus, &budget, now: now, in: transaction)
     }
 

@@ -72,6 +72,8 @@ struct GroupOperations: Sendable {
     /// Whether there is more to remove.
     private func removeStep(_ key: GroupKey) async throws -> Bool {
         try await database.write { transaction in
+            // Two calls may remove one group: what was made by its name afterwards is another.
+            guard try GroupTable.get(key, in: transaction)?.isDeleting == true else { return false }
             let limit = Limits.removalsPerTransaction
             if try ScheduleTable.delete(of: key, limit: limit, in: transaction) == limit { return true }
             try GroupTable.delete(key, in: transaction)
