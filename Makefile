@@ -7,6 +7,7 @@
 MARTLET := .build/release/martlet
 # Static: the server starts without loading a dozen libraries of the Swift runtime.
 RELEASE := -c release --static-swift-stdlib
+BENCHMARKS := bench queues sqs_mappings dynamodb kinesis stream_mappings events doors http_apis
 SWIFT_SOURCES := Package.swift Sources Tests
 export MARTLET_RUNTIMES ?= $(CURDIR)/.cache/runtimes
 
@@ -49,9 +50,7 @@ conformance: ## boto3, AWS CLI and the runtimes against the release build; TESTS
 
 bench: build ## measure, with the goals beside the results
 	@Tools/setup system runtimes bench
-	.venv/bin/python Benchmarks/bench.py $(ARGS)
-	.venv/bin/python Benchmarks/queues.py $(ARGS)
-	.venv/bin/python Benchmarks/sqs_mappings.py $(ARGS)
+	@for script in $(BENCHMARKS); do .venv/bin/python Benchmarks/$$script.py $(ARGS) || exit 1; done
 
 format: ## format the Swift sources in place
 	swift format format --in-place --parallel --recursive $(SWIFT_SOURCES)

@@ -1,9 +1,10 @@
 """What an HTTP API adds to an invoke: p50 of a warm echo through `Invoke` and through `$default` of an API, on one connection
 each, taken in turns so that a busy machine is busy for both. Goal: 0.1 ms.
 
-    python Benchmarks/http_apis.py [COUNT]
+    python Benchmarks/http_apis.py [--quick] [COUNT]
 """
 
+import argparse
 import http.client
 import io
 import json
@@ -68,4 +69,8 @@ def measure(server, count):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3000)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer calls")
+    parser.add_argument("count", nargs="?", type=int, help="calls each way")
+    options = parser.parse_args()
+    main(options.count or (500 if options.quick else 2000))
