@@ -277,7 +277,12 @@ import Wire
         house.time.advance(by: .seconds(5))
         house.stream.replace(shards: 1, now: house.time.now())
         house.put(1)
-        try await house.until("of the new stream") { house.sequences == [["1"], ["2"]] }
+        // The next look may be due in a moment that was not asked for yet when time went on. Who read the old stream may still
+        // see the new one's first record, too: its shard has the same name.
+        try await house.until("of the new stream") {
+            house.time.advance(by: .milliseconds(100))
+            return house.sequences.first == ["1"] && house.sequences.dropFirst().contains(["2"])
+        }
     }
 
     @Test func missingFunctionAndPermission() async throws {
