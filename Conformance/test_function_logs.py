@@ -55,7 +55,8 @@ def test_tail(fast_function):
     report = re.fullmatch(REPORT, lines[-1])
     assert report and report.group(1) == done.request_id, lines[-1]
     assert report.group(4), "the first invocation tells the duration of init"
-    assert 5 < int(report.group(3)) < 500
+    # The kernel sums up a group's memory now and then only: a short first invocation may be told too little.
+    assert 0 < int(report.group(3)) < 500
     second = function.invoke("again").log
     assert "Init Duration" not in second and "at start" not in second
     assert "to stdout hello" not in second, "only this invocation"
