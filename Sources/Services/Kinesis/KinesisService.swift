@@ -22,7 +22,7 @@ public final class KinesisService: Sendable {
         database: any Database, time: any TimeSource, serverKey: [UInt8], authorizer: (any Authorizer)? = nil,
         limitsThroughput: Bool = false, logger: Logger
     ) throws {
-        let arrivals = Arrivals()
+        let arrivals = Observers<String?>()
         let desk = Desk(
             database: database, time: time, directory: StreamDirectory(database: database),
             ledger: Ledger(arrivals: arrivals), arrivals: arrivals, access: Access(authorizer: authorizer),

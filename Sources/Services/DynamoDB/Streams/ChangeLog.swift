@@ -1,18 +1,9 @@
 import Platform
 import Storage
-import Synchronization
 
 /// Writes what happened to items into their tables' streams, and wakes those who wait for it.
 final class ChangeLog: Sendable {
-    private struct Observer {
-        var number: UInt64
-        var wake: @Sendable (String?) -> Void
-    }
-    private struct State {
-        var next: UInt64 = 0
-        var observers: [String: [Observer]] = [:]
-    }
-    private let state = Mutex(State())
+    private let observers = Observers<String?>()
 
     /// Appends the record of a change, in the change's transaction. Nothing when the table has no stream.
     func append(
@@ -33,24 +24,11 @@ final class ChangeLog: Sendable {
 
     /// Calls `wake` on the store's writer thread after commits that appended to a shard or (nil) changed the shards.
     func observe(_ arn: String, _ wake: @escaping @Sendable (String?) -> Void) -> @Sendable () -> Void {
-        let number = state.withLock { state in
-            state.next += 1
-            state.observers[arn, default: []].append(Observer(number: state.next, wake: wake))
-            return state.next
-        }
-        return { [weak self] in
-            self?.state.withLock { state in
-                state.observers[arn]?.removeAll { $0.number == number }
-                if state.observers[arn]?.isEmpty == true { state.observers[arn] = nil }
-            }
-        }
+        observers.observe(arn, wake)
     }
 
     func announce(_ arn: String, shard: String?, in transaction: any WriteTransaction) {
-        transaction.afterCommit { [weak self] in
-            let observers = self?.state.withLock { $0.observers[arn] } ?? []
-            for observer in observers { observer.wake(shard) }
-        }
+        observers.announce(arn, [shard], in: transaction)
     }
 }
 

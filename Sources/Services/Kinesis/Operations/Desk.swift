@@ -10,7 +10,7 @@ struct Desk: Sendable {
     let time: any TimeSource
     let directory: StreamDirectory
     let ledger: Ledger
-    let arrivals: Arrivals
+    let arrivals: Observers<String?>
     let access: Access
     let tokens: Tokens
     /// Nil: no shard is ever too busy, and shards may be changed as often as one likes.

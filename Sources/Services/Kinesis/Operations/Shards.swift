@@ -276,6 +276,6 @@ struct Shards: Sendable {
         try StreamTable.setShards(
             stream.id, made: shards.nextNumber, open: shards.open.count, in: transaction)
         desk.directory.forget(stream, in: transaction)
-        desk.arrivals.announce(stream.arn, shards: [nil], in: transaction)
+        desk.arrivals.announce(stream.arn, [nil], in: transaction)
     }
 }

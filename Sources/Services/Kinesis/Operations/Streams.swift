@@ -46,7 +46,7 @@ struct Streams: Sendable {
                 scope, name, streamID: Self.newStreamID(), settings, tags: tags, shards: count, now: now,
                 in: transaction)
             for shard in shards.shards { try ShardTable.insert(shard, stream: id, in: transaction) }
-            desk.arrivals.announce(arn, shards: [nil], in: transaction)
+            desk.arrivals.announce(arn, [nil], in: transaction)
         }
         return OperationResponse()
     }
@@ -76,7 +76,7 @@ struct Streams: Sendable {
             }
             try StreamTable.delete(stream.id, in: transaction)
             desk.directory.forget(stream, in: transaction)
-            desk.arrivals.announce(stream.arn, shards: [nil], in: transaction)
+            desk.arrivals.announce(stream.arn, [nil], in: transaction)
         }
         housekeeping.collectGarbage()
         return OperationResponse()

@@ -5,7 +5,7 @@ import Wire
 /// Appends records to shards inside a transaction of the caller: requests and deliveries both come here.
 struct Ledger: Sendable {
     let ends = ShardEnds()
-    let arrivals: Arrivals
+    let arrivals: Observers<String?>
 
     struct Written: Sendable {
         var shard: Shard
@@ -30,7 +30,7 @@ struct Ledger: Sendable {
             }
         }
         if !put.parts.isEmpty {
-            arrivals.announce(stream.arn, shards: put.parts.map(\.shard.name), in: transaction)
+            arrivals.announce(stream.arn, put.parts.map(\.shard.name), in: transaction)
         }
         return written
     }

@@ -151,7 +151,7 @@ final class Housekeeping: Sendable {
         }
         if endedShards > 0, let stream = try desk.directory.find(scope, name, in: transaction) {
             desk.directory.forget(stream, in: transaction)
-            desk.arrivals.announce(stream.arn, shards: [nil], in: transaction)
+            desk.arrivals.announce(stream.arn, [nil], in: transaction)
         }
         return hasRemoved || endedShards > 0
     }
