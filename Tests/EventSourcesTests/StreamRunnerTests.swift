@@ -347,6 +347,45 @@ import Wire
         #expect(first["window"]?["start"] == final["window"]?["start"])
     }
 
+    /// What the function wrote goes back to it as it is: numbers with more digits than 64 bits hold, too.
+    @Test(arguments: [
+        (#"{"state":{"n":123456789012345678901234567890}}"#, #"{"n":123456789012345678901234567890}"#),
+        (#"{ "x" : [1], "state" :  { "a": 1.50 } , "batchItemFailures":[]}"#, #"{ "a": 1.50 }"#),
+        (#"{"state":1,"st\u0061te":{"last":true}}"#, #"{"last":true}"#),
+    ])
+    func statesKeepTheirDigits(_ answer: String, _ state: String) {
+        let batch = ShardPoller.Batch(
+            number: 0, records: [],
+            window: TumblingWindow(containing: Instant(nanoseconds: 0), length: .seconds(60)))
+        let read = StreamAnswer(
+            Functions.answer(answer), to: batch, requestID: "r", reportsBatchItemFailures: false)
+        #expect(read.outcome == .success() && read.state == Array(state.utf8))
+    }
+
+    @Test(arguments: [#"{"state":null}"#, "{}", "[]", #"{"state":{}"#, #"{"state":{}} x"#, ""])
+    func windowsNeedAState(_ answer: String) {
+        let batch = ShardPoller.Batch(
+            number: 0, records: [],
+            window: TumblingWindow(containing: Instant(nanoseconds: 0), length: .seconds(60)))
+        let read = StreamAnswer(
+            Functions.answer(answer), to: batch, requestID: "r", reportsBatchItemFailures: false)
+        #expect(read.outcome == .functionError && read.state == nil)
+    }
+
+    @Test func latestIsSettledWhenTheFunctionIsThereAgain() async throws {
+        let house = try House()
+        house.functions.state.withLock { $0.missing = true }
+        house.put(1)
+        house.room.mappingChanged(makeStreamMapping(stream: .init(start: .latest)))
+        try await house.until("timer") { house.time.nextDue() != nil }
+        #expect(house.mappings.settled.withLock { $0.isEmpty })
+        house.functions.state.withLock { $0.missing = false }
+        house.time.advance(by: .seconds(1))
+        try await house.until("settled") { !house.mappings.settled.withLock { $0.isEmpty } }
+        house.put(1)
+        try await house.until("what came after") { house.sequences == [["2"]] }
+    }
+
     @Test func aThousandIdleShardsRest() async throws {
         let house = try House(FakeStream(shards: 1_000))
         house.room.mappingChanged(makeStreamMapping())
