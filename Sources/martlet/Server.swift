@@ -209,16 +209,23 @@ final class Server: Service {
         // first request comes in.
         let addresses = try await gateway.listen()
         try await lambda.start()
-        try await queue.start(invoker: engine, directory: lambda)
-        try await sqs.start()
-        dynamoDB.start()
-        kinesis.start()
-        try await outbox.start()
-        try await sns.start()
-        try await events.start()
-        try await scheduler.start()
-        try await eventSources.start()
-        logs.start()
+        // Together: what they write is one commit.
+        let starts: [@Sendable () async throws -> Void] = [
+            { try await queue.start(invoker: engine, directory: lambda) },
+            sqs.start,
+            outbox.start,
+            sns.start,
+            events.start,
+            scheduler.start,
+            eventSources.start,
+        ]
+        try await withThrowingTaskGroup { group in
+            for start in starts { group.addTask(operation: start) }
+            dynamoDB.start()
+            kinesis.start()
+            logs.start()
+            try await group.waitForAll()
+        }
         sweepDaily(blobs, time: time, logger: logger)
         try await gateway.start()
         return Server(
