@@ -1,23 +1,44 @@
 import Glibc
 
-/// A run of bytes that is looked for in texts.
+/// A run of bytes that is looked for in texts: by Knuth, Morris and Pratt's rule, so in linear time whatever the text, and
+/// by `memchr` where nothing has begun.
 struct Needle: Sendable, Equatable {
     let bytes: [UInt8]
+    /// How much of the needle stands before each place again: where it goes on after a mismatch there.
+    private let borders: [Int]
 
-    init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+    init(_ bytes: some Sequence<UInt8>) {
+        let bytes = Array(bytes)
+        var borders = [Int](repeating: 0, count: bytes.count)
+        var border = 0
+        for index in bytes.indices.dropFirst() {
+            while border > 0, bytes[index] != bytes[border] { border = borders[border - 1] }
+            if bytes[index] == bytes[border] { border += 1 }
+            borders[index] = border
+        }
+        self.bytes = bytes
+        self.borders = borders
+    }
 
     func isIn(_ text: UnsafeBufferPointer<UInt8>) -> Bool { find(in: text, from: 0) != nil }
 
-    /// Where it begins, at `start` or later; linear in the text (glibc's memmem).
+    /// Where it begins, at `start` or later.
     func find(in text: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
         guard start <= text.count else { return nil }
-        if bytes.isEmpty { return start }
-        guard let base = text.baseAddress, text.count - start >= bytes.count else { return nil }
-        return bytes.withUnsafeBytes { needle -> Int? in
-            guard let wanted = needle.baseAddress, let found = memmem(base + start, text.count - start, wanted, needle.count)
-            else { return nil }
-            return UnsafeRawPointer(found) - UnsafeRawPointer(base)
+        guard let first = bytes.first else { return start }
+        guard let base = text.baseAddress else { return nil }
+        var (index, matched) = (start, 0)
+        while index < text.count {
+            if matched == 0 {
+                guard let found = memchr(base + index, Int32(first), text.count - index) else { return nil }
+                index = UnsafeRawPointer(found) - UnsafeRawPointer(base)
+            }
+            while matched > 0, text[index] != bytes[matched] { matched = borders[matched - 1] }
+            if text[index] == bytes[matched] { matched += 1 }
+            index += 1
+            if matched == bytes.count { return index - matched }
         }
+        return nil
     }
 }
 

@@ -133,6 +133,14 @@ struct EventRow: Sendable {
 
     static let columns = "id, stream_id, timestamp, ingested, message"
 
+    init(id: Int64, stream: Int64, timestamp: Int64, ingested: Int64, message: String) {
+        self.id = id
+        self.stream = stream
+        self.timestamp = timestamp
+        self.ingested = ingested
+        self.message = message
+    }
+
     init(_ row: any Row) {
         id = row.int(0)
         stream = row.int(1)
