@@ -97,8 +97,8 @@ final class RecordingOutbox: DeliveryOutbox {
     /// The documents that were sent.
     func documents() throws -> [Value] {
         try deliveries.map { delivery in
-            if let data = (try? JSON.parse(delivery.payload))?["awslogs"]?["data"]?.string.flatMap({ Base64.decode($0) })
-            {
+            if let data = (try? JSON.parse(delivery.payload))?["awslogs"]?["data"]?.string.flatMap({ Base64.decode($0) }
+            ) {
                 return try JSON.parse(try gunzip(data))
             }
             return try JSON.parse(try gunzip(delivery.payload))

@@ -14,7 +14,8 @@ import Wire
 
     /// Decodes what a session writes.
     final class Reader: BodyWriter {
-        private let state = Mutex<(decoder: EventStreamDecoder, messages: [EventStreamMessage])>((EventStreamDecoder(), []))
+        private let state = Mutex<(decoder: EventStreamDecoder, messages: [EventStreamMessage])>(
+            (EventStreamDecoder(), []))
         func write(_ bytes: ByteBuffer) async throws {
             try state.withLock { $0.messages += try $0.decoder.feed(bytes) }
         }
@@ -99,7 +100,8 @@ import Wire
     @Test func requestsAreChecked() async throws {
         try await house.group()
         for (input, message) in [
-            (["logGroupIdentifiers": ["g"]], "must be an ARN"), (["logGroupIdentifiers": [.string(Self.arn + ":*")]], "asterisk"),
+            (["logGroupIdentifiers": ["g"]], "must be an ARN"),
+            (["logGroupIdentifiers": [.string(Self.arn + ":*")]], "asterisk"),
             (
                 ["logGroupIdentifiers": [.string(Self.arn)], "logEventFilterPattern": #""""#],
                 #"Invalid filter pattern: Invalid character(s) in term '""'"#

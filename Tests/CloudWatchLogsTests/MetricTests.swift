@@ -61,7 +61,9 @@ import Wire
 
     @Test func transformationsAreChecked() async throws {
         try await house.group()
-        func refused(_ pattern: String, _ value: String, _ defaultValue: Double? = nil, _ dimension: String? = nil) async -> String? {
+        func refused(_ pattern: String, _ value: String, _ defaultValue: Double? = nil, _ dimension: String? = nil)
+            async -> String?
+        {
             do {
                 try await putMetric(
                     pattern, value: value, defaultValue: defaultValue, dimensions: dimension.map { [("D", $0)] } ?? [])

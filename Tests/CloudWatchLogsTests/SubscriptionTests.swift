@@ -15,7 +15,9 @@ import Wire
 
     init() throws { house = try Harness() }
 
-    private func subscribe(_ name: String = "n", _ pattern: String = "", to target: String = function, role: String? = nil)
+    private func subscribe(
+        _ name: String = "n", _ pattern: String = "", to target: String = function, role: String? = nil
+    )
         async throws
     {
         var input: Value = [
@@ -97,7 +99,8 @@ import Wire
         try await house.call(
             "PutSubscriptionFilter",
             [
-                "logGroupName": "/aws/lambda/f", "filterName": "n", "filterPattern": "", "destinationArn": .string(Self.function),
+                "logGroupName": "/aws/lambda/f", "filterName": "n", "filterPattern": "",
+                "destinationArn": .string(Self.function),
             ])
         let events = [("a", "Lineage=1:0a:3"), ("b", "Lineage=1:0a:3"), ("c", nil)].map {
             LogEvent(timestamp: house.time.now(), message: $0.0, lineage: $0.1)

@@ -92,7 +92,8 @@ struct FilterOperations: Sendable {
         "Could not execute the lambda function. Make sure you have given CloudWatch Logs permission to execute your "
             + "function.")
     private static let noStream = LogsError.invalid(
-        "Could not deliver test message to specified Kinesis stream. Check if the given kinesis stream is in ACTIVE state.")
+        "Could not deliver test message to specified Kinesis stream. Check if the given kinesis stream is in ACTIVE state."
+    )
     private static let tooMany = AWSError("LimitExceededException", "Resource limit exceeded.")
 
     /// Patterns with regular expressions are few in a group.
