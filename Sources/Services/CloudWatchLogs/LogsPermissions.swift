@@ -17,7 +17,8 @@ extension CloudWatchLogsService {
         switch operation {
         case "TestMetricFilter": return [PermissionNeed("logs:TestMetricFilter", "*")]
         case "StartLiveTail":
-            return (input["logGroupIdentifiers"]?.list ?? []).prefix(Limits.groupsPerTail).compactMap(\.string).map(need)
+            return (input["logGroupIdentifiers"]?.list ?? []).prefix(Limits.groupsPerTail).compactMap(\.string).map(
+                need)
         default:
             let named = input["logGroupIdentifier"]?.string ?? input["resourceArn"]?.string
             var needs = [need(named ?? input["logGroupName"]?.string ?? "")]
