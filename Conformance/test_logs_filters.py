@@ -1,7 +1,8 @@
 """CloudWatch Logs: filter patterns, subscription and metric filters, metrics in logs, live tail; with functions and streams."""
 
-import base64
+import contextlib
 import gzip
+import itertools
 import json
 import threading
 import time
@@ -226,7 +227,7 @@ def test_kinesis_gets_a_test_message_and_the_events(logs, group, make_stream):  
     assert data["logEvents"][0]["extractedFields"] == {"level": "ERROR", "code": "42", "3": "it", "4": "broke"}
 
 
-def test_nothing_is_lost_over_kill_9(make_server, make_function):
+def test_nothing_is_lost_over_kill_9(make_server):
     server = make_server("--time-scale", "60")
     logs = server.client("logs")
     queue = server.client("kinesis")
@@ -236,17 +237,14 @@ def test_nothing_is_lost_over_kill_9(make_server, make_function):
     logs.create_log_stream(logGroupName="g", logStreamName="one")
     logs.put_subscription_filter(
         logGroupName="g", filterName="k", filterPattern="", destinationArn=arn, roleArn=f"arn:aws:iam::{ACCOUNT}:role/r")
-    kept, stop = [], threading.Event()
+    kept, stop, numbers = [], threading.Event(), itertools.count()
 
     def write():
-        number = 0
         while not stop.is_set():
-            try:
-                put(logs, "g", f"n{number}")
-                kept.append(f"n{number}")
-            except Exception:
-                pass
-            number += 1
+            text = f"n{next(numbers)}"
+            with contextlib.suppress(Exception):
+                put(logs, "g", text)
+                kept.append(text)
 
     for _ in range(3):
         stop.clear()

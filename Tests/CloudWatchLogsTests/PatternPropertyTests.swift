@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test(arguments: 1...20) func regularExpressionsAgree(seed: Int) throws {
+    @Test(arguments: 1...8) func regularExpressionsAgree(seed: Int) throws {
         var random = Random(state: UInt64(seed) &* 7_919)
         for _ in 0..<300 {
             var pattern = ""
@@ -84,7 +84,7 @@ import Testing
         return text.first == first && naive(glob.dropFirst(), text.dropFirst())
     }
 
-    @Test(arguments: 1...10) func wildcardsAndTermsAgree(seed: Int) {
+    @Test(arguments: 1...5) func wildcardsAndTermsAgree(seed: Int) {
         var random = Random(state: UInt64(seed) &* 104_729)
         for _ in 0..<3_000 {
             let glob = random.text(["a", "b", "*"], 6)
