@@ -8,13 +8,23 @@ extension CloudWatchLogsService {
     public static func permissions(_ operation: String, _ request: OperationRequest) -> [PermissionNeed] {
         let (input, scope) = (request.input, request.context.scope)
         let prefix = "arn:aws:logs:\(scope.region):\(scope.account):log-group:"
-        var group = input["logGroupName"]?.string ?? ""
-        let named = input["logGroupIdentifier"]?.string ?? input["resourceArn"]?.string
-        if let named {
-            group = named.hasPrefix(prefix) ? String(named.dropFirst(prefix.count)) : named
+        func need(_ named: String) -> PermissionNeed {
+            var group = named.hasPrefix(prefix) ? String(named.dropFirst(prefix.count)) : named
             if group.hasSuffix(":*") { group.removeLast(2) }
+            let stream = input["logStreamName"]?.string ?? ""
+            return PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")
         }
-        let stream = input["logStreamName"]?.string ?? ""
-        return [PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")]
+        switch operation {
+        case "TestMetricFilter": return [PermissionNeed("logs:TestMetricFilter", "*")]
+        case "StartLiveTail":
+            return (input["logGroupIdentifiers"]?.list ?? []).prefix(Limits.groupsPerTail).compactMap(\.string).map(
+                need)
+        default:
+            let named = input["logGroupIdentifier"]?.string ?? input["resourceArn"]?.string
+            var needs = [need(named ?? input["logGroupName"]?.string ?? "")]
+            // Whoever lets a service act as a role must be allowed to pass it on.
+            if let role = input["roleArn"]?.string { needs.append(PermissionNeed("iam:PassRole", role)) }
+            return needs
+        }
     }
 }
