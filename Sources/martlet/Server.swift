@@ -97,6 +97,7 @@ final class Server: Service {
                 KinesisService.migrations,
                 EventSources.migrations,
                 APIGatewayService.migrations,
+                APIGatewayService.restMigrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
             ], logger: logger)
@@ -154,6 +155,7 @@ final class Server: Service {
                 dynamoDB.definition,
                 dynamoDB.streamsDefinition,
                 apis.definition,
+                apis.restDefinition,
                 events.definition,
                 scheduler.definition,
                 s3.definition,

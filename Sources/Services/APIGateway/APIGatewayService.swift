@@ -4,16 +4,22 @@ public import Platform
 public import Storage
 import Wire
 
-/// API Gateway: HTTP APIs (`apigatewayv2`), and the door behind which all APIs are served (`*.execute-api.*`).
+/// API Gateway: HTTP APIs (`apigatewayv2`), REST APIs (`apigateway`), and the door behind which all APIs are served
+/// (`*.execute-api.*`).
 public final class APIGatewayService: Sendable, HTTPDoor {
     /// API Gateway v2.
     public let definition: ServiceDefinition
+    /// API Gateway v1: REST APIs.
+    public let restDefinition: ServiceDefinition
     public static var migrations: Migrations { Schema.migrations }
+    public static var restMigrations: Migrations { RESTSchema.migrations }
 
     public let label = "execute-api"
     public let bodyLimit = Limits.payload
 
     private let door: ExecuteDoor
+    private let rest: RESTDoor
+    private let logger: Logger
 
     /// `functionsReachTheNetwork`: unless it is set, role sessions cannot create HTTP integrations and JWT authorizers: a
     /// function that reaches no network must not have the server reach it instead.
@@ -23,20 +29,46 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     ) throws {
         let catalog = APICatalog(database: database)
         let answers = AuthorizerCache()
+        let deadlines = Deadlines(time: time)
         door = ExecuteDoor(
             catalog: catalog, functions: functions, http: http, logs: logs,
             iam: IAMAuthorizer(database: database, authorizer: authorizer), keys: IssuerKeys(http: http),
-            answers: answers, deadlines: Deadlines(time: time), time: time, logger: logger)
+            answers: answers, deadlines: deadlines, time: time, logger: logger)
+        rest = RESTDoor(
+            catalog: RESTCatalog(database: database), database: database, functions: functions, http: http, logs: logs,
+            authorizer: authorizer, answers: answers, deadlines: deadlines, time: time)
+        self.logger = logger
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: APIGatewayV2Schema.text),
             operations: Self.operations(editor, Access(database: database, authorizer: authorizer)),
             bodyLimit: Limits.document * 2)
+        let restEditor = RESTEditor(
+            database: database, catalog: rest.catalog, answers: answers,
+            functionsReachTheNetwork: functionsReachTheNetwork)
+        restDefinition = ServiceDefinition(
+            schema: try ServiceSchema(text: APIGatewayV1Schema.text),
+            operations: RESTOperations.table(
+                restEditor, rest, Access(database: database, authorizer: authorizer)),
+            bodyLimit: Limits.document)
     }
 
     public func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
-        door.respond(to: request, completion)
+        guard let id = request.labels.first, ResourceID.isValid(id) else {
+            return door.respond(to: request, completion)
+        }
+        if let api = rest.catalog.cached(id) { return rest.serve(api, request, completion) }
+        if door.catalog.cached(id) != nil { return door.respond(to: request, completion) }
+        Task {
+            do {
+                guard let api = try await rest.catalog.load(id) else { return door.respond(to: request, completion) }
+                rest.serve(api, request, completion)
+            } catch {
+                logger.error("cannot load an API", metadata: ["api": "\(id)", "error": "\(error)"])
+                rest.fail("\(error)", completion)
+            }
+        }
     }
 
     private static func operations(_ editor: Editor, _ access: Access) -> [String: OperationHandler] {
