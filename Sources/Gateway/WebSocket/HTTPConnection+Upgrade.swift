@@ -24,10 +24,12 @@ extension HTTPConnection {
             current = nil
             exchange.answerWritten()
             let isDraining = machine.isDraining
-            let loop = context.eventLoop
+            let (loop, channel) = (context.eventLoop, context.channel)
             pipeline.removeHandler(self, promise: nil)
             socket.begin(
                 acceptance.opened(ConnectionWebSocket(socket, limits: acceptance.limits, eventLoop: loop)))
+            // A client that has its answer finds the door ready.
+            channel.flush()
             // What the client has sent behind its handshake comes when the decoder lets go of it.
             let removed = loop.makePromise(of: Void.self)
             removed.futureResult.assumeIsolated().whenComplete { _ in
@@ -50,6 +52,6 @@ extension HTTPConnection {
             ] + acceptance.headers, body: .none)
         var out = context.channel.allocator.buffer(capacity: 256)
         ResponseHead.writeSwitch(answer, date: date(), into: &out)
-        context.writeAndFlush(wrapOutboundOut(.byteBuffer(out)), promise: nil)
+        context.write(wrapOutboundOut(.byteBuffer(out)), promise: nil)
     }
 }

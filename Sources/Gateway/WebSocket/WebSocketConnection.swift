@@ -131,7 +131,10 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler 
     private func take(_ event: WebSocketMachine.Event) {
         switch event {
         case .message(let message):
-            if !isClosing, let receiver { isPaused = !receiver.received(message) || isPaused }
+            guard !isClosing, let receiver else { return }
+            // Before, since the receiver may resume at once.
+            isPaused = true
+            if receiver.received(message) { isPaused = false }
         case .ping(let payload):
             guard !isClosing else { return }
             receiver?.heard()

@@ -162,7 +162,7 @@ enum Compiler {
             accessLog: accessLog(stage.accessLogSettings, of: scope))
     }
 
-    private static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
+    static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
         guard settings.throttlingRateLimit != nil || settings.throttlingBurstLimit != nil else { return nil }
         let rate = settings.throttlingRateLimit ?? Double(settings.throttlingBurstLimit ?? 0)
         return ThrottleSettings(
@@ -178,7 +178,7 @@ enum Compiler {
     }
 
     /// Nil also for a log group of another account or Region: nobody writes there for the API's owner.
-    private static func accessLog(
+    static func accessLog(
         _ settings: V2Model.AccessLogSettings?, of scope: AccountRegion
     ) -> CompiledStage.AccessLog? {
         guard let settings, let format = settings.format, let arn = settings.destinationArn.flatMap({ ARN($0) }),
