@@ -27,6 +27,7 @@ def main():
     )
     if sys.flags.no_site:
         add_site_builtins()
+    resolve_localhost()
 
     from awslambdaric.__main__ import main as serve
 
@@ -53,6 +54,24 @@ def add_site_builtins():
     site.setquit()
     site.setcopyright()
     site.sethelper()
+
+
+def resolve_localhost():
+    """Names below `localhost` are this machine (RFC 6761, 6.3), which glibc leaves to a resolver that cells do not have.
+
+    Events of APIs name their API so: `https://ID.execute-api.localhost:4566`.
+    """
+    import socket
+
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *arguments, **named):
+        name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else host
+        if isinstance(name, str) and name.lower().rstrip(".").endswith(".localhost"):
+            host = "localhost"
+        return resolve(host, *arguments, **named)
+
+    socket.getaddrinfo = getaddrinfo
 
 
 def become_wrapper(wrapper):
