@@ -53,19 +53,18 @@ extension RawClient {
 
 @Suite(.serialized) struct WebSocketServerTests {
     private func serve<T: Sendable>(
-        limits: GatewayLimits = GatewayLimits(), _ ends: Shared<[WebSocketClose]> = Shared([]),
-        onOpen: @escaping @Sendable (any WebSocket) -> Void = { _ in },
+        _ ends: Shared<[WebSocketClose]> = Shared([]), sockets: Shared<[any WebSocket]> = Shared([]),
         _ body: @Sendable (TestServer) async throws -> T
     ) async throws -> T {
         let socketLimits = WebSocketLimits(frame: 32 << 10, message: 128 << 10, unsent: 256 << 10)
-        return try await TestServer.with(limits: limits) { exchange in
+        return try await TestServer.with { exchange in
             guard let handshake = WebSocketHandshake(exchange.request) else { return exchange.respond(.text("plain")) }
             exchange.upgrade(
                 handshake,
                 WebSocketAcceptance(
                     headers: [("X-More", "1")], limits: socketLimits,
                     opened: { socket in
-                        onOpen(socket)
+                        sockets.change { $0.append(socket) }
                         return Echo(socket, ends)
                     }, gone: {}))
         } _: { server in
@@ -165,7 +164,7 @@ extension RawClient {
     /// Messages for a client that does not read are refused when there are too many, and the others arrive.
     @Test func aSlowReaderIsBounded() async throws {
         let sockets = Shared<[any WebSocket]>([])
-        try await serve(onOpen: { socket in sockets.change { $0.append(socket) } }) { server in
+        try await serve(sockets: sockets) { server in
             let port = server.port
             try await blocking {
                 let client = try RawClient(port: port, receiveBuffer: 16 << 10)

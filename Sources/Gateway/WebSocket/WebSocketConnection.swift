@@ -298,7 +298,8 @@ final class ConnectionWebSocket: WebSocket {
 
     private func onLoop(_ body: @escaping @Sendable (NIOLoopBound<WebSocketConnection>) -> Void) {
         let connection = self.connection
-        if connection.eventLoop.inEventLoop { body(connection) } else { connection.eventLoop.execute { body(connection) } }
+        guard !connection.eventLoop.inEventLoop else { return body(connection) }
+        connection.eventLoop.execute { body(connection) }
     }
 
     func send(

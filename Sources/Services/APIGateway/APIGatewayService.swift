@@ -41,7 +41,8 @@ public final class APIGatewayService: Sendable, HTTPDoor {
 
     public func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
         sockets.find(request) { [sockets, door] api in
-            if let api { sockets.respond(to: request, of: api, completion) } else { door.respond(to: request, completion) }
+            guard let api else { return door.respond(to: request, completion) }
+            sockets.respond(to: request, of: api, completion)
         }
     }
 

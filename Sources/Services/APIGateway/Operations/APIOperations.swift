@@ -25,7 +25,8 @@ struct APIOperations: Sendable {
         document["CreatedDate"] = .timestamp(context.now)
         if let tags = try Tags.of(input) { document["Tags"] = tags }
         let quick = try asked.target.map { try QuickCreate(target: $0, asked, editor, context) }
-        let row = APIRow(id: ResourceID.api(), scope: context.scope, proto: isSocket ? SocketRules.proto : "HTTP", document: document)
+        let row = APIRow(
+            id: ResourceID.api(), scope: context.scope, proto: isSocket ? SocketRules.proto : "HTTP", document: document)
         let now = context.now
         try await editor.database.write { transaction in
             guard try APIRow.count(row.scope, in: transaction) < Limits.apis else {

@@ -114,7 +114,8 @@ enum SocketCompiler {
         return SocketStage(
             name: stage.stageName ?? "", variables: variables, selection: selection.flatMap { SelectionExpression($0) },
             routes: routes, throttle: stage.defaultRouteSettings.flatMap(Compiler.throttle),
-            accessLog: Compiler.accessLog(stage.accessLogSettings, of: scope))
+            accessLog: Compiler.accessLog(
+                format: stage.accessLogSettings?.format, destination: stage.accessLogSettings?.destinationArn, of: scope))
     }
 
     private static func integration(_ value: Value, _ variables: [(name: String, value: String)])

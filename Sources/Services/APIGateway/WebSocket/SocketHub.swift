@@ -31,16 +31,10 @@ final class SocketHub: Sendable {
         if let deadline = entry?.deadline { deadlines.cancel(deadline) }
     }
 
-    /// The connections of an API.
-    func all(api: String) -> [SocketConnection] {
-        connections.withLock { $0.values.map(\.connection).filter { $0.apiID == api } }
-    }
-
     /// A connection of this API and stage.
     func find(_ id: String, api: String, stage: String) -> SocketConnection? {
-        guard let found = connections.withLock({ $0[id]?.connection }), found.apiID == api, found.stageName == stage else {
-            return nil
-        }
+        guard let found = connections.withLock({ $0[id]?.connection }), found.apiID == api, found.stageName == stage
+        else { return nil }
         return found
     }
 
