@@ -160,7 +160,8 @@ enum Compiler {
             name: stage.stageName ?? "", variables: variables, tree: tree, defaultRoute: defaultRoute,
             cors: deployment.cors.map(cors), throttle: stage.defaultRouteSettings.flatMap(throttle),
             accessLog: accessLog(
-                format: stage.accessLogSettings?.format, destination: stage.accessLogSettings?.destinationArn, of: scope))
+                format: stage.accessLogSettings?.format, destination: stage.accessLogSettings?.destinationArn, of: scope
+            ))
     }
 
     static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {

@@ -26,7 +26,8 @@ struct APIOperations: Sendable {
         if let tags = try Tags.of(input) { document["Tags"] = tags }
         let quick = try asked.target.map { try QuickCreate(target: $0, asked, editor, context) }
         let row = APIRow(
-            id: ResourceID.api(), scope: context.scope, proto: isSocket ? SocketRules.proto : "HTTP", document: document)
+            id: ResourceID.api(), scope: context.scope, proto: isSocket ? SocketRules.proto : "HTTP", document: document
+        )
         let now = context.now
         try await editor.database.write { transaction in
             guard try APIRow.count(row.scope, in: transaction) < Limits.apis else {

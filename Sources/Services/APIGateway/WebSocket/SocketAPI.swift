@@ -115,7 +115,8 @@ enum SocketCompiler {
             name: stage.stageName ?? "", variables: variables, selection: selection.flatMap { SelectionExpression($0) },
             routes: routes, throttle: stage.defaultRouteSettings.flatMap(Compiler.throttle),
             accessLog: Compiler.accessLog(
-                format: stage.accessLogSettings?.format, destination: stage.accessLogSettings?.destinationArn, of: scope))
+                format: stage.accessLogSettings?.format, destination: stage.accessLogSettings?.destinationArn, of: scope
+            ))
     }
 
     private static func integration(_ value: Value, _ variables: [(name: String, value: String)])
