@@ -56,14 +56,15 @@ func clientFrame(
 
     /// Whatever a client cuts its messages into, and wherever the network cuts the bytes, the same messages come out.
     @Test func messagesComeWholeHoweverTheyAreCut() {
-        for seed in 0..<200 as Range<UInt64> {
+        for seed in 0..<40 as Range<UInt64> {
             var random = Seeded(seed)
             var wire: [UInt8] = []
             var expected: [WebSocketMachine.Event] = []
             for _ in 0..<Int.random(in: 1...6, using: &random) {
                 let isText = Bool.random(using: &random)
                 let size = [0, 1, 125, 126, 3_000, 66_000].randomElement(using: &random) ?? 0
-                let payload = (0..<size).map { _ in UInt8.random(in: 0x20...0x7E, using: &random) }
+                let letters = (0..<61).map { _ in UInt8.random(in: 0x20...0x7E, using: &random) }
+                let payload = (0..<size).map { letters[$0 % 61] }
                 var rest = payload[...]
                 var opcode: UInt8 = isText ? 1 : 2
                 repeat {
@@ -140,7 +141,7 @@ func clientFrame(
 
     /// Random bytes never trap and never grow what is kept.
     @Test func noiseIsHarmless() {
-        for seed in 0..<2_000 as Range<UInt64> {
+        for seed in 0..<300 as Range<UInt64> {
             var random = Seeded(seed)
             var machine = WebSocketMachine(limits: Self.limits)
             var input = ByteBuffer()
