@@ -16,6 +16,7 @@ import NIOCore
 import NIOPosix
 import Outbound
 import Platform
+import Policies
 import S3
 import SNS
 import SQS
@@ -138,13 +139,14 @@ final class Server: Service {
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
+        let identities = IdentityGuard(authorizer: iam, database: database)
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition,
-                logs.definition,
-                iam.definition,
-                sts.definition,
+                identities.guarding(lambda.definition, needs: LambdaService.permissions),
+                identities.guarding(logs.definition, needs: CloudWatchLogsService.permissions),
+                identities.guarding(iam.definition, code: "AccessDenied", needs: IAMService.permissions),
+                identities.guarding(sts.definition, code: "AccessDenied", needs: STSService.permissions),
                 sns.definition,
                 sqs.definition,
                 kinesis.definition,
@@ -207,16 +209,23 @@ final class Server: Service {
         // first request comes in.
         let addresses = try await gateway.listen()
         try await lambda.start()
-        try await queue.start(invoker: engine, directory: lambda)
-        try await sqs.start()
-        dynamoDB.start()
-        kinesis.start()
-        try await outbox.start()
-        try await sns.start()
-        try await events.start()
-        try await scheduler.start()
-        try await eventSources.start()
-        logs.start()
+        // Together: what they write is one commit.
+        let starts: [@Sendable () async throws -> Void] = [
+            { try await queue.start(invoker: engine, directory: lambda) },
+            sqs.start,
+            outbox.start,
+            sns.start,
+            events.start,
+            scheduler.start,
+            eventSources.start,
+        ]
+        try await withThrowingTaskGroup { group in
+            for start in starts { group.addTask(operation: start) }
+            dynamoDB.start()
+            kinesis.start()
+            logs.start()
+            try await group.waitForAll()
+        }
         sweepDaily(blobs, time: time, logger: logger)
         try await gateway.start()
         return Server(
