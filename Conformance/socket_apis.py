@@ -1,6 +1,5 @@
 """What the tests of WebSocket APIs share: an API in front of a function, and clients as programs have them."""
 
-import contextlib
 import json
 import socket
 
@@ -124,10 +123,10 @@ def frame(opcode, payload, final=True, masked=True, first=None):
     return head + mask + bytes(byte ^ mask[index & 3] for index, byte in enumerate(payload))
 
 
-def read_all(raw):
-    """Everything until the server closes."""
-    out = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := raw.recv(65536):
-            out += piece
-    return out
+def read_frame(raw):
+    """The payload of one frame of the server."""
+    head = raw.recv(2, socket.MSG_WAITALL)
+    length = head[1]
+    if length == 126:
+        length = int.from_bytes(raw.recv(2, socket.MSG_WAITALL), "big")
+    return raw.recv(length, socket.MSG_WAITALL) if length else b""

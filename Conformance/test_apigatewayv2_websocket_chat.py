@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from .harness import wait_for
-from .socket_apis import SocketApi, frame
+from .socket_apis import SocketApi, frame, read_frame
 
 CHAT = """
 import boto3, json, os
@@ -96,15 +96,6 @@ def resident(server):
     raise AssertionError("no memory")
 
 
-def read_frame(raw):
-    """The payload of one frame of the server."""
-    head = raw.recv(2, 0x100)  # MSG_WAITALL
-    length = head[1]
-    if length == 126:
-        length = int.from_bytes(raw.recv(2, 0x100), "big")
-    return raw.recv(length, 0x100)
-
-
 def test_a_thousand_connections(many_files, make_server):
     server = make_server()
     api = SocketApi(server, "many", None)
@@ -124,7 +115,7 @@ def test_a_thousand_connections(many_files, make_server):
                 answer += client.recv(4096)
             assert answer.startswith(b"HTTP/1.1 101 ")
         grown = resident(server) - before
-        # The goal is 16 KiB each, of a release build on a quiet machine (Benchmarks/websockets.py).
+        # The goal is 16 KiB each, of a release build on a quiet machine (Benchmarks/websocket_apis.py).
         assert grown < 1000 * (64 << 10), f"{grown >> 10} KiB"
         for client in clients:
             client.sendall(frame(1, b"{}"))

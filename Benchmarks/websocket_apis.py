@@ -1,7 +1,7 @@
 """What WebSockets cost: memory of the server for each of 1,000 idle connections, and round trips a second of messages that a function
 answers with its route response, on one connection and on eight. Goal: 16 KiB.
 
-    python Benchmarks/websockets.py [--quick]
+    python Benchmarks/websocket_apis.py [--quick]
 """
 
 import argparse
