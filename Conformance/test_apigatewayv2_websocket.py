@@ -216,7 +216,8 @@ def test_the_management_api_asks_who_calls(server, socket_api):
             backend.post_to_connection(ConnectionId=connection, Data=b"x")
 
 
-def test_functions_talk_to_their_clients_and_may_be_forbidden_to(socket_api, make_function, server, unique):
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_functions_talk_to_their_clients_and_may_be_forbidden_to(scheme, make_function, server, unique):
     source = """
 import boto3, json
 
@@ -224,14 +225,14 @@ def handler(event, context):
     about = event["requestContext"]
     if about["eventType"] == "MESSAGE":
         backend = boto3.client(
-            "apigatewaymanagementapi", endpoint_url=f"http://{about['domainName']}/{about['stage']}")
+            "apigatewaymanagementapi", endpoint_url=f"SCHEME://{about['domainName']}/{about['stage']}")
         try:
             backend.post_to_connection(ConnectionId=about["connectionId"], Data=json.dumps({"you": event["body"]}))
         except Exception as error:
             return {"statusCode": 200, "body": json.dumps({"refused": type(error).__name__})}
     return {"statusCode": 200}
 """
-    function = make_function(source, MemorySize=1769, Timeout=10)
+    function = make_function(source.replace("SCHEME", scheme), MemorySize=1769, Timeout=10)
     api = SocketApi(server, unique("self"), function, responds=["$default"])
     with api.connect() as client:
         assert ask(client, "hello") == {"you": "hello"}

@@ -115,7 +115,7 @@ struct ConnectionsAPI: Sendable {
             return completion(
                 .failure(AWSError("PayloadTooLargeException", status: 413, "Message too long")))
         }
-        guard Base64.decode(call.connectionID)?.isEmpty == false else {
+        guard ConnectionID.isValid(call.connectionID) else {
             return completion(
                 .failure(
                     AWSError("BadRequestException", status: 400, "Invalid connectionId: \(shown(call.connectionID))")))

@@ -64,9 +64,9 @@ struct SocketDoor: Sendable {
         }
         let requestID = RequestID.make()
         guard !api.isDisabled, Self.stage(of: request, api) != nil else {
-            return completion(Self.refusal(403, "Forbidden", connection: RequestID.make(), request: requestID))
+            return completion(Self.refusal(403, "Forbidden", connection: ConnectionID.make(), request: requestID))
         }
-        var answer = Self.refusal(426, "Upgrade Required", connection: RequestID.make(), request: requestID)
+        var answer = Self.refusal(426, "Upgrade Required", connection: ConnectionID.make(), request: requestID)
         if request.httpVersion != "HTTP/2.0" {
             answer.headers.append(("Upgrade", "websocket"))
             answer.headers.append(("Sec-WebSocket-Version", "13"))
@@ -112,7 +112,7 @@ struct SocketDoor: Sendable {
         _ request: DoorRequest, to api: SocketAPI, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void
     ) {
         let requestID = RequestID.make()
-        let id = RequestID.make()
+        let id = ConnectionID.make()
         guard !api.isDisabled, let stage = Self.stage(of: request, api) else {
             return completion(.refuse(Self.refusal(403, "Forbidden", connection: id, request: requestID)))
         }
@@ -291,6 +291,24 @@ struct SocketReceiver: WebSocketReceiver {
     func closed(_ close: WebSocketClose) {
         door.hub.remove(connection)
         if connection.closed() { door.said(goodbye: close, connection) }
+    }
+}
+
+/// `JKJaXmPLvHcESHA=`: as requests' ids, without letters that paths have to escape.
+enum ConnectionID {
+    static func make() -> String {
+        String(RequestID.make().map { $0 == "/" ? "_" : $0 == "+" ? "-" : $0 })
+    }
+
+    /// Whether it can be one: others are not looked for.
+    static func isValid(_ id: String) -> Bool {
+        (4...128).contains(id.utf8.count)
+            && id.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F, 0x3D: true
+                default: false
+                }
+            }
     }
 }
 
