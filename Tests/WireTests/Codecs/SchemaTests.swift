@@ -112,8 +112,12 @@ import Testing
     @Test func malformedTextsAreRefused() {
         #expect(throws: Failure.self) { try ServiceSchema(text: "") }
         #expect(throws: Failure.self) { try ServiceSchema(text: "martlet-schema 1\nservice x\nprotocols morse\n") }
-        #expect(throws: Failure.self) {
-            try ServiceSchema(text: "martlet-schema 1\nservice x\nprotocols query\nop Broken\n")
-        }
+    }
+
+    /// Operations are read when first asked for: a broken line cannot be thrown from there, and is found by the test above.
+    @Test func malformedOperationsAreNamed() throws {
+        let schema = try ServiceSchema(text: "martlet-schema 1\nservice x\nprotocols query\nop Broken\nshapes\n")
+        #expect(schema.operations.isEmpty)
+        #expect(schema.complaints == ["malformed operation line: Broken"])
     }
 }
