@@ -1,4 +1,5 @@
 import APIGateway
+import CloudWatch
 import CloudWatchLogs
 import Contracts
 import DynamoDB
@@ -44,6 +45,8 @@ final class Server: Service {
         let outbox: OutboxDispatcher
         let eventSources: EventSources
         let logs: CloudWatchLogsService
+        let cloudWatch: CloudWatchService
+        let meter: LambdaMeter
         let outbound: OutboundClient
         let machine: Machine
         /// Ends what keeps clients waiting, and upkeep.
@@ -98,6 +101,7 @@ final class Server: Service {
                 APIGatewayService.migrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
+                CloudWatchService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -135,6 +139,8 @@ final class Server: Service {
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let cloudWatch = try CloudWatchService(
+            database: database, outbox: outbox, authorizer: iam, time: time, timeScale: settings.timeScale, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -153,6 +159,7 @@ final class Server: Service {
                 apis.definition,
                 events.definition,
                 scheduler.definition,
+                cloudWatch.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
@@ -180,11 +187,13 @@ final class Server: Service {
             settings: EnvironmentSettings(
                 isolation: settings.isolation, egress: settings.egress, freezes: settings.freezesIdleEnvironments),
             logger: logger)
+        let meter = LambdaMeter(sink: cloudWatch, time: time)
+        outbox.register(meter: meter)
         let queue = AsynchronousQueue(
             database: database, time: time, timeScale: settings.timeScale,
-            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
+            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, meter: meter, logger: logger)
         let engine = InvocationEngine(
-            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
+            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, meter: meter, logger: logger)
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
         outbox.register(lambda)
         outbox.register(sns)
@@ -200,7 +209,7 @@ final class Server: Service {
         lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
-                + sns.metricLines + sqs.metricLines
+                + sns.metricLines + sqs.metricLines + cloudWatch.metricLines
         }
 
         // What an earlier run left unfinished goes on before the first request comes in.
@@ -213,6 +222,7 @@ final class Server: Service {
         try await sns.start()
         try await events.start()
         try await scheduler.start()
+        try await cloudWatch.start()
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
@@ -221,8 +231,8 @@ final class Server: Service {
             addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
-                logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                logs: logs, cloudWatch: cloudWatch, meter: meter, outbound: outbound, machine: machine,
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, cloudWatch.stop],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
@@ -266,7 +276,11 @@ final class Server: Service {
             await rooms.outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
-        await withDeadline(.seconds(2)) { [rooms] in await rooms.logs.flush() }
+        await withDeadline(.seconds(2)) { [rooms] in
+            await rooms.logs.flush()
+            rooms.meter.flush()
+            await rooms.cloudWatch.flush()
+        }
         rooms.machine.launcher.close()
         rooms.machine.groups?.removeParents()
         rooms.database.close()

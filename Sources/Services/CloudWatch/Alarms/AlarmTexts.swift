@@ -103,7 +103,7 @@ enum AlarmTexts {
             // Swift writes numbers below 10^16 out in full.
             return text.contains("e") ? "\(value)" : text
         }
-        guard value.isFinite else { return value.description }
+        guard value.isFinite else { return value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity" }
         let exponent = Int(log10(size).rounded(.down))
         var (mantissa, shown) = (value / pow(10, Double(exponent)), exponent)
         if abs(mantissa) >= 10 { (mantissa, shown) = (mantissa / 10, exponent + 1) }

@@ -1,0 +1,246 @@
+import Contracts
+import Platform
+import Testing
+import Wire
+
+@testable import CloudWatch
+
+@Suite struct ServiceTests {
+    @Test func whatIsPutIsReadBack() async throws {
+        let cloudWatch = try await Harness()
+        let now = cloudWatch.now / 60 * 60
+        for (minute, value) in [(-3, 1.0), (-3, 3), (-2, 5), (-1, 9)] {
+            try await cloudWatch.put(value, at: now + Int64(minute) * 60 + 5)
+        }
+        let results = try await cloudWatch.data([
+            cloudWatch.stat("sum", "Sum"), cloudWatch.stat("n", "SampleCount"), cloudWatch.stat("p", "p50"),
+            ["Id": "e", "Expression": "sum / n"],
+        ])
+        #expect(results.map { $0["Id"]?.string } == ["sum", "n", "p", "e"])
+        #expect(results.map { $0["Values"]?.list?.compactMap(\.double) } == [[4, 5, 9], [2, 1, 1], [1, 5, 9], [2, 5, 9]])
+        #expect(results[0]["Timestamps"]?.list?.compactMap { $0.timestamp?.seconds } == [now - 180, now - 120, now - 60])
+        #expect(results[0]["Label"]?.string == "m")
+        let statistics = try await cloudWatch.call(
+            "GetMetricStatistics",
+            [
+                "Namespace": "T", "MetricName": "m", "StartTime": cloudWatch.instant(now - 240),
+                "EndTime": cloudWatch.instant(now), "Period": 240, "Statistics": ["Average", "Maximum"],
+            ])
+        let point = statistics["Datapoints"]?.list?.first
+        #expect(point?["Average"]?.double == 4.5 && point?["Maximum"]?.double == 9 && point?["Unit"]?.string == "None")
+    }
+
+    @Test func dataOutliveARollUp() async throws {
+        let cloudWatch = try await Harness()
+        let hour = cloudWatch.now / 3_600 * 3_600
+        for second in 0..<600 { try await cloudWatch.put(Double(second), at: hour + Int64(second), resolution: 1) }
+        func read(_ period: Int64) async throws -> [Double] {
+            let result = try await cloudWatch.call(
+                "GetMetricStatistics",
+                [
+                    "Namespace": "T", "MetricName": "m", "StartTime": cloudWatch.instant(hour),
+                    "EndTime": cloudWatch.instant(hour + 3_600), "Period": .int(period), "Statistics": ["Sum", "SampleCount"],
+                ])
+            return result["Datapoints"]?.list?.compactMap { $0["Sum"]?.double } ?? []
+        }
+        let whole = Double(599 * 600 / 2)
+        #expect(try await read(10).count == 60)
+        let sweeper = Sweeper(database: cloudWatch.database, time: cloudWatch.time, logger: .init(label: "test"))
+        cloudWatch.time.advance(by: .seconds(4 * 3_600))
+        await sweeper.sweep()
+        #expect(try await read(60).count == 10)
+        #expect(try await read(3_600) == [whole])
+        cloudWatch.time.advance(by: .seconds(16 * 86_400))
+        await sweeper.sweep()
+        #expect(try await read(60) == [])
+        #expect(try await read(300).count == 2)
+        cloudWatch.time.advance(by: .seconds(64 * 86_400))
+        await sweeper.sweep()
+        #expect(try await read(3_600) == [whole])
+        cloudWatch.time.advance(by: .seconds(460 * 86_400))
+        await sweeper.sweep()
+        let left = try await cloudWatch.database.read { transaction in
+            try transaction.first(
+                "SELECT (SELECT COUNT(*) FROM cloudwatch_point) + (SELECT COUNT(*) FROM cloudwatch_metric)"
+            ) { $0.int(0) }
+        }
+        #expect(left == 0)
+    }
+
+    static let alarm: Fields = [
+        "AlarmName": "a", "Namespace": "T", "MetricName": "m", "Period": 60, "EvaluationPeriods": 1, "Threshold": 2,
+        "Statistic": "Sum", "ComparisonOperator": "GreaterThanThreshold", "AlarmDescription": "too much",
+        "AlarmActions": [
+            "arn:aws:lambda:us-east-1:000000000000:function:f", "arn:aws:sns:us-east-1:000000000000:t",
+            "arn:aws:sns:us-east-1:000000000000:gone",
+        ],
+        "OKActions": ["arn:aws:sns:us-east-1:000000000000:t"],
+    ]
+
+    @Test func anAlarmGoesOffAndComesBack() async throws {
+        let cloudWatch = try await Harness()
+        try await cloudWatch.call("PutMetricAlarm", .map(Self.alarm))
+        #expect(try await cloudWatch.alarm()["StateReason"]?.string == "Unchecked: Initial alarm creation")
+        try await cloudWatch.put(21.5, at: cloudWatch.now)
+        cloudWatch.time.advance(by: .seconds(70))
+        try await cloudWatch.until { try await cloudWatch.alarm()["StateValue"]?.string == "ALARM" }
+        let shown = try await cloudWatch.alarm()
+        let time = Instant(milliseconds: cloudWatch.now / 60 * 60_000 - 60_000)
+        let c = CivilTime(time)
+        #expect(
+            shown["StateReason"]?.string
+                == "Threshold Crossed: 1 datapoint [21.5 (\(pad(c.day))/\(pad(c.month))/\(pad(Int(c.year % 100))) "
+                + "\(pad(c.hour)):\(pad(c.minute)):00)] was greater than the threshold (2.0).")
+        let data = try JSON.parse(shown["StateReasonData"]?.string ?? "")
+        #expect(data["recentDatapoints"]?.list == [21.5] && data["statistic"]?.string == "Sum")
+
+        let sent = cloudWatch.outbox.deliveries
+        #expect(sent.map { ARN($0.target)?.service } == ["events", "events", "lambda", "sns"])
+        let event = try JSON.parse(sent[2].payload)
+        #expect(event["alarmData"]?["state"]?["value"]?.string == "ALARM" && event["source"]?.string == "aws.cloudwatch")
+        #expect(event["alarmData"]?["previousState"]?["value"]?.string == "INSUFFICIENT_DATA")
+        #expect(
+            sent[2].principal
+                == .service(
+                    name: "lambda.alarms.cloudwatch.amazonaws.com",
+                    sourceARN: "arn:aws:cloudwatch:us-east-1:000000000000:alarm:a", sourceAccount: "000000000000"))
+        #expect(sent[3].attributes.subject == "ALARM: \"a\" in US East (N. Virginia)")
+        let message = try JSON.parse(sent[3].payload)
+        #expect(message["OldStateValue"]?.string == "INSUFFICIENT_DATA" && message["Trigger"]?["Statistic"]?.string == "SUM")
+
+        // Without data it stays for as long as the evaluation range has some, then it is not known.
+        cloudWatch.time.advance(by: .seconds(60))
+        try await cloudWatch.put(1, at: cloudWatch.now - 60)
+        cloudWatch.time.advance(by: .seconds(60))
+        try await cloudWatch.until { try await cloudWatch.alarm()["StateValue"]?.string == "OK" }
+        for _ in 0..<5 {
+            cloudWatch.time.advance(by: .seconds(60))
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        try await cloudWatch.until {
+            cloudWatch.time.advance(by: .seconds(60))
+            return try await cloudWatch.alarm()["StateValue"]?.string == "INSUFFICIENT_DATA"
+        }
+        #expect(try await cloudWatch.alarm()["StateReason"]?.string == "Insufficient Data: 1 datapoint was unknown.")
+
+        let history = try await cloudWatch.call("DescribeAlarmHistory", ["AlarmName": "a", "ScanBy": "TimestampAscending"])
+        #expect(
+            history["AlarmHistoryItems"]?.list?.compactMap { $0["HistorySummary"]?.string } == [
+                "Alarm \"a\" created", "Alarm updated from INSUFFICIENT_DATA to ALARM",
+                "Successfully executed action arn:aws:lambda:us-east-1:000000000000:function:f",
+                "Successfully executed action arn:aws:sns:us-east-1:000000000000:t",
+                "Failed to execute action arn:aws:sns:us-east-1:000000000000:gone. Received error: \"It is gone\"",
+                "Alarm updated from ALARM to OK", "Successfully executed action arn:aws:sns:us-east-1:000000000000:t",
+                "Alarm updated from OK to INSUFFICIENT_DATA",
+            ])
+    }
+
+    @Test func statesSetByHandAct() async throws {
+        let cloudWatch = try await Harness()
+        try await cloudWatch.call("PutMetricAlarm", .map(Self.alarm))
+        let set: Value = ["AlarmName": "a", "StateValue": "ALARM", "StateReason": "testing"]
+        try await cloudWatch.call("SetAlarmState", set)
+        #expect(cloudWatch.outbox.deliveries.filter { ARN($0.target)?.service == "lambda" }.count == 1)
+        // The same state again acts no more.
+        try await cloudWatch.call("SetAlarmState", set)
+        #expect(cloudWatch.outbox.deliveries.filter { ARN($0.target)?.service == "lambda" }.count == 1)
+        try await cloudWatch.call("DisableAlarmActions", ["AlarmNames": ["a", "nobody"]])
+        try await cloudWatch.call("SetAlarmState", ["AlarmName": "a", "StateValue": "OK", "StateReason": "x"])
+        #expect(cloudWatch.outbox.deliveries.filter { ARN($0.target)?.service == "sns" }.count == 1)
+        #expect(await cloudWatch.error("SetAlarmState", ["AlarmName": "b", "StateValue": "OK", "StateReason": ""])?.status == 404)
+    }
+
+    @Test func anAlarmOnMetricMath() async throws {
+        let cloudWatch = try await Harness()
+        try await cloudWatch.call(
+            "PutMetricAlarm",
+            [
+                "AlarmName": "a", "EvaluationPeriods": 2, "DatapointsToAlarm": 1, "Threshold": 0.1,
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold", "TreatMissingData": "notBreaching",
+                "Metrics": [
+                    cloudWatch.stat("errors", "Sum", metric: "e", returns: false),
+                    cloudWatch.stat("all", "Sum", returns: false), ["Id": "rate", "Expression": "errors / all"],
+                ],
+            ])
+        for _ in 0..<4 { try await cloudWatch.put(1, at: cloudWatch.now) }
+        try await cloudWatch.put(1, at: cloudWatch.now, metric: "e")
+        cloudWatch.time.advance(by: .seconds(70))
+        try await cloudWatch.until { try await cloudWatch.alarm()["StateValue"]?.string == "ALARM" }
+        let reason = try await cloudWatch.alarm()["StateReason"]?.string ?? ""
+        #expect(reason.hasPrefix("Threshold Crossed: 1 out of the last 2 datapoints [0.25 ("))
+        #expect(reason.hasSuffix("was greater than or equal to the threshold (0.1) (minimum 1 datapoint for OK -> ALARM transition)."))
+    }
+
+    @Test func measuredValuesAreKeptByMinute() async throws {
+        let cloudWatch = try await Harness()
+        let sample = MetricSample(
+            namespace: "AWS/Lambda", name: "Errors", dimensions: [("FunctionName", "f")], timestamp: cloudWatch.time.now(),
+            value: 1, count: 2, unit: "Count")
+        cloudWatch.service.record([sample, sample], scope: Harness.scope)
+        cloudWatch.service.record(
+            [MetricSample(namespace: "", name: "", dimensions: [], timestamp: cloudWatch.time.now(), value: .nan)],
+            scope: Harness.scope)
+        cloudWatch.time.advance(by: .seconds(2))
+        await cloudWatch.service.flush()
+        let found = try await cloudWatch.call("ListMetrics", ["Namespace": "AWS/Lambda"])["Metrics"]?.list
+        #expect(found?.count == 1 && found?.first?["Dimensions"]?.list?.first?["Value"]?.string == "f")
+        let points = try await cloudWatch.call(
+            "GetMetricStatistics",
+            [
+                "Namespace": "AWS/Lambda", "MetricName": "Errors", "StartTime": cloudWatch.instant(cloudWatch.now - 600),
+                "EndTime": cloudWatch.instant(cloudWatch.now), "Period": 600, "Statistics": ["Sum"],
+                "Dimensions": [["Name": "FunctionName", "Value": "f"]],
+            ])["Datapoints"]?.list
+        #expect(points?.first?["Sum"]?.double == 4)
+        #expect(cloudWatch.service.metricLines.contains("martlet_metric_samples_dropped_total 1"))
+    }
+
+    @Test func listsGoOnBehindAToken() async throws {
+        let cloudWatch = try await Harness()
+        for start in stride(from: 0, to: 1_200, by: 400) {
+            let data: [Value] = (start..<(start + 400)).map {
+                ["MetricName": "m", "Value": 1, "Dimensions": [["Name": "n", "Value": .string("\($0)")]]]
+            }
+            try await cloudWatch.call("PutMetricData", ["Namespace": "T", "MetricData": .list(data)])
+        }
+        var seen = Set<String>()
+        var token: Value?
+        var pages = 0
+        repeat {
+            var input: Value = ["Namespace": "T", "Dimensions": [["Name": "n"]]]
+            if let token { input["NextToken"] = token }
+            let page = try await cloudWatch.call("ListMetrics", input)
+            for metric in page["Metrics"]?.list ?? [] {
+                seen.insert(metric["Dimensions"]?.list?.first?["Value"]?.string ?? "")
+            }
+            token = page["NextToken"]
+            pages += 1
+        } while token != nil && pages < 10
+        #expect(seen.count == 1_200 && pages == 3)
+        let one = try await cloudWatch.call("ListMetrics", ["Dimensions": [["Name": "n", "Value": "7"]]])
+        #expect(one["Metrics"]?.list?.count == 1)
+        cloudWatch.time.advance(by: .seconds(4 * 3_600))
+        let recent = try await cloudWatch.call("ListMetrics", ["RecentlyActive": "PT3H"])
+        #expect(recent["Metrics"]?.list?.isEmpty == true)
+    }
+
+    @Test(arguments: [
+        (["Value": 1, "StatisticValues": ["SampleCount": 1, "Sum": 1, "Minimum": 1, "Maximum": 1]] as Value,
+            "The parameters MetricData.member.1.Value and MetricData.member.1.StatisticValues are mutually exclusive and you have specified both."),
+        (["Value": 1, "Values": [1]] as Value,
+            "The parameters MetricData.member.1.Value and MetricData.member.1.Values are mutually exclusive and you have specified both."),
+        (["Values": [1, 2], "Counts": [1]] as Value,
+            "The parameters MetricData.member.1.Values and MetricData.member.1.Counts must be of the same size."),
+        (["Value": .double(.nan)] as Value, "The value NaN for parameter MetricData.member.1.Value is invalid."),
+        (["Value": .double(.infinity)] as Value, "The value Infinity for parameter MetricData.member.1.Value is invalid."),
+        (["Value": .double(0x1p361)] as Value, nil),
+    ])
+    func hostileDataAreRefused(_ datum: Value, _ text: String?) async throws {
+        let cloudWatch = try await Harness()
+        var datum = datum
+        datum["MetricName"] = "m"
+        let error = await cloudWatch.error("PutMetricData", ["Namespace": "T", "MetricData": .list([datum])])
+        #expect(error != nil)
+        if let text { #expect(error?.message == text) }
+    }
+}
