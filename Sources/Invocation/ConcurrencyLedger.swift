@@ -23,6 +23,12 @@ struct ConcurrencyLedger {
         var account = 0
         /// In the account, of functions without a reservation.
         var unreserved = 0
+
+        /// The most of both in the account.
+        mutating func raise(to other: Use) {
+            account = max(account, other.account)
+            unreserved = max(unreserved, other.unreserved)
+        }
     }
 
     private struct Function {

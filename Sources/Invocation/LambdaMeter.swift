@@ -106,6 +106,12 @@ struct LambdaCounts: Sendable {
         /// How often which duration: nanoseconds in three digits.
         var durations: [UInt64: Int] = [:]
         var concurrent = 0
+
+        mutating func add(_ duration: UInt64, isError: Bool, concurrent now: Int) {
+            if isError { failed += 1 } else { succeeded += 1 }
+            durations[duration, default: 0] += 1
+            concurrent = max(concurrent, now)
+        }
     }
 
     private struct MeasureKey: Hashable {
@@ -131,17 +137,9 @@ struct LambdaCounts: Sendable {
     ) -> Bool {
         let isFirst = isEmpty
         guard runs.count < Limits.meteredFunctions || runs[key] != nil else { return isFirst }
-        let duration = Self.rounded(nanoseconds)
-        // One look-up: what is counted is changed in its place.
-        { (runs: inout Runs) in
-            if isError { runs.failed += 1 } else { runs.succeeded += 1 }
-            runs.durations[duration, default: 0] += 1
-            runs.concurrent = max(runs.concurrent, concurrent.function)
-        }(&runs[key, default: Runs()])
-        { (use: inout ConcurrencyLedger.Use) in
-            use.account = max(use.account, concurrent.account)
-            use.unreserved = max(use.unreserved, concurrent.unreserved)
-        }(&accounts[key.scope, default: ConcurrencyLedger.Use()])
+        // One look-up each: what is counted is changed in its place.
+        runs[key, default: Runs()].add(Self.rounded(nanoseconds), isError: isError, concurrent: concurrent.function)
+        accounts[key.scope, default: ConcurrencyLedger.Use()].raise(to: concurrent)
         return isFirst
     }
 

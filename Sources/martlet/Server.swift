@@ -140,7 +140,8 @@ final class Server: Service {
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let cloudWatch = try CloudWatchService(
-            database: database, outbox: outbox, authorizer: iam, time: time, timeScale: settings.timeScale, logger: logger)
+            database: database, outbox: outbox, authorizer: iam, time: time, timeScale: settings.timeScale,
+            logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -193,7 +194,8 @@ final class Server: Service {
             database: database, time: time, timeScale: settings.timeScale,
             processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, meter: meter, logger: logger)
         let engine = InvocationEngine(
-            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, meter: meter, logger: logger)
+            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, meter: meter,
+            logger: logger)
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
         outbox.register(lambda)
         outbox.register(sns)

@@ -17,7 +17,8 @@ import Testing
 
     static let examples: [Example] = [
         Example("0-X-X", 3, [.ok, .ok, .ok, .ok]), Example("0----", 3, [.ok, .ok, .ok, .ok]),
-        Example("-----", 3, [.insufficientData, nil, .alarm, .ok]), Example("0XX-X", 3, [.alarm, .alarm, .alarm, .alarm]),
+        Example("-----", 3, [.insufficientData, nil, .alarm, .ok]),
+        Example("0XX-X", 3, [.alarm, .alarm, .alarm, .alarm]),
         Example("----X", 3, [.insufficientData, nil, .alarm, .ok]), Example("--X--", 3, [.alarm, nil, .alarm, .ok]),
         Example("0-X-X", 2, [.alarm, .alarm, .alarm, .alarm]), Example("00X0X", 2, [.alarm, .alarm, .alarm, .alarm]),
         Example("0-X--", 2, [.ok, .ok, .alarm, .ok]), Example("----0", 2, [.ok, .ok, .alarm, .ok]),
@@ -47,7 +48,9 @@ import Testing
     }
 
     /// What the documentation says, word by word and without shortcuts: fill every missing point in turn.
-    static func naive(_ points: [Character], _ needed: Int, _ periods: Int, _ missing: AlarmRules.MissingData) -> StateValue? {
+    static func naive(_ points: [Character], _ needed: Int, _ periods: Int, _ missing: AlarmRules.MissingData)
+        -> StateValue?
+    {
         var real: [Character] = []
         for point in points.reversed() where point != "-" && real.count < periods { real.append(point) }
         let gaps = periods - real.count
@@ -70,7 +73,8 @@ import Testing
         for _ in 0..<500 {
             let periods = Int.random(in: 1...8, using: &random)
             let needed = Int.random(in: 1...periods, using: &random)
-            let points = (0..<(periods + Limits.furtherPeriods)).map { _ in "0X--".randomElement(using: &random) ?? "-" }
+            let points = (0..<(periods + Limits.furtherPeriods)).map { _ in "0X--".randomElement(using: &random) ?? "-"
+            }
             for treatment in Self.treatments {
                 let found = AlarmMachine.evaluate(
                     Self.range(String(points)), Self.rules(needed, of: periods, treatment))
@@ -84,7 +88,8 @@ import Testing
         var rules = Self.rules(1, of: 1, .missing)
         rules.significantSamples = 1_000
         #expect(AlarmMachine.evaluate([Datapoint(time: 0, value: 5, samples: 999), nil, nil], rules) == nil)
-        #expect(AlarmMachine.evaluate([Datapoint(time: 0, value: 5, samples: 1_000), nil, nil], rules)?.value == .alarm)
+        #expect(
+            AlarmMachine.evaluate([Datapoint(time: 0, value: 5, samples: 1_000), nil, nil], rules)?.value == .alarm)
         #expect(AlarmMachine.evaluate([nil, nil, nil], rules)?.value == .insufficientData)
     }
 

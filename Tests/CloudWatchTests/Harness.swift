@@ -86,7 +86,8 @@ final class Harness: Sendable {
         [
             "Id": .string(id), "ReturnData": .bool(returns),
             "MetricStat": [
-                "Metric": ["Namespace": "T", "MetricName": .string(metric)], "Period": .int(period), "Stat": .string(stat),
+                "Metric": ["Namespace": "T", "MetricName": .string(metric)], "Period": .int(period),
+                "Stat": .string(stat),
             ],
         ]
     }

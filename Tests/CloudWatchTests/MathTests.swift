@@ -32,28 +32,36 @@ import Wire
         }
     }
 
-    @Test(arguments: [
+    static let expressions: [(String, [Double])] = [
         ("m1 + m2", [11.0, 33, 44]), ("m1 * 2 - 1", [1, 3, 5, 7]), ("2 ^ 3 ^ 2", [512]), ("-2 ^ 2", [-4]),
         ("(1 + 2) * 3", [9]), ("m2 / m1", [10, 10, 10]), ("m1 / (m1 - 2)", [-1, 3, 2]), ("m1 > 2", [0, 0, 1, 1]),
-        ("m1 >= 2 AND m1 < 4", [0, 1, 1, 0]), ("m1 == 1 || m1 == 4", [1, 0, 0, 1]), ("SUM(METRICS())", [11, 2, 33, 44]),
+        ("m1 >= 2 AND m1 < 4", [0, 1, 1, 0]), ("m1 == 1 || m1 == 4", [1, 0, 0, 1]),
+        ("SUM(METRICS())", [11, 2, 33, 44]),
         ("AVG([m1, m2])", [5.5, 2, 16.5, 22]), ("MAX(m1)", [4]), ("MIN([m1,m2])", [1, 2, 3, 4]), ("SUM(m2)", [80]),
         ("m1 / SUM(m1) * 10", [1, 2, 3, 4]), ("FILL(m2, 0)", [10, 0, 30, 40]), ("FILL(m2, REPEAT)", [10, 10, 30, 40]),
-        ("FILL(m2, LINEAR)", [10, 20, 30, 40]), ("FILL(m2, m1)", [10, 2, 30, 40]), ("RATE(m1)", [1 / 60.0, 1 / 60.0, 1 / 60.0]),
+        ("FILL(m2, LINEAR)", [10, 20, 30, 40]), ("FILL(m2, m1)", [10, 2, 30, 40]),
+        ("RATE(m1)", [1 / 60.0, 1 / 60.0, 1 / 60.0]),
         ("DIFF(m2)", [20, 10]), ("DIFF_TIME(m2)", [120, 60]), ("RUNNING_SUM(m1)", [1, 3, 6, 10]), ("PERIOD(m1)", [60]),
-        ("ABS(0 - m1)", [1, 2, 3, 4]), ("CEIL(m1 / 2)", [1, 1, 2, 2]), ("FLOOR(m1/2)", [0, 1, 1, 2]), ("LOG10(m2*10)", [2, 2.4771212547196626, 2.6020599913279625]),
+        ("ABS(0 - m1)", [1, 2, 3, 4]), ("CEIL(m1 / 2)", [1, 1, 2, 2]), ("FLOOR(m1/2)", [0, 1, 1, 2]),
+        ("LOG10(m2*10)", [2, 2.4771212547196626, 2.6020599913279625]),
         ("IF(m1 > 2, m1, 0)", [0, 0, 3, 4]), ("IF(m1 > 2, m2)", [30, 40]), ("IF(1, m1, m2)", [1, 2, 3, 4]),
         ("METRIC_COUNT(METRICS())", [2]), ("DATAPOINT_COUNT(m2)", [3]), ("TIME_SERIES(7)", [7, 7, 7, 7]),
         ("FIRST(SORT(METRICS(), SUM, DESC))", [10, 30, 40]), ("SLICE(METRICS(), 1)", [10, 30, 40]),
         ("SUM(METRICS('m2'))", [10, 30, 40]), ("STDDEV(m1)", [1.118033988749895]), ("MINUTE(m1)", [0, 1, 2, 3]),
         ("METRICS() * 2", [2, 4, 6, 8, 20, 60, 80]), ("1.5e1 + .5", [15.5]),
-    ])
+    ]
+
+    @Test(arguments: expressions)
     func works(_ text: String, _ expected: [Double]) throws {
         let found = try Self.values(text)
-        #expect(found.count == expected.count && zip(found, expected).allSatisfy { abs($0 - $1) < 1e-9 }, "\(text): \(found)")
+        #expect(
+            found.count == expected.count && zip(found, expected).allSatisfy { abs($0 - $1) < 1e-9 },
+            "\(text): \(found)")
     }
 
     @Test(arguments: [
-        "", "m1 +", "(m1", "m1 m2", "SUM(", "SUM(m1,)", "1..2.3", "'open", "m1 $ m2", "[m1, m2", "IF(m1)", "SUM()", "METRICS(1)",
+        "", "m1 +", "(m1", "m1 m2", "SUM(", "SUM(m1,)", "1..2.3", "'open", "m1 $ m2", "[m1, m2", "IF(m1)", "SUM()",
+        "METRICS(1)",
         "ABC", "'text'", "METRICS() + METRICS()", "SLICE(METRICS(), -1)", "SORT(m1, ODD, ASC)", "m9",
     ])
     func refuses(_ text: String) { #expect(throws: AWSError.self) { try Self.values(text) } }
@@ -78,10 +86,14 @@ import Wire
 
     @Test(arguments: 1...6) func hostileTextsDoNotCrash(_ seed: Int) {
         var random = Seeded(UInt64(seed))
-        let parts = ["m1", "m2", "(", ")", "+", "-", "*", "/", "^", ",", "[", "]", "SUM(", "IF(", "FILL(", "METRICS()", "1", "0", "1e308", "REPEAT", "'", "<", "&&", "RATE("]
+        let parts = [
+            "m1", "m2", "(", ")", "+", "-", "*", "/", "^", ",", "[", "]", "SUM(", "IF(", "FILL(", "METRICS()", "1", "0",
+            "1e308", "REPEAT", "'", "<", "&&", "RATE(",
+        ]
         for _ in 0..<2_000 {
-            let text = (0..<Int.random(in: 1...12, using: &random)).map { _ in parts.randomElement(using: &random) ?? "" }
-                .joined(separator: Bool.random(using: &random) ? " " : "")
+            let text = (0..<Int.random(in: 1...12, using: &random)).map { _ in parts.randomElement(using: &random) ?? ""
+            }
+            .joined(separator: Bool.random(using: &random) ? " " : "")
             _ = try? Self.values(text)
         }
     }
@@ -92,7 +104,8 @@ import Wire
         for _ in 0..<200 {
             let period = [1, 10, 60, 300].randomElement(using: &random) ?? 60
             let start = Int64.random(in: 0...1_000, using: &random) * 60
-            let whole = Window(start: start, end: start + Int64.random(in: 1...5_000, using: &random), period: Int64(period))
+            let whole = Window(
+                start: start, end: start + Int64.random(in: 1...5_000, using: &random), period: Int64(period))
             let isAscending = Bool.random(using: &random)
             let limit = Int.random(in: 1...50, using: &random)
             var place = isAscending ? whole.start : whole.end

@@ -1,5 +1,7 @@
 import Contracts
+import Logging
 import Platform
+import Storage
 import Testing
 import Wire
 
@@ -17,8 +19,12 @@ import Wire
             ["Id": "e", "Expression": "sum / n"],
         ])
         #expect(results.map { $0["Id"]?.string } == ["sum", "n", "p", "e"])
-        #expect(results.map { $0["Values"]?.list?.compactMap(\.double) } == [[4, 5, 9], [2, 1, 1], [1, 5, 9], [2, 5, 9]])
-        #expect(results[0]["Timestamps"]?.list?.compactMap { $0.timestamp?.seconds } == [now - 180, now - 120, now - 60])
+        #expect(
+            results.map { $0["Values"]?.list?.compactMap(\.double) } == [
+                [4, 5, 9], [2, 1, 1], [1, 5, 9], [2, 5, 9],
+            ])
+        #expect(
+            results[0]["Timestamps"]?.list?.compactMap { $0.timestamp?.seconds } == [now - 180, now - 120, now - 60])
         #expect(results[0]["Label"]?.string == "m")
         let statistics = try await cloudWatch.call(
             "GetMetricStatistics",
@@ -39,13 +45,14 @@ import Wire
                 "GetMetricStatistics",
                 [
                     "Namespace": "T", "MetricName": "m", "StartTime": cloudWatch.instant(hour),
-                    "EndTime": cloudWatch.instant(hour + 3_600), "Period": .int(period), "Statistics": ["Sum", "SampleCount"],
+                    "EndTime": cloudWatch.instant(hour + 3_600), "Period": .int(period),
+                    "Statistics": ["Sum", "SampleCount"],
                 ])
             return result["Datapoints"]?.list?.compactMap { $0["Sum"]?.double } ?? []
         }
         let whole = Double(599 * 600 / 2)
         #expect(try await read(10).count == 60)
-        let sweeper = Sweeper(database: cloudWatch.database, time: cloudWatch.time, logger: .init(label: "test"))
+        let sweeper = Sweeper(database: cloudWatch.database, time: cloudWatch.time, logger: Logger(label: "test"))
         cloudWatch.time.advance(by: .seconds(4 * 3_600))
         await sweeper.sweep()
         #expect(try await read(60).count == 10)
@@ -97,7 +104,8 @@ import Wire
         let sent = cloudWatch.outbox.deliveries
         #expect(sent.map { ARN($0.target)?.service } == ["events", "events", "lambda", "sns"])
         let event = try JSON.parse(sent[2].payload)
-        #expect(event["alarmData"]?["state"]?["value"]?.string == "ALARM" && event["source"]?.string == "aws.cloudwatch")
+        #expect(
+            event["alarmData"]?["state"]?["value"]?.string == "ALARM" && event["source"]?.string == "aws.cloudwatch")
         #expect(event["alarmData"]?["previousState"]?["value"]?.string == "INSUFFICIENT_DATA")
         #expect(
             sent[2].principal
@@ -106,7 +114,9 @@ import Wire
                     sourceARN: "arn:aws:cloudwatch:us-east-1:000000000000:alarm:a", sourceAccount: "000000000000"))
         #expect(sent[3].attributes.subject == "ALARM: \"a\" in US East (N. Virginia)")
         let message = try JSON.parse(sent[3].payload)
-        #expect(message["OldStateValue"]?.string == "INSUFFICIENT_DATA" && message["Trigger"]?["Statistic"]?.string == "SUM")
+        #expect(
+            message["OldStateValue"]?.string == "INSUFFICIENT_DATA" && message["Trigger"]?["Statistic"]?.string == "SUM"
+        )
 
         // Without data it stays for as long as the evaluation range has some, then it is not known.
         cloudWatch.time.advance(by: .seconds(60))
@@ -123,7 +133,8 @@ import Wire
         }
         #expect(try await cloudWatch.alarm()["StateReason"]?.string == "Insufficient Data: 1 datapoint was unknown.")
 
-        let history = try await cloudWatch.call("DescribeAlarmHistory", ["AlarmName": "a", "ScanBy": "TimestampAscending"])
+        let history = try await cloudWatch.call(
+            "DescribeAlarmHistory", ["AlarmName": "a", "ScanBy": "TimestampAscending"])
         #expect(
             history["AlarmHistoryItems"]?.list?.compactMap { $0["HistorySummary"]?.string } == [
                 "Alarm \"a\" created", "Alarm updated from INSUFFICIENT_DATA to ALARM",
@@ -147,7 +158,9 @@ import Wire
         try await cloudWatch.call("DisableAlarmActions", ["AlarmNames": ["a", "nobody"]])
         try await cloudWatch.call("SetAlarmState", ["AlarmName": "a", "StateValue": "OK", "StateReason": "x"])
         #expect(cloudWatch.outbox.deliveries.filter { ARN($0.target)?.service == "sns" }.count == 1)
-        #expect(await cloudWatch.error("SetAlarmState", ["AlarmName": "b", "StateValue": "OK", "StateReason": ""])?.status == 404)
+        #expect(
+            await cloudWatch.error("SetAlarmState", ["AlarmName": "b", "StateValue": "OK", "StateReason": ""])?.status
+                == 404)
     }
 
     @Test func anAlarmOnMetricMath() async throws {
@@ -168,13 +181,16 @@ import Wire
         try await cloudWatch.until { try await cloudWatch.alarm()["StateValue"]?.string == "ALARM" }
         let reason = try await cloudWatch.alarm()["StateReason"]?.string ?? ""
         #expect(reason.hasPrefix("Threshold Crossed: 1 out of the last 2 datapoints [0.25 ("))
-        #expect(reason.hasSuffix("was greater than or equal to the threshold (0.1) (minimum 1 datapoint for OK -> ALARM transition)."))
+        #expect(
+            reason.hasSuffix(
+                "was greater than or equal to the threshold (0.1) (minimum 1 datapoint for OK -> ALARM transition)."))
     }
 
     @Test func measuredValuesAreKeptByMinute() async throws {
         let cloudWatch = try await Harness()
         let sample = MetricSample(
-            namespace: "AWS/Lambda", name: "Errors", dimensions: [("FunctionName", "f")], timestamp: cloudWatch.time.now(),
+            namespace: "AWS/Lambda", name: "Errors", dimensions: [("FunctionName", "f")],
+            timestamp: cloudWatch.time.now(),
             value: 1, count: 2, unit: "Count")
         cloudWatch.service.record([sample, sample], scope: Harness.scope)
         cloudWatch.service.record(
@@ -187,7 +203,8 @@ import Wire
         let points = try await cloudWatch.call(
             "GetMetricStatistics",
             [
-                "Namespace": "AWS/Lambda", "MetricName": "Errors", "StartTime": cloudWatch.instant(cloudWatch.now - 600),
+                "Namespace": "AWS/Lambda", "MetricName": "Errors",
+                "StartTime": cloudWatch.instant(cloudWatch.now - 600),
                 "EndTime": cloudWatch.instant(cloudWatch.now), "Period": 600, "Statistics": ["Sum"],
                 "Dimensions": [["Name": "FunctionName", "Value": "f"]],
             ])["Datapoints"]?.list
@@ -224,18 +241,28 @@ import Wire
         #expect(recent["Metrics"]?.list?.isEmpty == true)
     }
 
-    @Test(arguments: [
-        (["Value": 1, "StatisticValues": ["SampleCount": 1, "Sum": 1, "Minimum": 1, "Maximum": 1]] as Value,
-            "The parameters MetricData.member.1.Value and MetricData.member.1.StatisticValues are mutually exclusive and you have specified both."),
-        (["Value": 1, "Values": [1]] as Value,
-            "The parameters MetricData.member.1.Value and MetricData.member.1.Values are mutually exclusive and you have specified both."),
-        (["Values": [1, 2], "Counts": [1]] as Value,
-            "The parameters MetricData.member.1.Values and MetricData.member.1.Counts must be of the same size."),
-        (["Value": .double(.nan)] as Value, "The value NaN for parameter MetricData.member.1.Value is invalid."),
-        (["Value": .double(.infinity)] as Value, "The value Infinity for parameter MetricData.member.1.Value is invalid."),
-        (["Value": .double(0x1p361)] as Value, nil),
-    ])
-    func hostileDataAreRefused(_ datum: Value, _ text: String?) async throws {
+    static let hostile: [(Value, String?)] = [
+        (
+            ["Value": 1, "StatisticValues": ["SampleCount": 1, "Sum": 1, "Minimum": 1, "Maximum": 1]],
+            "The parameters MetricData.member.1.Value and MetricData.member.1.StatisticValues are mutually exclusive and you have specified both."
+        ),
+        (
+            ["Value": 1, "Values": [1]],
+            "The parameters MetricData.member.1.Value and MetricData.member.1.Values are mutually exclusive and you have specified both."
+        ),
+        (
+            ["Values": [1, 2], "Counts": [1]],
+            "The parameters MetricData.member.1.Values and MetricData.member.1.Counts must be of the same size."
+        ),
+        (["Value": .double(.nan)], "The value NaN for parameter MetricData.member.1.Value is invalid."),
+        (
+            ["Value": .double(.infinity)],
+            "The value Infinity for parameter MetricData.member.1.Value is invalid."
+        ),
+        (["Value": .double(0x1p361)], nil),
+    ]
+
+    @Test(arguments: hostile) func hostileDataAreRefused(_ datum: Value, _ text: String?) async throws {
         let cloudWatch = try await Harness()
         var datum = datum
         datum["MetricName"] = "m"

@@ -116,7 +116,8 @@ struct Alarm: Sendable {
                         + "or Unit are mutually exclusive.")
             }
             guard models.count <= Limits.alarmMetrics * 2 else {
-                throw .validation("The collection Metrics must not have a size greater than \(Limits.alarmMetrics * 2).")
+                throw .validation(
+                    "The collection Metrics must not have a size greater than \(Limits.alarmMetrics * 2).")
             }
             let set = try QuerySet(models, account: account)
             guard set.queries.filter(\.returnsData).count == 1 else {

@@ -147,7 +147,8 @@ final class AlarmEvaluations: Sendable {
     /// The commit of a change; nothing when somebody else has changed the alarm since it was read.
     private func apply(_ state: AlarmState, to alarm: Alarm) async throws {
         try await database.write { [changes] transaction in
-            guard let current = try AlarmTable.get(alarm.key, in: transaction), current.revision == alarm.revision else {
+            guard let current = try AlarmTable.get(alarm.key, in: transaction), current.revision == alarm.revision
+            else {
                 return
             }
             try changes.set(state, of: current, in: transaction)
@@ -178,7 +179,8 @@ final class AlarmEvaluations: Sendable {
         switch alarm.subject {
         case .metric(let id, let statistic, let unit):
             found = try SeriesReader.datapoints(
-                of: id, alarm.key.scope, statistic, in: Window(start: start, end: end, period: alarm.period), unit: unit,
+                of: id, alarm.key.scope, statistic, in: Window(start: start, end: end, period: alarm.period),
+                unit: unit,
                 transaction)
         case .math(let set):
             let results = try set.evaluate(alarm.key.scope, from: start, to: end, in: transaction)

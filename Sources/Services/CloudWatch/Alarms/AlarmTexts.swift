@@ -92,7 +92,8 @@ enum AlarmTexts {
     /// `26/10/23 16:42:00`
     private static func date(_ seconds: Int64) -> String {
         let t = CivilTime(Instant(milliseconds: seconds * 1_000))
-        return "\(pad(t.day))/\(pad(t.month))/\(pad(Int(t.year % 100))) \(pad(t.hour)):\(pad(t.minute)):\(pad(t.second))"
+        return
+            "\(pad(t.day))/\(pad(t.month))/\(pad(Int(t.year % 100))) \(pad(t.hour)):\(pad(t.minute)):\(pad(t.second))"
     }
 
     /// As Java writes a double: `21.5`, `1.0E10`, `1.0E-5`.

@@ -55,7 +55,8 @@ enum DatumReader {
         let point = try point(model, name)
         let seconds = (model.timestamp ?? now).seconds
         guard seconds <= now.seconds + Limits.newestDatum else {
-            throw .invalidValue("The parameter \(name).Timestamp must specify a time no more than two hours in the future.")
+            throw .invalidValue(
+                "The parameter \(name).Timestamp must specify a time no more than two hours in the future.")
         }
         guard seconds >= now.seconds - Limits.oldestDatum else {
             throw .invalidValue("The parameter \(name).Timestamp must specify a time within the past two weeks.")
@@ -88,13 +89,16 @@ enum DatumReader {
         if let value = model.value_ {
             guard model.counts == nil else {
                 throw .invalidCombination(
-                    "The parameters \(name).Value and \(name).Counts are mutually exclusive and you have specified both.")
+                    "The parameters \(name).Value and \(name).Counts are mutually exclusive and you have specified both."
+                )
             }
             return StatisticPoint(value: try checked(value, "\(name).Value"))
         }
         if let set = model.statisticValues { return try point(set, "\(name).StatisticValues") }
         guard let values = model.values else {
-            throw .missing("At least one of the parameters \(name).Value, \(name).Values or \(name).StatisticValues must be specified.")
+            throw .missing(
+                "At least one of the parameters \(name).Value, \(name).Values or \(name).StatisticValues must be specified."
+            )
         }
         guard values.count <= Limits.valuesPerDatum else {
             throw .invalidValue(

@@ -130,7 +130,8 @@ enum Statistic: Sendable, Hashable {
     }
 
     /// The smallest value that so many percent of the values do not exceed.
-    private static func percentile(_ percent: Double, of distribution: Distribution, _ point: StatisticPoint) -> Double? {
+    private static func percentile(_ percent: Double, of distribution: Distribution, _ point: StatisticPoint) -> Double?
+    {
         guard let last = distribution.entries.last else { return nil }
         if percent >= 100 { return point.maximum }
         if percent <= 0 { return point.minimum }

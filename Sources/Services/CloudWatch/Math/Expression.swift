@@ -205,13 +205,15 @@ private struct ExpressionParser {
         case .name(let name):
             if take("(") {
                 guard let function = MathFunction(rawValue: name.uppercased()) else {
-                    throw .validation("Error in expression '\(source)': The function \(name) is not supported by Martlet.")
+                    throw .validation(
+                        "Error in expression '\(source)': The function \(name) is not supported by Martlet.")
                 }
                 return .call(function, try items(until: ")", depth))
             }
             if let first = name.utf8.first, (97...122).contains(first) { return .reference(name) }
             if name.uppercased() == "SELECT" {
-                throw .validation("Error in expression '\(source)': Metrics Insights queries are not supported by Martlet.")
+                throw .validation(
+                    "Error in expression '\(source)': Metrics Insights queries are not supported by Martlet.")
             }
             return .word(name.uppercased())
         }

@@ -190,7 +190,9 @@ struct MathEvaluator {
         case .array(let all):
             var byTime: [Int64: [Double]] = [:]
             for series in all {
-                for index in series.times.indices { byTime[series.times[index], default: []].append(series.values[index]) }
+                for index in series.times.indices {
+                    byTime[series.times[index], default: []].append(series.values[index])
+                }
             }
             var result = TimeSeries(label: function.rawValue, period: all.map(\.period).max() ?? period)
             for time in byTime.keys.sorted() { result.append(time, Self.summary(function, byTime[time] ?? [])) }
@@ -330,7 +332,8 @@ struct MathEvaluator {
     private mutating func slice(_ arguments: [Expression]) throws(AWSError) -> MathValue {
         let all = try array(arguments[0])
         func position(_ expression: Expression) throws(AWSError) -> Int {
-            guard case .scalar(let number) = try evaluate(expression), let whole = Int(exactly: number), whole >= 0 else {
+            guard case .scalar(let number) = try evaluate(expression), let whole = Int(exactly: number), whole >= 0
+            else {
                 throw .validation("SLICE takes whole numbers.")
             }
             return min(whole, all.count)

@@ -160,7 +160,8 @@ struct AlarmOperations: Sendable {
         var found: [Alarm] = []
         if let names = input.alarmNames {
             for name in Set(names).sorted() where name > after {
-                guard let alarm = try AlarmTable.get(AlarmKey(scope: scope, name: name), in: transaction), fits(alarm) else {
+                guard let alarm = try AlarmTable.get(AlarmKey(scope: scope, name: name), in: transaction), fits(alarm)
+                else {
                     continue
                 }
                 if found.count == limit { return (found, true) }

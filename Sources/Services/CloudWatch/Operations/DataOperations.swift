@@ -46,7 +46,8 @@ struct DataOperations: Sendable {
             throw AWSError.invalidValue("The parameter StartTime must be less than the parameter EndTime.")
         }
         let window = Window(
-            start: Self.rounded(start.seconds, period: period, now: context.now.seconds), end: end.seconds, period: period)
+            start: Self.rounded(start.seconds, period: period, now: context.now.seconds), end: end.seconds,
+            period: period)
         let asked = (end.seconds - start.seconds) / period
         guard asked <= Limits.statisticPoints else {
             throw AWSError.invalidCombination(
@@ -56,7 +57,8 @@ struct DataOperations: Sendable {
         }
         let (simple, extended) = (input.statistics ?? [], input.extendedStatistics ?? [])
         guard !simple.isEmpty || !extended.isEmpty else {
-            throw AWSError.missing("At least one of the parameters Statistics and ExtendedStatistics must be specified.")
+            throw AWSError.missing(
+                "At least one of the parameters Statistics and ExtendedStatistics must be specified.")
         }
         guard simple.isEmpty || extended.isEmpty else {
             throw AWSError.invalidCombination(
@@ -134,7 +136,8 @@ struct DataOperations: Sendable {
             start: Self.rounded(start.seconds, period: periods.shortest, now: context.now.seconds), end: end.seconds,
             period: periods.longest)
         let page = try DataPage(
-            whole, pointsPerSecond: set.pointsPerSecond(), limit: most, isAscending: isAscending, token: input.nextToken)
+            whole, pointsPerSecond: set.pointsPerSecond(), limit: most, isAscending: isAscending, token: input.nextToken
+        )
         let results = try await database.read { [access] transaction in
             try access.check(context, "GetMetricData", in: transaction)
             return try set.evaluate(context.scope, from: page.start, to: page.end, in: transaction)
@@ -185,7 +188,8 @@ struct DataPage: Sendable, Equatable {
             end = place
             // On the grid of periods that begins at the start.
             let wanted = (place - length - whole.start).flooredDivision(by: whole.period) * whole.period + whole.start
-            let from = max(place - wanted > length && wanted + whole.period < place ? wanted + whole.period : wanted, whole.start)
+            let from = max(
+                place - wanted > length && wanted + whole.period < place ? wanted + whole.period : wanted, whole.start)
             start = from
             next = start > whole.start ? start : nil
         }

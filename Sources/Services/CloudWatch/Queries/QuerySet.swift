@@ -59,7 +59,8 @@ struct QuerySet: Sendable {
         var period = model.period.map(Int64.init)
         switch (model.metricStat, model.expression) {
         case (nil, nil), (_?, _?):
-            throw .validation("The parameter \(place) must have exactly one of the parameters Expression and MetricStat.")
+            throw .validation(
+                "The parameter \(place) must have exactly one of the parameters Expression and MetricStat.")
         case (nil, let text?): kind = .expression(try Expression(text))
         case (let stat?, nil):
             let metric = stat.metric ?? Model.Metric()
@@ -67,14 +68,16 @@ struct QuerySet: Sendable {
                 throw .validation("The parameter \(place).MetricStat.Metric needs Namespace and MetricName.")
             }
             guard let statistic = Statistic(stat.stat ?? "") else {
-                throw .validation("The value \(stat.stat ?? "") for parameter \(place).MetricStat.Stat is not supported.")
+                throw .validation(
+                    "The value \(stat.stat ?? "") for parameter \(place).MetricStat.Stat is not supported.")
             }
             period = Int64(stat.period ?? 0)
             let unit = stat.unit.flatMap { Unit.number($0) }
             kind = .metric(MetricID(namespace: namespace, name: name, metric.dimensions), statistic, unit: unit)
         }
         if let period, !Self.isPeriod(period) {
-            throw .validation("The value \(period) for parameter \(place).Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
+            throw .validation(
+                "The value \(period) for parameter \(place).Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
         }
         return Query(
             id: id, kind: kind, label: model.label, period: period, returnsData: model.returnData ?? true)
@@ -229,7 +232,8 @@ private final class QueryRun {
         var series = TimeSeries(label: query.label ?? metric.name, period: window.period)
         do {
             var counts: [Int64: Double] = [:]
-            for point in try SeriesReader.datapoints(of: metric, scope, statistic, in: window, unit: unit, transaction) {
+            for point in try SeriesReader.datapoints(of: metric, scope, statistic, in: window, unit: unit, transaction)
+            {
                 series.append(point.time, point.value)
                 counts[point.time] = point.samples
             }

@@ -973,7 +973,7 @@ StartOTelEnrichmentOutput structure
 StartTimeOffset long min=1 max=2592000
 StateReason string max=1023
 StateReasonData string max=4000
-StateValue string enum OK ALARM INSUFFICIENT_DATA
+StateValue string enum INSUFFICIENT_DATA ALARM OK
 Statistic string enum SampleCount Average Sum Minimum Maximum
 StatisticSet structure
  SampleCount double required

@@ -41,10 +41,12 @@ enum HistoryTable {
 
     /// Items from a time to another (milliseconds), of one alarm or all, behind a place.
     static func list(
-        _ scope: AccountRegion, alarm: String?, from: Int64, to: Int64, after place: Place?, ascending: Bool, limit: Int,
+        _ scope: AccountRegion, alarm: String?, from: Int64, to: Int64, after place: Place?, ascending: Bool,
+        limit: Int,
         in transaction: any ReadTransaction
     ) throws -> [Item] {
-        let columns = "SELECT id, alarm, time, type, summary, data FROM cloudwatch_history WHERE account = ? AND region = ? "
+        let columns =
+            "SELECT id, alarm, time, type, summary, data FROM cloudwatch_history WHERE account = ? AND region = ? "
         let start: [SQLValue] = [.text(scope.account), .text(scope.region)]
         let bounds: [SQLValue] = [.int(from), .int(to)]
         let first = place ?? (ascending ? Place(time: .min, number: 0) : Place(time: .max, number: 0))
@@ -54,7 +56,8 @@ enum HistoryTable {
             ? "AND time >= ? AND time <= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?"
             : "AND time >= ? AND time <= ? AND (time, id) < (?, ?) ORDER BY time DESC, id DESC LIMIT ?"
         if let alarm {
-            return try transaction.query(columns + "AND alarm = ? " + order, start + [.text(alarm)] + bounds + end, item)
+            return try transaction.query(
+                columns + "AND alarm = ? " + order, start + [.text(alarm)] + bounds + end, item)
         }
         return try transaction.query(columns + order, start + bounds + end, item)
     }

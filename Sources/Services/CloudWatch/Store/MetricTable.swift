@@ -64,7 +64,8 @@ enum MetricTable {
         _ scope: AccountRegion, namespace: String?, name: String?, after place: Place, limit: Int,
         in transaction: any ReadTransaction
     ) throws -> [Row] {
-        let columns = "SELECT id, namespace, name, dimensions, last FROM cloudwatch_metric WHERE account = ? AND region = ? "
+        let columns =
+            "SELECT id, namespace, name, dimensions, last FROM cloudwatch_metric WHERE account = ? AND region = ? "
         let order = " ORDER BY namespace, name, dimensions LIMIT ?"
         let start: [SQLValue] = [.text(scope.account), .text(scope.region)]
         switch (namespace, name) {
@@ -88,7 +89,8 @@ enum MetricTable {
     /// Metrics of whatever account with numbers above `number`, for upkeep.
     static func all(after number: Int64, limit: Int, in transaction: any ReadTransaction) throws -> [(Int64, Int64)] {
         try transaction.query(
-            "SELECT id, last FROM cloudwatch_metric WHERE id > ? ORDER BY id LIMIT ?", [.int(number), .int(Int64(limit))]
+            "SELECT id, last FROM cloudwatch_metric WHERE id > ? ORDER BY id LIMIT ?",
+            [.int(number), .int(Int64(limit))]
         ) { ($0.int(0), $0.int(1)) }
     }
 
