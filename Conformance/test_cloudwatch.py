@@ -2,6 +2,7 @@
 three protocols that it knows, and the AWS CLI, which speaks the query protocol."""
 
 import datetime
+import functools
 import gzip
 import json
 import math
@@ -58,12 +59,14 @@ def namespace(unique):
     return unique("Conformance/")
 
 
-STARTED = now().replace(second=0, microsecond=0)
+@functools.cache
+def started():
+    return now().replace(second=0, microsecond=0)
 
 
 def minute(ago=0):
-    """So many minutes before the first test's: one clock for a test, whenever a minute ends. -30 is ahead of all of them."""
-    return STARTED - datetime.timedelta(minutes=ago)
+    """So many minutes before the first test of this file: one clock for a test, whenever a minute ends. -29 is ahead of all."""
+    return started() - datetime.timedelta(minutes=ago)
 
 
 def query(namespace, name="m", stat="Sum", id="q", period=60, **more):
@@ -450,6 +453,22 @@ def test_asynchronous_events_are_measured(server, cloudwatch, make_function):
             minutes=59)]
 
     wait_for(lambda: counted() == [1.0, 1.0, 1.0])
+
+
+def test_the_age_of_stream_records_is_measured(server, cloudwatch, make_function, unique):
+    kinesis, lambda_ = server.client("kinesis"), server.client("lambda")
+    function, stream = make_function("def handler(event, context): pass"), unique("stream")
+    kinesis.create_stream(StreamName=stream, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100})
+    mapping = lambda_.create_event_source_mapping(
+        FunctionName=function.name, StartingPosition="TRIM_HORIZON",
+        EventSourceArn=f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{stream}")["UUID"]
+    kinesis.put_record(StreamName=stream, Data=b"x", PartitionKey="k")
+    ages = query("AWS/Lambda", "IteratorAge", "SampleCount", "q", 3600,
+                 Dimensions=[{"Name": "FunctionName", "Value": function.name}])
+    wait_for(lambda: sum(values(cloudwatch, [ages], minutes=31)[0]) >= 1)
+    lambda_.delete_event_source_mapping(UUID=mapping)
+    kinesis.delete_stream(StreamName=stream)
 
 
 def test_a_killed_server_keeps_what_it_has_acknowledged(make_server, unique):

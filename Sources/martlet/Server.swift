@@ -210,6 +210,7 @@ final class Server: Service {
             database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
             directory: lambda, invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
+        eventSources.register(metrics: cloudWatch)
         lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines

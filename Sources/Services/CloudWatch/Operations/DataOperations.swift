@@ -18,11 +18,8 @@ struct DataOperations: Sendable {
         } catch {
             return completion(.failure(error))
         }
-        let isServices = (input.namespace ?? "").hasPrefix("AWS/")
         database.write { [access] transaction in
             try access.check(context, "PutMetricData", in: transaction)
-            // "AWS/" is what services write to; only callers who are not authenticated at all are let in here too.
-            _ = isServices
             for datum in data {
                 let metric = try MetricTable.touch(
                     datum.metric, context.scope, time: datum.place.time, in: transaction)
