@@ -47,8 +47,10 @@ import Testing
 
     @Test func aliasesNameTheVersionThatRan() {
         var counts = LambdaCounts()
-        _ = counts.finished(Self.key(Self.arn + ":live", version: "3"), nanoseconds: 1, isError: false, concurrent: Self.use)
-        _ = counts.finished(Self.key(Self.arn + ":3", version: "3"), nanoseconds: 1, isError: false, concurrent: Self.use)
+        for qualifier in ["live", "3"] {
+            let key = Self.key("\(Self.arn):\(qualifier)", version: "3")
+            _ = counts.finished(key, nanoseconds: 1, isError: false, concurrent: Self.use)
+        }
         let sums = Self.sums(counts)
         #expect(sums["Invocations[FunctionName=f]"] == 2)
         #expect(sums["Invocations[FunctionName=f,Resource=f:live]"] == 1)

@@ -53,6 +53,8 @@ enum Limits {
     static let dataPoints = 100_800
     /// Datapoints of one GetMetricStatistics answer.
     static let statisticPoints: Int64 = 1_440
+    /// Seconds of data that one GetMetricData goes through, all its queries together: two million minutes. Ours.
+    static let readSeconds = 120_000_000.0
     static let expressionBytes = 2_048
     /// Depth of an expression. Ours.
     static let expressionDepth = 64

@@ -133,8 +133,8 @@ struct DataOperations: Sendable {
             start: Self.rounded(start.seconds, period: periods.shortest, now: context.now.seconds), end: end.seconds,
             period: periods.longest)
         let page = try DataPage(
-            whole, pointsPerSecond: set.pointsPerSecond(), limit: most, isAscending: isAscending, token: input.nextToken
-        )
+            whole, pointsPerSecond: set.pointsPerSecond(), limit: most, isAscending: isAscending,
+            token: input.nextToken, longest: Limits.readSeconds / Double(set.queries.count))
         let results = try await database.read { [access] transaction in
             try access.check(context, "GetMetricData", in: transaction)
             return try set.evaluate(context.scope, from: page.start, to: page.end, in: transaction)
@@ -164,9 +164,10 @@ struct DataPage: Sendable, Equatable {
     /// Where the next page begins (ascending) or ends.
     let next: Int64?
 
-    /// Throws InvalidNextToken.
+    /// `longest`: seconds that one answer covers at most, if that is more than a period. Throws InvalidNextToken.
     init(
-        _ whole: Window, pointsPerSecond: Double, limit: Int, isAscending: Bool, token: String?
+        _ whole: Window, pointsPerSecond: Double, limit: Int, isAscending: Bool, token: String?,
+        longest: Double = 1e12
     ) throws(AWSError) {
         var place = isAscending ? whole.start : whole.end
         if let token {
@@ -174,7 +175,7 @@ struct DataPage: Sendable, Equatable {
             else { throw .invalidToken }
             place = time
         }
-        let seconds = min(Double(limit) / max(pointsPerSecond, 1e-9), 1e12)
+        let seconds = min(Double(limit) / max(pointsPerSecond, 1e-9), longest)
         let periods = max(Int64(seconds) / whole.period, 1)
         let length = periods * whole.period
         if isAscending {
