@@ -40,7 +40,7 @@ import Wire
         ("AVG([m1, m2])", [5.5, 2, 16.5, 22]), ("MAX(m1)", [4]), ("MIN([m1,m2])", [1, 2, 3, 4]), ("SUM(m2)", [80]),
         ("m1 / SUM(m1) * 10", [1, 2, 3, 4]), ("FILL(m2, 0)", [10, 0, 30, 40]), ("FILL(m2, REPEAT)", [10, 10, 30, 40]),
         ("FILL(m2, LINEAR)", [10, 20, 30, 40]), ("FILL(m2, m1)", [10, 2, 30, 40]),
-        ("RATE(m1)", [1 / 60.0, 1 / 60.0, 1 / 60.0]),
+        ("RATE(m1)", [0.016666666666666666, 0.016666666666666666, 0.016666666666666666]),
         ("DIFF(m2)", [20, 10]), ("DIFF_TIME(m2)", [120, 60]), ("RUNNING_SUM(m1)", [1, 3, 6, 10]), ("PERIOD(m1)", [60]),
         ("ABS(0 - m1)", [1, 2, 3, 4]), ("CEIL(m1 / 2)", [1, 1, 2, 2]), ("FLOOR(m1/2)", [0, 1, 1, 2]),
         ("LOG10(m2*10)", [2, 2.4771212547196626, 2.6020599913279625]),
@@ -81,7 +81,9 @@ import Wire
         var evaluator = MathEvaluator(
             start: 0, end: 100_000_000, period: 1, resolve: { (_: String) throws(AWSError) in .scalar(1) },
             metrics: { () throws(AWSError) in [] })
-        #expect(throws: AWSError.self) { try evaluator.evaluate(try Expression("TIME_SERIES(1)")) }
+        var isStopped = false
+        do { _ = try evaluator.evaluate(try Expression("TIME_SERIES(1)")) } catch { isStopped = true }
+        #expect(isStopped)
     }
 
     @Test(arguments: 1...6) func hostileTextsDoNotCrash(_ seed: Int) {

@@ -101,6 +101,7 @@ import Wire
         let data = try JSON.parse(shown["StateReasonData"]?.string ?? "")
         #expect(data["recentDatapoints"]?.list == [21.5] && data["statistic"]?.string == "Sum")
 
+        try await cloudWatch.until { cloudWatch.outbox.deliveries.count >= 4 }
         let sent = cloudWatch.outbox.deliveries
         #expect(sent.map { ARN($0.target)?.service } == ["events", "events", "lambda", "sns"])
         let event = try JSON.parse(sent[2].payload)
@@ -151,6 +152,7 @@ import Wire
         try await cloudWatch.call("PutMetricAlarm", .map(Self.alarm))
         let set: Value = ["AlarmName": "a", "StateValue": "ALARM", "StateReason": "testing"]
         try await cloudWatch.call("SetAlarmState", set)
+        try await cloudWatch.until { cloudWatch.outbox.deliveries.count >= 4 }
         #expect(cloudWatch.outbox.deliveries.filter { ARN($0.target)?.service == "lambda" }.count == 1)
         // The same state again acts no more.
         try await cloudWatch.call("SetAlarmState", set)

@@ -100,7 +100,10 @@ enum AlarmMachine {
             AlarmFinding(value: value, evaluated: evaluated, missing: missing)
         }
         let breaching = evaluated.filter { rules.comparison.holds($0.value, rules.threshold) }.count
-        if breaching >= rules.datapointsToAlarm { return finding(.alarm) }
+        if breaching >= rules.datapointsToAlarm {
+            // Nothing had to be made up for.
+            return AlarmFinding(value: .alarm, evaluated: evaluated, missing: 0)
+        }
         if missing == 0 { return finding(.ok) }
         switch rules.missingData {
         case .breaching: return finding(breaching + missing >= rules.datapointsToAlarm ? .alarm : .ok)
