@@ -471,6 +471,17 @@ def test_the_age_of_stream_records_is_measured(server, cloudwatch, make_function
     kinesis.delete_stream(StreamName=stream)
 
 
+def test_metrics_embedded_in_logs_arrive(cloudwatch, make_function, namespace):
+    """The embedded metric format: what a function prints becomes a metric."""
+    document = {"_aws": {"Timestamp": int(now().timestamp() * 1000), "CloudWatchMetrics": [{
+        "Namespace": namespace, "Dimensions": [["Kind"]], "Metrics": [{"Name": "Orders", "Unit": "Count"}]}]},
+        "Kind": "book", "Orders": [2, 3]}
+    function = make_function(f"def handler(event, context):\n    print({json.dumps(document)!r})")
+    function.invoke()
+    orders = query(namespace, "Orders", "Sum", Dimensions=[{"Name": "Kind", "Value": "book"}])
+    wait_for(lambda: sum(values(cloudwatch, [orders], minutes=31)[0]) == 5)
+
+
 def test_a_killed_server_keeps_what_it_has_acknowledged(make_server, unique):
     server = make_server("--time-scale", "600")
     cloudwatch = server.client("cloudwatch")
