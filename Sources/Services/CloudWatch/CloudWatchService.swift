@@ -13,6 +13,8 @@ public final class CloudWatchService: Sendable, MetricSink {
     private struct State {
         var buffer = PointBuffer()
         var waiting: [CheckedContinuation<Void, Never>] = []
+        /// A write is planned and has not begun.
+        var isPlanned = false
     }
 
     private let database: any Database
@@ -91,7 +93,7 @@ public final class CloudWatchService: Sendable, MetricSink {
                 if !state.buffer.isQuiet { state.waiting.append(continuation) }
                 return state.buffer.isQuiet
             }
-            if isQuiet { continuation.resume() }
+            if isQuiet { continuation.resume() } else { writeIfPlanned() }
         }
     }
 
@@ -106,7 +108,16 @@ public final class CloudWatchService: Sendable, MetricSink {
     }
 
     private func planWrite() {
-        _ = time.schedule(at: time.now() + Limits.bufferDelay) { [weak self] in self?.write() }
+        state.withLock { $0.isPlanned = true }
+        _ = time.schedule(at: time.now() + Limits.bufferDelay) { [weak self] in self?.writeIfPlanned() }
+    }
+
+    private func writeIfPlanned() {
+        let isDue = state.withLock { state in
+            defer { state.isPlanned = false }
+            return state.isPlanned
+        }
+        if isDue { write() }
     }
 
     private func write() {
@@ -137,13 +148,16 @@ public final class CloudWatchService: Sendable, MetricSink {
     }
 
     private func written() {
-        let (action, waiting) = state.withLock { state in
+        let (action, done, isAwaited) = state.withLock { state in
             let action = state.buffer.written()
-            guard state.buffer.isQuiet else { return (action, [CheckedContinuation<Void, Never>]()) }
+            guard state.buffer.isQuiet else {
+                return (action, [CheckedContinuation<Void, Never>](), !state.waiting.isEmpty)
+            }
             defer { state.waiting = [] }
-            return (action, state.waiting)
+            return (action, state.waiting, false)
         }
-        for continuation in waiting { continuation.resume() }
-        if action == .plan { planWrite() }
+        for continuation in done { continuation.resume() }
+        guard action == .plan else { return }
+        isAwaited ? write() : planWrite()
     }
 }
