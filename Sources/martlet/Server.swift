@@ -1,5 +1,6 @@
 import APIGateway
 import CloudWatchLogs
+import CodeCommit
 import Contracts
 import DynamoDB
 import EventBridge
@@ -98,6 +99,7 @@ final class Server: Service {
                 APIGatewayService.migrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
+                CodeCommitService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -135,6 +137,10 @@ final class Server: Service {
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let codeCommit = try CodeCommitService(
+            database: database, directory: directory.path("git"), outbox: outbox, authorizer: iam, credentials: sts,
+            passwords: iam, isAuthenticationOn: settings.isAuthenticationOn,
+            usesNamespaces: settings.isolation == .namespaces, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -153,10 +159,11 @@ final class Server: Service {
                 apis.definition,
                 events.definition,
                 scheduler.definition,
+                codeCommit.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor, apis],
+            doors: [lambda.urlDoor, apis, codeCommit.gitDoor],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -214,6 +221,7 @@ final class Server: Service {
         try await events.start()
         try await scheduler.start()
         try await eventSources.start()
+        try await codeCommit.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
         let addresses = try await gateway.start()
