@@ -7,15 +7,10 @@ func startThread(_ body: @escaping @Sendable () -> Void) throws {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(&attributes, 512 << 10)
     let start = Unmanaged.passRetained(Start(body))
     var thread: pthread_t = 0
     let code = pthread_create(
-        &thread, &attributes,
+        &thread, nil,
         { argument in
             guard let argument else { return nil }
             Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
@@ -25,4 +20,5 @@ func startThread(_ body: @escaping @Sendable () -> Void) throws {
         start.release()
         throw Failure(.limit, "No thread for git: errno \(code)")
     }
+    pthread_detach(thread)
 }
