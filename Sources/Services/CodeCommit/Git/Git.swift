@@ -105,7 +105,7 @@ final class Git: Sendable {
         _ environment: [String], _ deadline: Duration
     ) async throws -> GitProcess {
         let place = confinement == .namespaces ? "/repository" : repository
-        let git = [Git.program] + Git.settings.flatMap { ["-c", $0] } + ["--git-dir=\(place)"] + arguments
+        let git = [Git.program] + Git.settings.flatMap { ["-c", $0] } + ["-C", place, "--git-dir=\(place)"] + arguments
         var command = ["/usr/bin/setpriv", "--pdeathsig", "KILL"]
         switch confinement {
         case .namespaces:
@@ -144,8 +144,8 @@ final class Git: Sendable {
         "ulimit -v \(Limits.addressSpaceBytes >> 10); ulimit -t \(Limits.processorSeconds); "
         + "ulimit -n \(Limits.openFiles); ulimit -c 0; "
 
-    /// Puts a tree together of the programs and the repository, and goes there for good: capabilities are gone before git
-    /// runs. A regular file serves as `/dev/null`, of which git only reads.
+    /// Puts a tree together of the programs, two devices and the repository, and goes there for good: capabilities are gone
+    /// before git runs.
     private static let confinedScript = """
         set -e
         root=$1; repository=$2; access=$3; shift 3
@@ -153,8 +153,11 @@ final class Git: Sendable {
         cd "$root"
         mkdir usr dev repository
         : > dev/null
+        : > dev/urandom
         ln -s usr/bin usr/lib usr/lib64 .
         mount -o bind,ro /usr usr
+        mount -o bind /dev/null dev/null
+        mount -o bind /dev/urandom dev/urandom
         mount -o "bind,$access" "$repository" repository
         \(limits)
         exec chroot . /usr/bin/setpriv --bounding-set -all --inh-caps -all --no-new-privs "$@"
