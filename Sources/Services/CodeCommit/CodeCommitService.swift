@@ -31,7 +31,7 @@ public final class CodeCommitService: Sendable {
             database: database, git: git, repositories: repositories, outbox: outbox, time: time, logger: logger)
         gitDoor = GitDoor(
             journal: journal, authorizer: authorizer, credentials: credentials, passwords: passwords,
-            isAuthenticationOn: isAuthenticationOn, logger: logger)
+            isAuthenticationOn: isAuthenticationOn, time: time, logger: logger)
         let access = Access(authorizer: authorizer)
         let administration = RepositoryOperations(
             database: database, repositories: repositories, journal: journal, access: access, logger: logger)

@@ -31,12 +31,14 @@ enum Limits {
     static let pushBytes: Int64 = 2 << 30
     /// A compressed body of a fetch, and what comes out of it: wants and haves, 50 bytes each.
     static let fetchBytes = 16 << 20
+    /// From the beginning of what a fetch asks for to its end; it is small.
+    static let requestTime = Duration.seconds(60)
     /// User name and password together; a session token is in the former.
     static let credentialBytes = 16 << 10
 
     // MARK: Processes of git
 
-    /// Clients that fetch or push at a time, and those that wait for a turn.
+    /// Clients that fetch at a time, and that push, and those that wait for a turn.
     static let transfers = 16
     static let waitingTransfers = 256
     /// Commands for API operations at a time, and those that wait.

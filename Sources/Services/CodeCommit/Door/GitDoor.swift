@@ -13,6 +13,7 @@ struct GitDoor: HTTPDoor {
     let credentials: any CredentialIssuer
     let passwords: any ServicePasswords
     let isAuthenticationOn: Bool
+    let time: any TimeSource
     let logger: Logger
 
     var label: String { "git-codecommit" }
@@ -30,8 +31,6 @@ struct GitDoor: HTTPDoor {
                 completion(refusal.response)
             } catch let error as AWSError {
                 completion(Refusal(status: error.status == 400 ? 404 : error.status, text: error.message).response)
-            } catch let failure as Failure where failure.code == .limit {
-                completion(Refusal(status: 503, text: AWSError.busy.message).response)
             } catch {
                 logger.error(
                     "git request failed", metadata: ["error": "\(error)", "request": "\(request.context.requestID)"])
@@ -190,8 +189,8 @@ struct GitDoor: HTTPDoor {
     private func fetch(
         _ request: DoorRequest, _ repository: Repository, _ completion: @escaping @Sendable (DoorResponse) -> Void
     ) async throws {
-        let wanted = try await wholeBody(request)
-        try await git.transfer {
+        try await git.fetching {
+            let wanted = try await wholeBody(request)
             let process = try await git.start(
                 [GitRequest.Service.fetch.rawValue, "--stateless-rpc", "."],
                 in: journal.repositories.path(repository.id), .read, environment: GitDoor.environment(request),
@@ -218,8 +217,10 @@ struct GitDoor: HTTPDoor {
 
     private func wholeBody(_ request: DoorRequest) async throws -> [UInt8] {
         var bytes: [UInt8] = []
+        let end = time.now() + Limits.requestTime
         while let piece = try await request.stream?.next() {
             guard bytes.count + piece.readableBytes <= Limits.fetchBytes else { throw Refusal.tooLarge }
+            guard time.now() < end else { throw Refusal(status: 408, text: "The request comes too slowly") }
             bytes += piece.readableBytesView
         }
         switch request.head.header("content-encoding")?.lowercased() {
@@ -248,7 +249,7 @@ struct GitDoor: HTTPDoor {
             return DoorResponse(
                 status: 200, headers: GitDoor.headers(.push, "result"), payload: .bytes(ByteBuffer()))
         }
-        return try await git.transfer {
+        return try await git.pushing {
             try await journal.move(repository, caller: caller.arn) { moved in
                 let process = try await git.start(
                     [GitRequest.Service.push.rawValue, "--stateless-rpc", "."],

@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import Platform
 import Synchronization
+import Wire
 
 /// Runs git, which does all work on repositories, in processes of their own: what clients send is parsed there and nowhere
 /// else.
@@ -29,7 +30,9 @@ final class Git: Sendable {
     private let root: String
     private let found = Mutex<Confinement?>(nil)
     private let commands = Gate(limit: Limits.commands, waiting: Limits.waitingCommands)
-    private let transfers = Gate(limit: Limits.transfers, waiting: Limits.waitingTransfers)
+    /// Apart, so that slow clients of the one kind do not hold up the other.
+    private let fetches = Gate(limit: Limits.transfers, waiting: Limits.waitingTransfers)
+    private let pushes = Gate(limit: Limits.transfers, waiting: Limits.waitingTransfers)
 
     static let program = "/usr/bin/git"
     private static let shell = "/bin/sh"
@@ -43,8 +46,23 @@ final class Git: Sendable {
 
     // MARK: Running
 
-    /// Runs `body` when it is this caller's turn among those who fetch and push. Throws `Failure(.limit)`.
-    func transfer<T>(_ body: () async throws -> T) async throws -> T { try await transfers.run(body) }
+    /// Runs `body` when it is this caller's turn among those who fetch. Throws `AWSError.busy` when too many wait.
+    func fetching<T>(_ body: () async throws -> T) async throws -> T { try await Git.turn(fetches, body) }
+
+    /// As `fetching`, among those who push.
+    func pushing<T>(_ body: () async throws -> T) async throws -> T { try await Git.turn(pushes, body) }
+
+    private static func turn<T>(_ gate: Gate, _ body: () async throws -> T) async throws -> T {
+        var hasEntered = false
+        do {
+            return try await gate.run {
+                hasEntered = true
+                return try await body()
+            }
+        } catch let failure as Failure where failure.code == .limit && !hasEntered {
+            throw AWSError.busy
+        }
+    }
 
     /// Starts `git` with these arguments in the repository; the caller reads, writes and ends it.
     func start(
@@ -60,7 +78,7 @@ final class Git: Sendable {
         _ arguments: [String], in repository: String, _ access: Access, input: [UInt8] = [], environment: [String] = [],
         limit: Int = Limits.commandOutputBytes
     ) async throws -> Output {
-        try await commands.run {
+        try await Git.turn(commands) {
             let process = try await start(arguments, in: repository, access, environment: environment)
             return try await Git.finish(process, input: input, limit: limit)
         }
@@ -70,7 +88,7 @@ final class Git: Sendable {
     func withProcess<T>(
         _ arguments: [String], in repository: String, _ access: Access, _ body: (GitProcess) async throws -> T
     ) async throws -> T {
-        try await commands.run {
+        try await Git.turn(commands) {
             let process = try await start(arguments, in: repository, access)
             defer { process.kill() }
             return try await body(process)

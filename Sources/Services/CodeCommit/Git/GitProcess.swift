@@ -228,7 +228,7 @@ final class GitProcess: Sendable {
             if failure != nil { break }
             closeInputIfEnding(&descriptors.input)
         }
-        ended(descriptors)
+        ended(descriptors, deadline: end, time: time)
     }
 
     private func interest(_ descriptors: Descriptors) -> [pollfd] {
@@ -338,12 +338,16 @@ final class GitProcess: Sendable {
     }
 
     /// All its streams are closed, or it was killed: takes its status, and tells who waits.
-    private func ended(_ descriptors: Descriptors) {
+    private func ended(_ descriptors: Descriptors, deadline: UInt64, time: any TimeSource) {
         for descriptor in [descriptors.input, descriptors.output, descriptors.errors, descriptors.wake]
         where descriptor >= 0 { close(descriptor) }
         // Without reaping, so that the number stays its own until nobody kills it any more.
         var information = siginfo_t()
-        while waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
+        while failure == nil, waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT | WNOHANG) == 0 {
+            if information.si_signo != 0 { break }
+            if time.uptimeNanoseconds() >= deadline { kill(.outOfTime) }
+            usleep(500)
+        }
         let (input, output, failure, waiting, status) = state.withLock { state in
             var raw: CInt = 0
             // What it has left behind in its group, without namespaces.
