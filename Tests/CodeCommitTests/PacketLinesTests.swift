@@ -13,7 +13,8 @@ struct PacketLinesTests {
     @Test(arguments: [1, 2, 3, 5, 7, 40, 1000])
     func commandsOfAPush(_ piece: Int) {
         let text = push([
-            "\(Self.a) \(Self.b) refs/heads/main\0 report-status-v2 side-band-64k", "\(Self.b) \(Self.a) refs/tags/v 1\n",
+            "\(Self.a) \(Self.b) refs/heads/main\0 report-status-v2 side-band-64k",
+            "\(Self.b) \(Self.a) refs/tags/v 1\n",
         ])
         var commands = PushCommands()
         let bytes = Array(text.utf8)

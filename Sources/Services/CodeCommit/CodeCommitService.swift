@@ -80,7 +80,8 @@ public final class CodeCommitService: Sendable {
             ])
     }
 
-    /// Announces what an earlier process did not get to, and removes what it had begun to remove. Before the first request.
+    /// Before the first request. What an earlier process did not get to is announced, and what it had begun to remove is
+    /// removed, behind it: nothing of that was acknowledged, and whoever changes such a repository first waits for it.
     public func start() async throws {
         let (pushes, trash) = try await database.read { transaction in
             (
@@ -88,18 +89,33 @@ public final class CodeCommitService: Sendable {
                 try transaction.query("SELECT id FROM codecommit_trash ORDER BY id", []) { $0.text(0) }
             )
         }
-        for id in Set(pushes.map(\.repository)).sorted() {
-            repositories.damage(id)
-            guard case .alone = await repositories.enter(id) else { continue }
+        let damaged = Set(pushes.map(\.repository)).sorted()
+        for id in damaged { repositories.damage(id) }
+        guard !damaged.isEmpty || !trash.isEmpty else { return }
+        Task { await recover(damaged, trash) }
+    }
+
+    private func recover(_ damaged: [String], _ trash: [String]) async {
+        for id in damaged {
             do {
-                try await journal.repair(id)
+                switch await repositories.enter(id) {
+                case .alone: try await journal.repair(id)
+                case .share: repositories.leave(id, clean: true)
+                case .refused: break
+                }
             } catch {
                 // It is tried again before anybody changes it.
                 logger.error(
                     "a repository cannot be put in order", metadata: ["repository": "\(id)", "error": "\(error)"])
             }
         }
-        for id in trash { try await RepositoryOperations.empty(id, repositories, database) }
+        for id in trash {
+            do {
+                try await RepositoryOperations.empty(id, repositories, database)
+            } catch {
+                logger.error("a deleted repository cannot be removed", metadata: ["error": "\(error)"])
+            }
+        }
     }
 }
 

@@ -74,7 +74,8 @@ struct GitDoor: HTTPDoor {
             let decision = try authorizer.decide(
                 caller.principal, action: "codecommit:\(asked.service.action)", resource: key.arn, in: transaction)
             guard decision == .allowed else {
-                throw Refusal(status: 403, text: AWSError.denied(caller.principal, asked.service.action, key.arn).message)
+                throw Refusal(
+                    status: 403, text: AWSError.denied(caller.principal, asked.service.action, key.arn).message)
             }
             return try RepositoryTable.require(key, in: transaction)
         }
@@ -238,7 +239,9 @@ struct GitDoor: HTTPDoor {
 
     // MARK: Push
 
-    private func push(_ request: DoorRequest, _ repository: Repository, _ caller: GitCaller) async throws -> DoorResponse {
+    private func push(_ request: DoorRequest, _ repository: Repository, _ caller: GitCaller) async throws
+        -> DoorResponse
+    {
         guard request.head.header("content-encoding").map({ $0.lowercased() == "identity" }) ?? true else {
             throw Refusal(status: 415, text: "Pushes are not taken compressed as a whole; packs are compressed already")
         }
@@ -280,6 +283,7 @@ struct GitDoor: HTTPDoor {
         var transfer = Transfer()
         do {
             var bytes: Int64 = 0
+            var isTaken = true
             while let piece = try await request.stream?.next() {
                 bytes += Int64(piece.readableBytes)
                 transfer.commands.feed(piece)
@@ -292,11 +296,10 @@ struct GitDoor: HTTPDoor {
                     process.kill()
                     break
                 }
-                try await process.write(piece)
+                // git may have seen enough, and says why: the client listens only when it has sent the rest.
+                guard isTaken else { continue }
+                do { try await process.write(piece) } catch is GitFailure { isTaken = false }
             }
-        } catch GitFailure.inputClosed {
-            // git has seen enough, and says why; the rest is of no use.
-        } catch is GitFailure {
         } catch {
             // The client is gone, or has sent less than it said: nothing of this push is to be kept.
             process.kill()

@@ -12,7 +12,10 @@ import Wire
 /// memory, files and time, and dies with the server. Where namespaces are not to be had, only the limits hold; that is said
 /// in the log once.
 final class Git: Sendable {
-    enum Access: String, Sendable { case read = "ro", write = "rw" }
+    enum Access: String, Sendable {
+        case read = "ro"
+        case write = "rw"
+    }
 
     struct Output: Sendable {
         var status: CInt
@@ -123,7 +126,8 @@ final class Git: Sendable {
         _ environment: [String], _ deadline: Duration
     ) async throws -> GitProcess {
         let place = confinement == .namespaces ? "/repository" : repository
-        let git = [Git.program] + Git.settings.flatMap { ["-c", $0] } + ["-C", place, "--git-dir=\(place)"] + arguments
+        let git =
+            [Git.program] + Git.settings.flatMap { ["-c", $0] } + ["-C", place, "--git-dir=\(place)"] + arguments
         var command = ["/usr/bin/setpriv", "--pdeathsig", "KILL"]
         switch confinement {
         case .namespaces:
@@ -143,7 +147,8 @@ final class Git: Sendable {
         if let known = found.withLock({ $0 }) { return known }
         var confinement = Confinement.limits
         if usesNamespaces {
-            let probe = try await start(.namespaces, ["rev-parse", "--git-dir"], repository, .read, [], Limits.commandTime)
+            let probe = try await start(
+                .namespaces, ["rev-parse", "--git-dir"], repository, .read, [], Limits.commandTime)
             let output = try await Git.finish(probe, input: [], limit: Limits.readBytes)
             if output.status == 0 {
                 confinement = .namespaces

@@ -105,7 +105,8 @@ struct CommitOperations: Sendable {
         guard let mode = FileMode(rawValue: text) else {
             throw .code(
                 "InvalidFileModeException",
-                "The specified file mode permission is not valid. For a list of valid file mode permissions, see PutFile.")
+                "The specified file mode permission is not valid. For a list of valid file mode permissions, see PutFile."
+            )
         }
         return mode
     }
@@ -116,7 +117,8 @@ struct CommitOperations: Sendable {
         let path = try FilePath.required(input.filePath)
         guard let content = input.fileContent else {
             throw AWSError.code(
-                "FileContentRequiredException", "The file cannot be added because it is empty. Empty files cannot be "
+                "FileContentRequiredException",
+                "The file cannot be added because it is empty. Empty files cannot be "
                     + "added to the repository with this API.")
         }
         var plan = CommitPlan()
@@ -189,7 +191,8 @@ struct CommitOperations: Sendable {
             changes, on: temporary, parent: tip, author: author, message: draft.message ?? "", now: request.context.now)
         return try await journal.move(repository, caller: principal.arn) { moved in
             let path = journal.repositories.path(repository.id)
-            let imported = try await journal.git.run(["fast-import", "--quiet", "--done"], in: path, .write, input: script)
+            let imported = try await journal.git.run(
+                ["fast-import", "--quiet", "--done"], in: path, .write, input: script)
             let id = imported.text.split(separator: "\n").last.map(String.init) ?? ""
             moved.isClean = imported.status == 0
             guard imported.status == 0, ObjectID.isValid(id) else { throw journal.failed(imported, repository) }
@@ -217,7 +220,8 @@ struct CommitOperations: Sendable {
 
     private static func checkIdentity(_ draft: Draft) throws(AWSError) {
         guard (draft.message ?? "").utf8.count <= Limits.messageBytes else {
-            throw .code("CommitMessageLengthExceededException", "The commit message is too long. Provide a shorter string.")
+            throw .code(
+                "CommitMessageLengthExceededException", "The commit message is too long. Provide a shorter string.")
         }
         guard (draft.author ?? "").utf8.count <= Limits.identityBytes else {
             throw .code(

@@ -76,7 +76,8 @@ struct ReadOperations: Sendable {
         }
         guard ids.count <= Limits.batchCommits else {
             throw AWSError.code(
-                "CommitIdsLimitExceededException", "The maximum number of allowed commit IDs in a batch request is 100.")
+                "CommitIdsLimitExceededException", "The maximum number of allowed commit IDs in a batch request is 100."
+            )
         }
         let found = try await journal.reading(repository) { reader in
             var found: [CommitObject?] = []
@@ -125,7 +126,8 @@ struct ReadOperations: Sendable {
         let (repository, id) = try await resolve(input.repositoryName, input.commitSpecifier, "GetFile", request)
         return try await journal.reading(repository) { reader in
             guard let commit = try await reader.commit(id) else { throw AWSError.noCommit(input.commitSpecifier ?? id) }
-            guard let entry = try await reader.entry(path, inTree: commit.tree), entry.kind == .file || entry.kind == .link
+            guard let entry = try await reader.entry(path, inTree: commit.tree),
+                entry.kind == .file || entry.kind == .link
             else { throw AWSError.noFile(path) }
             guard let info = try await reader.info(entry.id), info.size <= Limits.fileBytes else { throw Self.tooLarge }
             guard let content = try await reader.contents(entry.id, limit: Limits.fileBytes) else {

@@ -93,7 +93,8 @@ struct RepositoryOperations: Sendable {
         let names = Model.BatchGetRepositoriesInput(request.input).repositoryNames ?? []
         guard !names.isEmpty else {
             throw AWSError.code(
-                "RepositoryNamesRequiredException", "At least one repository name object is required, but was not "
+                "RepositoryNamesRequiredException",
+                "At least one repository name object is required, but was not "
                     + "specified.")
         }
         guard names.count <= Limits.batchRepositories else {

@@ -165,11 +165,13 @@ struct TriggerOperations: Sendable {
                 "RepositoryTriggerDestinationArnRequiredException",
                 "A destination ARN for the target service for the trigger is required, but was not specified.")
         }
-        guard let arn = ARN(text), arn.service == "lambda" || arn.service == "sns", !arn.resource.hasSuffix(".fifo") else {
+        guard let arn = ARN(text), arn.service == "lambda" || arn.service == "sns", !arn.resource.hasSuffix(".fifo")
+        else {
             throw .code(
                 "InvalidRepositoryTriggerDestinationArnException",
                 "The Amazon Resource Name (ARN) for the trigger is not valid for the specified destination. The most "
-                    + "common reason for this error is that the ARN does not meet the requirements for the service type.")
+                    + "common reason for this error is that the ARN does not meet the requirements for the service type."
+            )
         }
         guard arn.region == repository.scope.region else {
             throw .code(

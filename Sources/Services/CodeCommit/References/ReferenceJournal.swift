@@ -183,7 +183,9 @@ final class ReferenceJournal: Sendable {
         var targets: [String: String] = [:]
         for line in output.text.split(separator: "\n") {
             let parts = line.split(separator: " ", maxSplits: 1)
-            if parts.count == 2, ReferenceName.isReference(String(parts[1])) { targets[String(parts[1])] = String(parts[0]) }
+            if parts.count == 2, ReferenceName.isReference(String(parts[1])) {
+                targets[String(parts[1])] = String(parts[0])
+            }
         }
         return targets
     }

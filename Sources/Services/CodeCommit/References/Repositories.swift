@@ -70,9 +70,10 @@ final class Repositories: Sendable {
 
     private func wait(
         _ id: String,
-        _ ask: @escaping @Sendable (inout RepositoryTurns) -> (
-            ticket: RepositoryTurns.Ticket, grant: RepositoryTurns.Grant?
-        )
+        _ ask:
+            @escaping @Sendable (inout RepositoryTurns) -> (
+                ticket: RepositoryTurns.Ticket, grant: RepositoryTurns.Grant?
+            )
     ) async -> RepositoryTurns.Grant {
         await withCheckedContinuation { continuation in
             let grant: RepositoryTurns.Grant? = entries.withLock { entries in

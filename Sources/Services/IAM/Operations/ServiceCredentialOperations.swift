@@ -109,7 +109,8 @@ struct ServiceCredentialOperations: Sendable {
     private static func checkService(_ name: String?) throws(AWSError) {
         guard let name, name != service else { return }
         throw AWSError(
-            "NotSupportedService", status: 404, "The service name \(name) is not supported for service-specific credentials.")
+            "NotSupportedService", status: 404,
+            "The service name \(name) is not supported for service-specific credentials.")
     }
 
     func list(_ request: OperationRequest) async throws -> OperationResponse {
