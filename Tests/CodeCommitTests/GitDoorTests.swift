@@ -14,13 +14,14 @@ struct GitDoorTests {
         #expect(push.service == .push && push.step == .exchange)
     }
 
-    @Test(arguments: [
-        ("GET", "/v1/repos/../x/info/refs", GitRequest.Refusal.notFound),
-        ("GET", "/v1/repos/a%2fb/info/refs", .notFound), ("GET", "/v1/repos/a.git/info/refs", .notFound),
-        ("GET", "/v1/repos/a/objects/info/packs", .notFound), ("GET", "/v2/repos/a/info/refs", .notFound),
-        ("GET", "/v1/repos/a/info/refs", .dumbClient), ("PUT", "/v1/repos/a/info/refs", .badMethod),
-        ("GET", "/v1/repos/a/git-upload-pack", .badMethod), ("POST", "/v1/repos/a/git-receive-pack", .badType),
-    ])
+    @Test(
+        arguments: [
+            ("GET", "/v1/repos/../x/info/refs", .notFound),
+            ("GET", "/v1/repos/a%2fb/info/refs", .notFound), ("GET", "/v1/repos/a.git/info/refs", .notFound),
+            ("GET", "/v1/repos/a/objects/info/packs", .notFound), ("GET", "/v2/repos/a/info/refs", .notFound),
+            ("GET", "/v1/repos/a/info/refs", .dumbClient), ("PUT", "/v1/repos/a/info/refs", .badMethod),
+            ("GET", "/v1/repos/a/git-upload-pack", .badMethod), ("POST", "/v1/repos/a/git-receive-pack", .badType),
+        ] as [(String, String, GitRequest.Refusal)])
     func refusals(_ method: String, _ path: String, _ refusal: GitRequest.Refusal) {
         #expect(throws: refusal) {
             try GitRequest(method: method, path: path, query: "", contentType: "text/plain")

@@ -1,3 +1,4 @@
+import NIOCore
 import Platform
 import Testing
 

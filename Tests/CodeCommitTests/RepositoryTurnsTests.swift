@@ -20,13 +20,13 @@ struct RepositoryTurnsTests {
         #expect(turns.enter(.share).grant == .share)
         #expect(turns.enter(.share).grant == .share)
         // The first leaves locks behind: nobody comes in until they are removed, which waits for the other.
-        #expect(turns.leave(clean: false).isEmpty)
+        #expect(turns.leave(clean: false).isEmpty == true)
         let waiting = turns.enter(.share)
         #expect(waiting.grant == nil)
         let admitted = turns.leave(clean: true)
         #expect(admitted.map(\.ticket) == [waiting.ticket])
         #expect(admitted.first?.grant == .alone(repair: true))
-        #expect(turns.leaveAlone(repaired: true).isEmpty)
+        #expect(turns.leaveAlone(repaired: true).isEmpty == true)
         #expect(turns.isIdle)
         #expect(turns.enter(.share).grant == .share)
     }

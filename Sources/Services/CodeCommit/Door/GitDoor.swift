@@ -325,10 +325,10 @@ struct GitDoor: HTTPDoor {
         _ transfer: Transfer, _ status: CInt, _ process: GitProcess, _ repository: Repository
     ) throws -> DoorResponse {
         if let refusal = transfer.refusal { throw refusal }
+        if process.failure == .outOfTime { throw Refusal(status: 408, text: "The push took too long") }
+        if process.failure != nil { throw Refusal(status: 503, text: "The push was interrupted") }
         // A refused push is told in the report; without one there is only this.
         guard status == 0 || transfer.report.readableBytes > 0 else {
-            if process.failure == .outOfTime { throw Refusal(status: 408, text: "The push took too long") }
-            if process.failure != nil { throw Refusal(status: 503, text: "The push was interrupted") }
             logger.notice(
                 "git refused a push",
                 metadata: [
