@@ -132,7 +132,7 @@ final class Git: Sendable {
         switch confinement {
         case .namespaces:
             command += [
-                "/usr/bin/unshare", "--user", "--map-current-user", "--mount", "--net", "--ipc", "--uts", "--pid",
+                "/usr/bin/unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--pid",
                 "--fork", "--kill-child=KILL", Git.shell, "-c", Git.confinedScript, "git", root, repository,
                 access.rawValue,
             ]
