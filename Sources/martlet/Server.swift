@@ -1,6 +1,7 @@
 import APIGateway
 import CloudWatch
 import CloudWatchLogs
+import CodeCommit
 import Contracts
 import DynamoDB
 import EventBridge
@@ -103,6 +104,7 @@ final class Server: Service {
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
                 CloudWatchService.migrations,
+                CodeCommitService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -144,6 +146,10 @@ final class Server: Service {
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let codeCommit = try CodeCommitService(
+            database: database, directory: directory.path("git"), outbox: outbox, authorizer: iam, credentials: sts,
+            passwords: iam, isAuthenticationOn: settings.isAuthenticationOn,
+            usesNamespaces: settings.isolation == .namespaces, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -164,10 +170,11 @@ final class Server: Service {
                 events.definition,
                 scheduler.definition,
                 cloudWatch.definition,
+                codeCommit.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor, apis],
+            doors: [lambda.urlDoor, apis, codeCommit.gitDoor],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -232,6 +239,7 @@ final class Server: Service {
             scheduler.start,
             cloudWatch.start,
             eventSources.start,
+            codeCommit.start,
         ]
         try await withThrowingTaskGroup { group in
             for start in starts { group.addTask(operation: start) }
