@@ -136,10 +136,13 @@ struct HostName: Sendable, Equatable {
     }
 
     /// `abc.lambda-url.us-east-1…` → `lambda-url`: hosts that carry users' own HTTP, not an AWS API.
+    /// `git-codecommit.us-east-1…` → `git-codecommit`, of which no host has a name of its own in front.
     var dataPlane: String? {
+        if labels.count == 2, labels[0] == HostName.git { return HostName.git }
         guard labels.count >= 2, HostName.dataPlanes.contains(labels[1]) else { return nil }
         return labels[1]
     }
 
-    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api"]
+    private static let git = "git-codecommit"
+    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", git]
 }

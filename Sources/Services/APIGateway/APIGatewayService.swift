@@ -20,6 +20,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     private let door: ExecuteDoor
     private let rest: RESTDoor
     private let logger: Logger
+    private let sockets: SocketDoor
 
     /// `functionsReachTheNetwork`: unless it is set, role sessions cannot create HTTP integrations and JWT authorizers: a
     /// function that reaches no network must not have the server reach it instead.
@@ -38,6 +39,9 @@ public final class APIGatewayService: Sendable, HTTPDoor {
             catalog: RESTCatalog(database: database), database: database, functions: functions, http: http, logs: logs,
             authorizer: authorizer, answers: answers, deadlines: deadlines, time: time)
         self.logger = logger
+        sockets = try SocketDoor(
+            catalog: catalog, hub: SocketHub(time: time), functions: functions, http: http, logs: logs,
+            database: database, authorizer: authorizer, deadlines: deadlines, time: time, logger: logger)
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(
@@ -60,14 +64,28 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         }
         if let api = rest.catalog.cached(id) { return rest.serve(api, request, completion) }
         if door.catalog.cached(id) != nil { return door.respond(to: request, completion) }
-        Task {
-            do {
-                guard let api = try await rest.catalog.load(id) else { return door.respond(to: request, completion) }
-                rest.serve(api, request, completion)
-            } catch {
-                logger.error("cannot load an API", metadata: ["api": "\(id)", "error": "\(error)"])
-                rest.fail("\(error)", completion)
+        // Known to be a WebSocket API, or not looked for yet.
+        sockets.find(request) { api in
+            if let api { return self.sockets.respond(to: request, of: api, completion) }
+            Task {
+                do {
+                    guard let api = try await self.rest.catalog.load(id) else {
+                        return self.door.respond(to: request, completion)
+                    }
+                    self.rest.serve(api, request, completion)
+                } catch {
+                    self.logger.error("cannot load an API", metadata: ["api": "\(id)", "error": "\(error)"])
+                    self.rest.fail("\(error)", completion)
+                }
             }
+        }
+    }
+
+    /// Only WebSocket APIs upgrade connections; to the others it is a request like any other.
+    public func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void) {
+        sockets.find(request) { api in
+            guard let api else { return self.respond(to: request) { completion(.refuse($0)) } }
+            self.sockets.connect(request, to: api, completion)
         }
     }
 
@@ -81,6 +99,8 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         let deployments = DeploymentOperations(editor: editor)
         let models = ModelOperations(editor: editor)
         let tags = Tags(editor: editor)
+        let routeResponses = ResponseOperations(editor: editor, family: .route)
+        let integrationResponses = ResponseOperations(editor: editor, family: .integration)
         return [
             "CreateApi": access.guarding("POST", apis.create),
             "GetApi": access.guarding("GET", apis.get),
@@ -97,6 +117,16 @@ public final class APIGatewayService: Sendable, HTTPDoor {
             "UpdateRoute": access.guarding("PATCH", routes.update),
             "DeleteRoute": access.guarding("DELETE", routes.delete),
             "DeleteRouteRequestParameter": access.guarding("DELETE", routes.deleteRequestParameter),
+            "CreateRouteResponse": access.guarding("POST", routeResponses.create),
+            "GetRouteResponse": access.guarding("GET", routeResponses.get),
+            "GetRouteResponses": access.guarding("GET", routeResponses.list),
+            "UpdateRouteResponse": access.guarding("PATCH", routeResponses.update),
+            "DeleteRouteResponse": access.guarding("DELETE", routeResponses.delete),
+            "CreateIntegrationResponse": access.guarding("POST", integrationResponses.create),
+            "GetIntegrationResponse": access.guarding("GET", integrationResponses.get),
+            "GetIntegrationResponses": access.guarding("GET", integrationResponses.list),
+            "UpdateIntegrationResponse": access.guarding("PATCH", integrationResponses.update),
+            "DeleteIntegrationResponse": access.guarding("DELETE", integrationResponses.delete),
             "CreateIntegration": access.guarding("POST", integrations.create),
             "GetIntegration": access.guarding("GET", integrations.get),
             "GetIntegrations": access.guarding("GET", integrations.list),

@@ -164,7 +164,7 @@ enum Compiler {
             ))
     }
 
-    private static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
+    static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
         guard settings.throttlingRateLimit != nil || settings.throttlingBurstLimit != nil else { return nil }
         let rate = settings.throttlingRateLimit ?? Double(settings.throttlingBurstLimit ?? 0)
         return ThrottleSettings(
