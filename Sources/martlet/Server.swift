@@ -115,7 +115,8 @@ final class Server: Service {
         async let streams = KinesisService(
             database: database, time: time, serverKey: key, authorizer: iam,
             limitsThroughput: settings.limitsKinesisThroughput, logger: logger)
-        let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
+        let logs = try CloudWatchLogsService(
+            database: database, outbox: outbox, metrics: nil, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let lambda = try LambdaService(
@@ -233,7 +234,7 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
