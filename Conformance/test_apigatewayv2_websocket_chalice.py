@@ -64,8 +64,8 @@ def test_chalice_deploys_talks_and_deletes(server, tmp_path):
         client.send("bye")
         assert client.recv(timeout=30) == "you said bye"
         assert list(client) == []
-    logs = server.client("logs")
-    wait_for(lambda: logs.filter_log_events(
-        logGroupName="/aws/lambda/echo-dev-websocket_disconnect", filterPattern="goodbye")["events"])
+    logs, group = server.client("logs"), "/aws/lambda/echo-dev-websocket_disconnect"
+    wait_for(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+    wait_for(lambda: logs.filter_log_events(logGroupName=group, filterPattern="goodbye")["events"])
     run_chalice(server, tmp_path, "delete", "--stage", "dev")
     assert id not in [item["ApiId"] for item in server.client("apigatewayv2").get_apis()["Items"]]
