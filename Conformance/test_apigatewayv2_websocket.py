@@ -248,6 +248,24 @@ def handler(event, context):
     api.delete()
 
 
+def test_node_functions_resolve_the_name_of_their_api(make_function, server, unique):
+    source = """
+exports.handler = async (event) => {
+    const about = event.requestContext;
+    if (about.eventType !== "MESSAGE") return {statusCode: 200};
+    const id = encodeURIComponent(about.connectionId);
+    const answer = await fetch(`http://${about.domainName}/${about.stage}/@connections/${id}`);
+    return {statusCode: 200, body: JSON.stringify({status: answer.status, ...await answer.json()})};
+};
+"""
+    function = make_function(files={"index.js": source}, runtime="nodejs20.x", MemorySize=1769, Timeout=10)
+    api = SocketApi(server, unique("node"), function, responds=["$default"])
+    with api.connect() as client:
+        # There is no SDK to sign with.
+        assert ask(client, "{}") == {"status": 403, "message": "Missing Authentication Token"}
+    api.delete()
+
+
 def test_a_request_authorizer(server, shared, unique, make_function):
     source = """
 import json

@@ -27,7 +27,7 @@ def main():
     )
     if sys.flags.no_site:
         add_site_builtins()
-    resolve_localhost()
+    reach_apis()
 
     from awslambdaric.__main__ import main as serve
 
@@ -56,31 +56,49 @@ def add_site_builtins():
     site.sethelper()
 
 
-def resolve_localhost():
-    """Names below `localhost` are this machine (RFC 6761, 6.3), which glibc leaves to a resolver that cells do not have.
+def reach_apis():
+    """Lets functions reach the APIs of this machine by the names that programs make for them.
 
-    Events of APIs name their API so: `https://ID.execute-api.localhost:4566`.
+    Names below `localhost` are this machine (RFC 6761, 6.3), which glibc leaves to a resolver that cells do not have; events
+    name their API so (`ID.execute-api.localhost:4566`). AWS's own names of APIs are Martlet's where nobody else resolves them.
     """
     import socket
 
     resolve = socket.getaddrinfo
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/").rpartition(":")[2]
+    martlet = int(endpoint) if endpoint.isdigit() else None
+    served = set()
 
-    def getaddrinfo(host, *arguments, **named):
+    def getaddrinfo(host, port, *arguments, **named):
         name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else host
-        if isinstance(name, str) and name.lower().rstrip(".").endswith(".localhost"):
-            host = "localhost"
-            # Whoever wants TLS has imported it by now; others need not.
-            if "ssl" in sys.modules:
-                leave_out_tls(sys.modules["ssl"].SSLContext)
-        return resolve(host, *arguments, **named)
+        name = name.lower().rstrip(".") if isinstance(name, str) else ""
+        if not name.endswith((".localhost", ".amazonaws.com")):
+            return resolve(host, port, *arguments, **named)
+        if name.endswith(".localhost"):
+            if name.endswith(".execute-api.localhost"):
+                serve(name)
+            return resolve("localhost", port, *arguments, **named)
+        try:
+            return resolve(host, port, *arguments, **named)
+        except socket.gaierror:
+            if ".execute-api." not in name or martlet is None:
+                raise
+        serve(name)
+        return resolve("localhost", martlet, *arguments, **named)
+
+    def serve(name):
+        # Whoever wants TLS has imported it by now; others need not.
+        if "ssl" in sys.modules:
+            served.add(name)
+            leave_out_tls(sys.modules["ssl"].SSLContext, served)
 
     socket.getaddrinfo = getaddrinfo
 
 
-def leave_out_tls(context):
-    """Lets `https://` of an API of this machine (programs write it before their event's domainName) go on without TLS.
+def leave_out_tls(context, served):
+    """Lets `https://`, which programs write before such a name, go on without TLS.
 
-    Martlet listens inside the cell without: nothing leaves it, and no certificate authority vouches for such names.
+    Martlet listens inside the cell without: nothing leaves it, and no certificate authority vouches for it there.
     """
     wrap = context.wrap_socket
     if getattr(wrap, "leaves_out_tls", False):
@@ -88,7 +106,7 @@ def leave_out_tls(context):
 
     def wrap_socket(self, sock, *arguments, **named):
         name = named.get("server_hostname")
-        if isinstance(name, str) and name.lower().endswith(".execute-api.localhost"):
+        if isinstance(name, str) and name.lower() in served:
             return unwrapped(sock, name)
         return wrap(self, sock, *arguments, **named)
 

@@ -143,6 +143,34 @@ extension RawClient {
         #expect(ends.value.map(\.code) == [1002, 1006])
     }
 
+    /// The door answers when the client has closed its side already: nothing is left open.
+    @Test func aClientThatGaveUpIsLetGo() async throws {
+        let gone = Shared(0)
+        let asked = Shared<[HTTPExchange]>([])
+        try await TestServer.with { exchange in
+            asked.change { $0.append(exchange) }
+        } _: { server in
+            try await server.client { client in
+                try client.send(request)
+                client.closeOutput()
+                while asked.value.isEmpty { try client.pause() }
+                let exchange = asked.value[0]
+                let closed = exchange.closed
+                _ = try? closed.wait()
+                guard let handshake = WebSocketHandshake(exchange.request) else { return }
+                exchange.upgrade(
+                    handshake,
+                    WebSocketAcceptance(
+                        headers: [], limits: WebSocketLimits(frame: 1, message: 1, unsent: 1),
+                        opened: { Echo($0, Shared([])) }, gone: { gone.change { $0 += 1 } }))
+                #expect(try client.readToEnd().isEmpty)
+            }
+            let isOver = try await eventually { server.registry.count == 0 }
+            #expect(isOver && gone.value == 1)
+            asked.change { $0 = [] }
+        }
+    }
+
     @Test func drainingSaysGoodbye() async throws {
         let ends = Shared<[WebSocketClose]>([])
         try await serve(ends) { server in

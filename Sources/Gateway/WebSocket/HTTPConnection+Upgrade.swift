@@ -6,9 +6,14 @@ import Platform
 /// How a connection becomes a WebSocket.
 extension HTTPConnection {
     func upgrade(_ number: UInt64, _ handshake: WebSocketHandshake, _ acceptance: WebSocketAcceptance) {
-        guard let context, http2 == nil, let exchange = current, number == self.number, machine.awaitsAnswer,
-            !isInputClosed, context.channel.isActive
-        else { return acceptance.gone() }
+        guard let context, http2 == nil, let exchange = current, number == self.number, machine.awaitsAnswer else {
+            return acceptance.gone()
+        }
+        // A client that says nothing more has no use for a WebSocket.
+        guard !isInputClosed, context.channel.isActive else {
+            acceptance.gone()
+            return hangUp()
+        }
         let pipeline = context.pipeline.syncOperations
         let socket = WebSocketConnection(
             limits: limits, socketLimits: acceptance.limits, counters: counters, bodies: bodies)
