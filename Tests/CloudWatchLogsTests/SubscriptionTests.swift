@@ -115,6 +115,13 @@ import Wire
         #expect(traces[1] == nil)
     }
 
+    @Test func lineagesOfHeadersAreTakenWhenTheyAreOurs() {
+        #expect(TraceHeader.lineage(in: "Root=1-a-b;Lineage=1:0a:3%7C0b:1;Sampled=0") == "Lineage=1:0a:3%7C0b:1")
+        for header in [nil, "", "Root=1-a-b", "Lineage=\u{1}", "Lineage=" + String(repeating: "a", count: 600)] {
+            #expect(TraceHeader.lineage(in: header) == nil)
+        }
+    }
+
     @Test func streamsGetATestAndAKey() async throws {
         try await house.group()
         try await subscribe(to: Self.stream, role: Self.role)

@@ -40,6 +40,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         let streams = StreamOperations(database: database, sweeper: sweeper)
         let events = EventOperations(database: database, ingestion: ingestion)
         let filters = FilterOperations(database: database, outbox: outbox)
+        let policies = PolicyOperations(database: database)
         let schema = try ServiceSchema(text: CloudWatchLogsSchema.text)
         let tails = LiveTailOperations(
             database: database, tails: ingestion.taps.tails, schema: schema, time: time)
@@ -71,6 +72,9 @@ public final class CloudWatchLogsService: Sendable, LogSink {
                 "DeleteMetricFilter": .asynchronous(filters.deleteMetric),
                 "TestMetricFilter": .asynchronous(filters.testMetric),
                 "StartLiveTail": .asynchronous(tails.start),
+                "PutResourcePolicy": .asynchronous(policies.put),
+                "DescribeResourcePolicies": .asynchronous(policies.describe),
+                "DeleteResourcePolicy": .asynchronous(policies.delete),
             ],
             bodyLimit: 4 << 20)
     }

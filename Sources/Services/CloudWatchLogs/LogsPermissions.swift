@@ -15,7 +15,9 @@ extension CloudWatchLogsService {
             return PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")
         }
         switch operation {
-        case "TestMetricFilter": return [PermissionNeed("logs:TestMetricFilter", "*")]
+        // What is of no group.
+        case "TestMetricFilter", "PutResourcePolicy", "DescribeResourcePolicies", "DeleteResourcePolicy":
+            return [PermissionNeed("logs:\(operation)", "*")]
         case "StartLiveTail":
             return (input["logGroupIdentifiers"]?.list ?? []).prefix(Limits.groupsPerTail).compactMap(\.string).map(
                 need)
