@@ -152,6 +152,16 @@ import Wire
         }
         #expect(name == "logs.us-east-1.amazonaws.com")
         house.outbox.allowed.withLock { $0 = [] }
+        // What comes while nobody is let in is passed over, and counted; what comes later is sent.
+        try await house.put(["y", "z"])
+        try await house.send()
+        #expect(house.outbox.deliveries.count == 1)
+        #expect(house.service.ingestion.subscriptions.refusedEvents == 2)
+        house.outbox.allowed.withLock { $0 = ["logs.amazonaws.com"] }
+        try await house.put(["later"])
+        try await house.send()
+        #expect(try house.outbox.messages() == ["x", "later"])
+        house.outbox.allowed.withLock { $0 = [] }
         let refusal = await house.refusal(
             "PutSubscriptionFilter",
             ["logGroupName": "g", "filterName": "b", "filterPattern": "", "destinationArn": .string(Self.function)])

@@ -130,6 +130,9 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         # HELP martlet_log_events_unseen_total Log events that came too fast to be searched for metrics and shown in live tails.
         # TYPE martlet_log_events_unseen_total counter
         martlet_log_events_unseen_total \(ingestion.taps.droppedEvents)
+        # HELP martlet_log_events_refused_total Log events that a subscription's target did not let in.
+        # TYPE martlet_log_events_refused_total counter
+        martlet_log_events_refused_total \(ingestion.subscriptions.refusedEvents)
         # HELP martlet_log_events_too_large_total Log events that were too large for a subscription's target.
         # TYPE martlet_log_events_too_large_total counter
         martlet_log_events_too_large_total \(ingestion.subscriptions.tooLargeEvents)

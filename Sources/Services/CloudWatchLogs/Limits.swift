@@ -72,6 +72,9 @@ enum Limits {
     /// Batches of events, and about as many bytes, that one round of the subscriptions' worker takes. Ours.
     static let piecesPerRound = 64
     static let bytesPerRound = 4 << 20
+    /// How often it is logged that a target lets nothing in, and of how many targets that is remembered. Ours.
+    static let complaintInterval: Duration = .seconds(600)
+    static let complaints = 1_000
     /// Before a round that failed is tried again. Ours.
     static let roundDelay: Duration = .seconds(1)
 
