@@ -326,7 +326,8 @@ def test_live_tail(server, group, fast_function):
     logs = server.client("logs", inject_host_prefix=False)
     function = fast_function("def handler(event, context):\n    print('LIVE', event)\n")
     function.invoke(1)
-    wait_for(function.log_messages)
+    # What it has said before is not of this session.
+    wait_for(lambda: any("LIVE" in message for message in function.log_messages()))
     stream = tail(logs, group, function.log_group, logEventFilterPattern="LIVE")
     start = next(stream)["sessionStart"]
     assert start["logGroupIdentifiers"] == [group_arn(group), group_arn(function.log_group)]

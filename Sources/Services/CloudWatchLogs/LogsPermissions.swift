@@ -8,25 +8,26 @@ extension CloudWatchLogsService {
     public static func permissions(_ operation: String, _ request: OperationRequest) -> [PermissionNeed] {
         let (input, scope) = (request.input, request.context.scope)
         let prefix = "arn:aws:logs:\(scope.region):\(scope.account):log-group:"
-        func need(_ named: String) -> PermissionNeed {
-            var group = named.hasPrefix(prefix) ? String(named.dropFirst(prefix.count)) : named
+        func need(_ name: String) -> PermissionNeed {
+            var group = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
             if group.hasSuffix(":*") { group.removeLast(2) }
             let stream = input["logStreamName"]?.string ?? ""
             return PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")
         }
-        switch operation {
         // What is of no group.
-        case "TestMetricFilter", "PutResourcePolicy", "DescribeResourcePolicies", "DeleteResourcePolicy":
-            return [PermissionNeed("logs:\(operation)", "*")]
-        case "StartLiveTail":
-            return (input["logGroupIdentifiers"]?.list ?? []).prefix(Limits.groupsPerTail).compactMap(\.string).map(
-                need)
-        default:
-            let named = input["logGroupIdentifier"]?.string ?? input["resourceArn"]?.string
-            var needs = [need(named ?? input["logGroupName"]?.string ?? "")]
-            // Whoever lets a service act as a role must be allowed to pass it on.
-            if let role = input["roleArn"]?.string { needs.append(PermissionNeed("iam:PassRole", role)) }
-            return needs
+        let withoutGroup: Set = [
+            "TestMetricFilter", "PutResourcePolicy", "DescribeResourcePolicies", "DeleteResourcePolicy",
+        ]
+        if withoutGroup.contains(operation) { return [PermissionNeed("logs:\(operation)", "*")] }
+        // A live tail is of several groups.
+        if let groups = input["logGroupIdentifiers"]?.list, !groups.isEmpty {
+            return groups.prefix(Limits.groupsPerTail).map { need($0.string ?? "") }
         }
+        let names = ["logGroupIdentifier", "resourceArn", "logGroupName"]
+        var needs = [need(names.lazy.compactMap { input[$0]?.string }.first ?? "")]
+        if operation == "PutSubscriptionFilter", let role = input["roleArn"]?.string {
+            needs.append(PermissionNeed("iam:PassRole", role))
+        }
+        return needs
     }
 }
