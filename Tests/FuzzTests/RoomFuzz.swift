@@ -105,19 +105,6 @@ import Testing
         }
     }
 
-    @Test(arguments: Mutator.seeds) func metricsInLogs(seed: UInt64) {
-        var random = Mutator(seed: seed)
-        let document = """
-            {"_aws":{"Timestamp":1795413600000,"CloudWatchMetrics":[{"Namespace":"n","Dimensions":[["a"],[]],\
-            "Metrics":[{"Name":"m","Unit":"Count","StorageResolution":1}]}]},"a":"x","m":[1,2.5e3]}
-            """
-        for _ in 0..<(400 * Mutator.factor) {
-            let samples = EmbeddedMetrics.samples(random.mutated(document), now: 1_795_413_600_000)
-            #expect(samples.count < 100 && samples.allSatisfy { $0.value.isFinite && $0.dimensions.count < 30 })
-            _ = FieldSelector(random.mutated("$.a['b.c'][0].*"))
-        }
-    }
-
     @Test(arguments: Mutator.seeds) func namesAndHeaders(seed: UInt64) {
         var random = Mutator(seed: seed)
         let scope = AccountRegion(account: "000000000000", region: "us-east-1")
