@@ -348,6 +348,20 @@ def test_filter_json(logs, group, stream):
     assert len(found('{ ($.ms > 100) || ($.user.id = "u-7") }')) == 2
 
 
+def test_resource_policies(logs, unique):
+    name = unique("policy")
+    document = '{ "Version": "2012-10-17", "Statement": [] }'
+    shown = logs.put_resource_policy(policyName=name, policyDocument=document)["resourcePolicy"]
+    assert abs(shown["lastUpdatedTime"] - now_ms()) < 60_000
+    assert (shown["policyName"], shown["policyDocument"]) == (name, document)
+    assert shown in logs.describe_resource_policies()["resourcePolicies"]
+    with aws_error("InvalidParameterException"):
+        logs.put_resource_policy(policyName=name, policyDocument="{")
+    logs.delete_resource_policy(policyName=name)
+    with aws_error("ResourceNotFoundException", f"Policy with name [{name}] does not exist"):
+        logs.delete_resource_policy(policyName=name)
+
+
 def test_a_missing_operation_says_so(logs):
     assert_not_implemented(
         lambda: logs.start_query(logGroupName="a", startTime=1, endTime=2, queryString="x"), "StartQuery"

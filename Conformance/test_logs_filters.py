@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .expect import aws_error
 from .harness import ACCOUNT, REGION, wait_for
@@ -356,3 +357,56 @@ def test_live_tail_leaves_out_what_is_too_much(server, group):
     assert update["sessionMetadata"]["sampled"] is True
     assert len(update["sessionResults"]) == 500
     stream.close()
+
+
+# Metrics in logs
+
+METRICS = """
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+logger = Logger()
+metrics = Metrics()
+
+@logger.inject_lambda_context
+@metrics.log_metrics(capture_cold_start_metric=False)
+def handler(event, context):
+    metrics.add_dimension(name="stage", value="test")
+    metrics.add_metric(name="orders", unit=MetricUnit.Count, value=event["orders"])
+    logger.info({"message": "took orders", "orders": event["orders"]})
+"""
+
+
+def test_powertools_metrics_and_logger(client, logs, make_function, unique):
+    cloudwatch = client("cloudwatch")
+    try:
+        cloudwatch.list_metrics()
+    except ClientError:
+        pytest.skip("CloudWatch is not there")
+    namespace = unique("app")
+    function = make_function(
+        files={"index.py": METRICS, **package_files()}, MemorySize=1769, Timeout=10,
+        Environment={"Variables": {"POWERTOOLS_SERVICE_NAME": "shop", "POWERTOOLS_METRICS_NAMESPACE": namespace}})
+    for orders in (3, 4):
+        assert function.invoke({"orders": orders}).error is None
+    wait_for(lambda: sum('"_aws"' in message for message in function.log_messages()) == 2)
+    found = logs.filter_log_events(
+        logGroupName=function.log_group, filterPattern='{ $.message.orders > 3 && $.level = "INFO" }')["events"]
+    assert [json.loads(event["message"])["message"]["orders"] for event in found] == [4]
+    # The same from a metric filter, by lines that come later.
+    logs.put_metric_filter(
+        logGroupName=function.log_group, filterName="m", filterPattern="{ $.message.orders = * }",
+        metricTransformations=[{
+            "metricName": "filtered", "metricNamespace": namespace, "metricValue": "$.message.orders",
+            "dimensions": {"Level": "$.level"}}])
+    assert function.invoke({"orders": 5}).error is None
+
+    def total(name, **dimensions):
+        points = cloudwatch.get_metric_statistics(
+            Namespace=namespace, MetricName=name, Period=3600, Statistics=["Sum"],
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=time.time() - 7200, EndTime=time.time() + 3600)["Datapoints"]
+        return sum(point["Sum"] for point in points)
+
+    wait_for(lambda: total("orders", service="shop", stage="test") == 12)
+    wait_for(lambda: total("filtered", Level="INFO") == 5)

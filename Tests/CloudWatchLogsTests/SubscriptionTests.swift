@@ -115,6 +115,13 @@ import Wire
         #expect(traces[1] == nil)
     }
 
+    @Test func lineagesOfHeadersAreTakenWhenTheyAreOurs() {
+        #expect(TraceHeader.lineage(in: "Root=1-a-b;Lineage=1:0a:3%7C0b:1;Sampled=0") == "Lineage=1:0a:3%7C0b:1")
+        for header in [nil, "", "Root=1-a-b", "Lineage=\u{1}", "Lineage=" + String(repeating: "a", count: 600)] {
+            #expect(TraceHeader.lineage(in: header) == nil)
+        }
+    }
+
     @Test func streamsGetATestAndAKey() async throws {
         try await house.group()
         try await subscribe(to: Self.stream, role: Self.role)
@@ -144,6 +151,16 @@ import Wire
             return
         }
         #expect(name == "logs.us-east-1.amazonaws.com")
+        house.outbox.allowed.withLock { $0 = [] }
+        // What comes while nobody is let in is passed over, and counted; what comes later is sent.
+        try await house.put(["y", "z"])
+        try await house.send()
+        #expect(house.outbox.deliveries.count == 1)
+        #expect(house.service.ingestion.subscriptions.refusedEvents == 2)
+        house.outbox.allowed.withLock { $0 = ["logs.amazonaws.com"] }
+        try await house.put(["later"])
+        try await house.send()
+        #expect(try house.outbox.messages() == ["x", "later"])
         house.outbox.allowed.withLock { $0 = [] }
         let refusal = await house.refusal(
             "PutSubscriptionFilter",

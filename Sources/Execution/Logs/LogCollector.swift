@@ -51,7 +51,11 @@ final class LogCollector: Sendable {
 
     /// An invocation begins: what is written from now on carries the lineage of its trace.
     func begin(traceID: String?) {
-        let lineage = traceID?.split(separator: ";").first { $0.hasPrefix("Lineage=") }.map { String($0) }
+        // It is the last field: `TraceHeader.passing` has put it there.
+        let field = traceID.flatMap { header in
+            header.utf8.lastIndex(of: UInt8(ascii: ";")).map { header[header.utf8.index(after: $0)...] }
+        }
+        let lineage = field.flatMap { $0.hasPrefix("Lineage=") ? String($0) : nil }
         state.withLock { $0.lineage = lineage }
     }
 

@@ -32,7 +32,11 @@ extension CloudWatchLogsService: DeliveryTarget {
         let stream =
             try StreamRow.find(delivery.id, group: group.id, in: transaction)?.id
             ?? StreamRow.insert(delivery.id, group: group.id, created: now.milliseconds, in: transaction)
-        let events = [NewEvent(timestamp: timestamp, message: message)]
+        let events = [
+            NewEvent(
+                timestamp: timestamp, message: message,
+                lineage: TraceHeader.lineage(in: delivery.attributes.traceHeader))
+        ]
         try ingestion.append(
             events, to: group, stream: (stream, delivery.id), now: now.milliseconds,
             hasMetrics: EmbeddedMetrics.areIn(events), in: transaction)

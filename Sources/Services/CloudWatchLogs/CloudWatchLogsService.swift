@@ -40,6 +40,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         let streams = StreamOperations(database: database, sweeper: sweeper)
         let events = EventOperations(database: database, ingestion: ingestion)
         let filters = FilterOperations(database: database, outbox: outbox)
+        let policies = PolicyOperations(database: database)
         let schema = try ServiceSchema(text: CloudWatchLogsSchema.text)
         let tails = LiveTailOperations(
             database: database, tails: ingestion.taps.tails, schema: schema, time: time)
@@ -71,6 +72,9 @@ public final class CloudWatchLogsService: Sendable, LogSink {
                 "DeleteMetricFilter": .asynchronous(filters.deleteMetric),
                 "TestMetricFilter": .asynchronous(filters.testMetric),
                 "StartLiveTail": .asynchronous(tails.start),
+                "PutResourcePolicy": .asynchronous(policies.put),
+                "DescribeResourcePolicies": .asynchronous(policies.describe),
+                "DeleteResourcePolicy": .asynchronous(policies.delete),
             ],
             bodyLimit: 4 << 20)
     }
@@ -126,6 +130,9 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         # HELP martlet_log_events_unseen_total Log events that came too fast to be searched for metrics and shown in live tails.
         # TYPE martlet_log_events_unseen_total counter
         martlet_log_events_unseen_total \(ingestion.taps.droppedEvents)
+        # HELP martlet_log_events_refused_total Log events that a subscription's target did not let in.
+        # TYPE martlet_log_events_refused_total counter
+        martlet_log_events_refused_total \(ingestion.subscriptions.refusedEvents)
         # HELP martlet_log_events_too_large_total Log events that were too large for a subscription's target.
         # TYPE martlet_log_events_too_large_total counter
         martlet_log_events_too_large_total \(ingestion.subscriptions.tooLargeEvents)

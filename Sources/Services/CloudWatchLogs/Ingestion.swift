@@ -28,6 +28,17 @@ struct Ingestion: Sendable {
     }
 }
 
+extension TraceHeader {
+    /// `Lineage=…` of a header that came with events, for `NewEvent`; nil when it has none, or one that is not ours.
+    static func lineage(in header: String?) -> String? {
+        guard let header, header.utf8.count <= 1_024 else { return nil }
+        let field = header.split(separator: ";").first { $0.hasPrefix("Lineage=") }
+        guard let field, field.utf8.count <= Limits.lineageBytes, field.utf8.allSatisfy({ (33...126).contains($0) })
+        else { return nil }
+        return String(field)
+    }
+}
+
 /// Events that the subscriptions of a group have not seen: a range of ids.
 struct PendingRow: Sendable {
     var id: Int64

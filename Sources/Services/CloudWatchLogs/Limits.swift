@@ -56,6 +56,8 @@ enum Limits {
     static let metricFiltersPerGroup: Int64 = 100
     static let dimensionsPerFilter = 3
     static let filtersPerPage = 50
+    /// Resource policies of an account and Region (quotas page).
+    static let resourcePolicies: Int64 = 10
     /// Groups whose compiled filters are kept in memory. Ours.
     static let compiledGroups = 256
 
@@ -70,6 +72,9 @@ enum Limits {
     /// Batches of events, and about as many bytes, that one round of the subscriptions' worker takes. Ours.
     static let piecesPerRound = 64
     static let bytesPerRound = 4 << 20
+    /// How often it is logged that a target lets nothing in, and of how many targets that is remembered. Ours.
+    static let complaintInterval: Duration = .seconds(600)
+    static let complaints = 1_000
     /// Before a round that failed is tried again. Ours.
     static let roundDelay: Duration = .seconds(1)
 
@@ -94,6 +99,8 @@ enum Limits {
     static let liveTails = 15
     static let groupsPerTail = 10
     static let streamsPerTail = 10
+    /// Bytes of a lineage that is passed on: twenty functions are some 300. Ours.
+    static let lineageBytes = 512
     /// Seconds between updates, events of one update, and seconds that a session lasts (StartLiveTail reference).
     static let tailUpdate: Duration = .seconds(1)
     static let tailEvents = 500

@@ -14,6 +14,11 @@ extension CloudWatchLogsService {
             let stream = input["logStreamName"]?.string ?? ""
             return PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")
         }
+        // What is of no group.
+        let withoutGroup: Set = [
+            "TestMetricFilter", "PutResourcePolicy", "DescribeResourcePolicies", "DeleteResourcePolicy",
+        ]
+        if withoutGroup.contains(operation) { return [PermissionNeed("logs:\(operation)", "*")] }
         // A live tail is of several groups.
         if let groups = input["logGroupIdentifiers"]?.list, !groups.isEmpty {
             return groups.prefix(Limits.groupsPerTail).map { need($0.string ?? "") }

@@ -15,6 +15,9 @@ final class SubscriptionWorker: Sendable {
         var isStopped = true
         var retry: ScheduledCall?
         var tooLarge: UInt64 = 0
+        var refused: UInt64 = 0
+        /// When it was last said of a target that it lets nothing in.
+        var complaints: [String: Instant] = [:]
     }
 
     /// Events of one stream and lineage, read together.
@@ -34,6 +37,7 @@ final class SubscriptionWorker: Sendable {
         var subscription: Subscription
         var stream: String
         var lineage: String?
+        var events: Int
         var payloads: [[UInt8]]
     }
 
@@ -70,6 +74,9 @@ final class SubscriptionWorker: Sendable {
 
     /// Events that no target could take.
     var tooLargeEvents: UInt64 { state.withLock { $0.tooLarge } }
+
+    /// Events whose target was gone or let nothing in.
+    var refusedEvents: UInt64 { state.withLock { $0.refused } }
 
     /// There is something to look at.
     func wake() {
@@ -174,7 +181,7 @@ final class SubscriptionWorker: Sendable {
             if left > 0 { onTooLarge(left) }
             return Parcel(
                 group: work.group, subscription: subscription, stream: work.stream, lineage: work.lineage,
-                payloads: payloads)
+                events: entries.count - left, payloads: payloads)
         }
     }
 
@@ -183,11 +190,28 @@ final class SubscriptionWorker: Sendable {
         logger.warning("log events are too large for their subscription", metadata: ["events": "\(events)"])
     }
 
+    private func refused(_ parcel: Parcel, now: Instant) {
+        let target = parcel.subscription.destination
+        let complains = state.withLock { state in
+            state.refused += UInt64(parcel.events)
+            if let last = state.complaints[target], now < last + Limits.complaintInterval { return false }
+            if state.complaints.count >= Limits.complaints { state.complaints = [:] }
+            state.complaints[target] = now
+            return true
+        }
+        guard complains else { return }
+        logger.warning(
+            "a log subscription's target is gone or lets nothing in",
+            metadata: ["target": "\(target)", "group": "\(parcel.group.name)"])
+    }
+
     private func send(_ parcel: Parcel, now: Instant, in transaction: any WriteTransaction) throws {
         let subscription = parcel.subscription
-        let principal = SubscriptionPrincipal.choose(
+        let principal = try SubscriptionPrincipal.choose(
             subscription.destination, role: subscription.roleARN, group: parcel.group, outbox: outbox,
             in: transaction)
+        // As on AWS, events are passed over while the target is gone or lets nothing in (there for up to ten minutes more).
+        guard let principal else { return refused(parcel, now: now) }
         for payload in parcel.payloads {
             var delivery = Delivery(
                 id: Identifier.uuid(), target: subscription.destination, principal: principal, payload: payload,
@@ -219,16 +243,19 @@ enum SubscriptionPrincipal {
         .roleSession(roleARN: arn, sessionName: "CloudWatchLogs", account: group.scope.account)
     }
 
-    /// The one that the target lets in now; the first when none is.
+    /// The one that the target lets in now; nil when none is. Throws what the store throws.
     static func choose(
         _ destination: String, role: String?, group: GroupRow, outbox: any DeliveryOutbox,
         in transaction: any ReadTransaction
-    ) -> Principal {
-        if let role { return self.role(role, group) }
-        let names = names(group)
-        let allowed = names.first { name in
-            (try? outbox.validate(target: destination, for: service(name, group), in: transaction)) != nil
+    ) throws -> Principal? {
+        let candidates = role.map { [self.role($0, group)] } ?? names(group).map { service($0, group) }
+        return try candidates.first { principal in
+            do {
+                try outbox.validate(target: destination, for: principal, in: transaction)
+                return true
+            } catch is DeliveryRefusal {
+                return false
+            }
         }
-        return service(allowed ?? names[0], group)
     }
 }

@@ -11,8 +11,10 @@ struct EventOperations: Sendable {
 
     func put(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.PutLogEventsRequest(request.input)
+        // SDKs in functions send the trace of their invocation on.
+        let lineage = TraceHeader.lineage(in: request.context.header("x-amzn-trace-id"))
         let events = (input.logEvents ?? []).map {
-            NewEvent(timestamp: Int64($0.timestamp ?? 0), message: $0.message ?? "")
+            NewEvent(timestamp: Int64($0.timestamp ?? 0), message: $0.message ?? "", lineage: lineage)
         }
         try Self.check(events)
         let (group, stream, scope) = (input.logGroupName ?? "", input.logStreamName ?? "", request.context.scope)

@@ -28,13 +28,9 @@ struct FilterOperations: Sendable {
             let old = try FilterTable.find(.subscription, name, of: group.id, in: transaction)
             guard old != nil || group.subscriptions < Limits.subscriptionsPerGroup else { throw Self.tooMany }
             try Self.checkRegexes(pattern, name, of: group, in: transaction)
-            let principal = SubscriptionPrincipal.choose(
+            let principal = try SubscriptionPrincipal.choose(
                 target, role: roleARN, group: group, outbox: outbox, in: transaction)
-            do {
-                try outbox.validate(target: target, for: principal, in: transaction)
-            } catch is DeliveryRefusal {
-                throw destination == .function ? Self.noFunction : Self.noStream
-            }
+            guard let principal else { throw destination == .function ? Self.noFunction : Self.noStream }
             let row = FilterRow(
                 group: groupName, name: name, created: old?.created ?? now.milliseconds, document: kept)
             try FilterTable.put(.subscription, row, of: group, now: now, in: transaction)

@@ -38,6 +38,13 @@ enum Model {
         var logGroupName: String? { get { value["logGroupName"]?.string } set { put("logGroupName", newValue) } }
         var filterName: String? { get { value["filterName"]?.string } set { put("filterName", newValue) } }
     }
+    struct DeleteResourcePolicyRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var policyName: String? { get { value["policyName"]?.string } set { put("policyName", newValue) } }
+        var resourceArn: String? { get { value["resourceArn"]?.string } set { put("resourceArn", newValue) } }
+        var expectedRevisionId: String? { get { value["expectedRevisionId"]?.string } set { put("expectedRevisionId", newValue) } }
+    }
     struct DeleteRetentionPolicyRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -98,6 +105,20 @@ enum Model {
         var value: Value
         init(_ value: Value) { self.value = value }
         var metricFilters: [Model.MetricFilter]? { get { value["metricFilters"]?.elements { Model.MetricFilter($0) } } set { put("metricFilters", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var nextToken: String? { get { value["nextToken"]?.string } set { put("nextToken", newValue) } }
+    }
+    struct DescribeResourcePoliciesRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var nextToken: String? { get { value["nextToken"]?.string } set { put("nextToken", newValue) } }
+        var limit: Int? { get { value["limit"]?.wholeNumber } set { put("limit", newValue) } }
+        var resourceArn: String? { get { value["resourceArn"]?.string } set { put("resourceArn", newValue) } }
+        var policyScope: String? { get { value["policyScope"]?.string } set { put("policyScope", newValue) } }
+    }
+    struct DescribeResourcePoliciesResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var resourcePolicies: [Model.ResourcePolicy]? { get { value["resourcePolicies"]?.elements { Model.ResourcePolicy($0) } } set { put("resourcePolicies", newValue.map { Value.list($0.map { $0.value }) }) } }
         var nextToken: String? { get { value["nextToken"]?.string } set { put("nextToken", newValue) } }
     }
     struct DescribeSubscriptionFiltersRequest: Shape {
@@ -321,6 +342,20 @@ enum Model {
         var fieldSelectionCriteria: String? { get { value["fieldSelectionCriteria"]?.string } set { put("fieldSelectionCriteria", newValue) } }
         var emitSystemFieldDimensions: [String]? { get { value["emitSystemFieldDimensions"]?.elements { $0.string } } set { put("emitSystemFieldDimensions", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
     }
+    struct PutResourcePolicyRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var policyName: String? { get { value["policyName"]?.string } set { put("policyName", newValue) } }
+        var policyDocument: String? { get { value["policyDocument"]?.string } set { put("policyDocument", newValue) } }
+        var resourceArn: String? { get { value["resourceArn"]?.string } set { put("resourceArn", newValue) } }
+        var expectedRevisionId: String? { get { value["expectedRevisionId"]?.string } set { put("expectedRevisionId", newValue) } }
+    }
+    struct PutResourcePolicyResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var resourcePolicy: Model.ResourcePolicy? { get { value["resourcePolicy"].map { Model.ResourcePolicy($0) } } set { put("resourcePolicy", newValue?.value) } }
+        var revisionId: String? { get { value["revisionId"]?.string } set { put("revisionId", newValue) } }
+    }
     struct PutRetentionPolicyRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -351,6 +386,16 @@ enum Model {
         var tooNewLogEventStartIndex: Int? { get { value["tooNewLogEventStartIndex"]?.wholeNumber } set { put("tooNewLogEventStartIndex", newValue) } }
         var tooOldLogEventEndIndex: Int? { get { value["tooOldLogEventEndIndex"]?.wholeNumber } set { put("tooOldLogEventEndIndex", newValue) } }
         var expiredLogEventEndIndex: Int? { get { value["expiredLogEventEndIndex"]?.wholeNumber } set { put("expiredLogEventEndIndex", newValue) } }
+    }
+    struct ResourcePolicy: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var policyName: String? { get { value["policyName"]?.string } set { put("policyName", newValue) } }
+        var policyDocument: String? { get { value["policyDocument"]?.string } set { put("policyDocument", newValue) } }
+        var lastUpdatedTime: Int? { get { value["lastUpdatedTime"]?.wholeNumber } set { put("lastUpdatedTime", newValue) } }
+        var policyScope: String? { get { value["policyScope"]?.string } set { put("policyScope", newValue) } }
+        var resourceArn: String? { get { value["resourceArn"]?.string } set { put("resourceArn", newValue) } }
+        var revisionId: String? { get { value["revisionId"]?.string } set { put("revisionId", newValue) } }
     }
     struct SearchedLogStream: Shape {
         var value: Value

@@ -46,5 +46,11 @@ enum Schema {
                 first_event BIGINT NOT NULL, last_event BIGINT NOT NULL, lineage TEXT
             );
             """,
+            """
+            CREATE TABLE logs_policy (
+                account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL, updated BIGINT NOT NULL,
+                document TEXT NOT NULL, PRIMARY KEY (account, region, name)
+            ) WITHOUT ROWID;
+            """,
         ])
 }
