@@ -92,6 +92,18 @@ final class Harness: Sendable {
         ]
     }
 
+    /// Evaluates every alarm now, as the timer does.
+    func evaluate() async throws {
+        let (now, end) = (time.now(), EvaluationClock(timeScale: 1).end(time.now(), isFast: false))
+        try await database.write { [outbox] transaction in
+            for alarm in try AlarmTable.due(fast: false, after: nil, limit: 100, in: transaction).alarms {
+                if let state = try AlarmEvaluations.newState(of: alarm, end: end, now: now, in: transaction) {
+                    try AlarmChanges(outbox: outbox).set(state, of: alarm, in: transaction)
+                }
+            }
+        }
+    }
+
     /// Waits until a condition holds that another thread brings about.
     func until(_ condition: @Sendable () async throws -> Bool) async throws {
         for _ in 0..<2_000 {

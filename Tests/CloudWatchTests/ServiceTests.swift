@@ -84,6 +84,65 @@ import Wire
         "OKActions": ["arn:aws:sns:us-east-1:000000000000:t"],
     ]
 
+    @Test func anAlarmGoesOffAndComesBack() async throws {
+        let cloudWatch = try await Harness()
+        try await cloudWatch.call("PutMetricAlarm", .map(Self.alarm))
+        #expect(try await cloudWatch.alarm()["StateReason"]?.string == "Unchecked: Initial alarm creation")
+        try await cloudWatch.put(21.5, at: cloudWatch.now)
+        cloudWatch.time.advance(by: .seconds(70))
+        try await cloudWatch.evaluate()
+        #expect(try await cloudWatch.alarm()["StateValue"]?.string == "ALARM")
+        let shown = try await cloudWatch.alarm()
+        let time = Instant(milliseconds: cloudWatch.now / 60 * 60_000 - 60_000)
+        let c = CivilTime(time)
+        #expect(
+            shown["StateReason"]?.string
+                == "Threshold Crossed: 1 datapoint [21.5 (\(pad(c.day))/\(pad(c.month))/\(pad(Int(c.year % 100))) "
+                + "\(pad(c.hour)):\(pad(c.minute)):00)] was greater than the threshold (2.0).")
+        let data = try JSON.parse(shown["StateReasonData"]?.string ?? "")
+        #expect(data["recentDatapoints"]?.list == [21.5] && data["statistic"]?.string == "Sum")
+
+        try await cloudWatch.until { cloudWatch.outbox.deliveries.count >= 4 }
+        let sent = cloudWatch.outbox.deliveries
+        #expect(sent.map { ARN($0.target)?.service } == ["events", "events", "lambda", "sns"])
+        let event = try JSON.parse(sent[2].payload)
+        #expect(
+            event["alarmData"]?["state"]?["value"]?.string == "ALARM" && event["source"]?.string == "aws.cloudwatch")
+        #expect(event["alarmData"]?["previousState"]?["value"]?.string == "INSUFFICIENT_DATA")
+        #expect(
+            sent[2].principal
+                == .service(
+                    name: "lambda.alarms.cloudwatch.amazonaws.com",
+                    sourceARN: "arn:aws:cloudwatch:us-east-1:000000000000:alarm:a", sourceAccount: "000000000000"))
+        #expect(sent[3].attributes.subject == "ALARM: \"a\" in US East (N. Virginia)")
+        let message = try JSON.parse(sent[3].payload)
+        #expect(
+            message["OldStateValue"]?.string == "INSUFFICIENT_DATA" && message["Trigger"]?["Statistic"]?.string == "SUM"
+        )
+
+        // Without data it stays for as long as the evaluation range has some, then it is not known.
+        cloudWatch.time.advance(by: .seconds(60))
+        try await cloudWatch.put(1, at: cloudWatch.now - 60)
+        cloudWatch.time.advance(by: .seconds(60))
+        try await cloudWatch.evaluate()
+        #expect(try await cloudWatch.alarm()["StateValue"]?.string == "OK")
+        cloudWatch.time.advance(by: .seconds(240))
+        try await cloudWatch.evaluate()
+        #expect(try await cloudWatch.alarm()["StateReason"]?.string == "Insufficient Data: 1 datapoint was unknown.")
+
+        let history = try await cloudWatch.call(
+            "DescribeAlarmHistory", ["AlarmName": "a", "ScanBy": "TimestampAscending"])
+        #expect(
+            history["AlarmHistoryItems"]?.list?.compactMap { $0["HistorySummary"]?.string } == [
+                "Alarm \"a\" created", "Alarm updated from INSUFFICIENT_DATA to ALARM",
+                "Successfully executed action arn:aws:lambda:us-east-1:000000000000:function:f",
+                "Successfully executed action arn:aws:sns:us-east-1:000000000000:t",
+                "Failed to execute action arn:aws:sns:us-east-1:000000000000:gone. Received error: \"It is gone\"",
+                "Alarm updated from ALARM to OK", "Successfully executed action arn:aws:sns:us-east-1:000000000000:t",
+                "Alarm updated from OK to INSUFFICIENT_DATA",
+            ])
+    }
+
     @Test func statesSetByHandAct() async throws {
         let cloudWatch = try await Harness()
         try await cloudWatch.call("PutMetricAlarm", .map(Self.alarm))
@@ -100,6 +159,30 @@ import Wire
         #expect(
             await cloudWatch.error("SetAlarmState", ["AlarmName": "b", "StateValue": "OK", "StateReason": ""])?.status
                 == 404)
+    }
+
+    @Test func anAlarmOnMetricMath() async throws {
+        let cloudWatch = try await Harness()
+        try await cloudWatch.call(
+            "PutMetricAlarm",
+            [
+                "AlarmName": "a", "EvaluationPeriods": 2, "DatapointsToAlarm": 1, "Threshold": 0.1,
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold", "TreatMissingData": "notBreaching",
+                "Metrics": [
+                    cloudWatch.stat("errors", "Sum", metric: "e", returns: false),
+                    cloudWatch.stat("all", "Sum", returns: false), ["Id": "rate", "Expression": "errors / all"],
+                ],
+            ])
+        for _ in 0..<4 { try await cloudWatch.put(1, at: cloudWatch.now) }
+        try await cloudWatch.put(1, at: cloudWatch.now, metric: "e")
+        cloudWatch.time.advance(by: .seconds(70))
+        try await cloudWatch.evaluate()
+        #expect(try await cloudWatch.alarm()["StateValue"]?.string == "ALARM")
+        let reason = try await cloudWatch.alarm()["StateReason"]?.string ?? ""
+        #expect(reason.hasPrefix("Threshold Crossed: 1 out of the last 2 datapoints [0.25 ("))
+        #expect(
+            reason.hasSuffix(
+                "was greater than or equal to the threshold (0.1) (minimum 1 datapoint for OK -> ALARM transition)."))
     }
 
     @Test func measuredValuesAreKeptByMinute() async throws {

@@ -160,6 +160,8 @@ final class AlarmEvaluations: Sendable {
     static func newState(
         of alarm: Alarm, end: Int64, now: Instant, in transaction: any ReadTransaction
     ) throws -> AlarmState? {
+        // An evaluation that was held up says nothing of a state that was set since.
+        guard alarm.state.updated <= now else { return nil }
         let range = try datapoints(of: alarm, end: end, in: transaction)
         guard let finding = AlarmMachine.evaluate(range, alarm.rules), finding.value != alarm.state.value else {
             return nil
