@@ -107,8 +107,9 @@ final class Server: Service {
         let outbox = OutboxDispatcher(
             database: database, time: time, timeScale: settings.timeScale, logger: logger)
         let key = try directory.serverKey()
-        async let objects = S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
+        async let objects = S3Service(
+            database: database, blobs: blobs, outbox: outbox, authorizer: iam, time: time, logger: logger)
         async let queues = SQSService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         async let streams = KinesisService(
@@ -209,6 +210,7 @@ final class Server: Service {
         try await sqs.start()
         dynamoDB.start()
         kinesis.start()
+        s3.start()
         try await outbox.start()
         try await sns.start()
         try await events.start()
@@ -222,7 +224,7 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, s3.stop],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }

@@ -111,7 +111,8 @@ import Wire
             name: "photos", account: "000000000000", region: "eu-west-1", created: Instant(nanoseconds: 0),
             notifications: NotificationConfiguration())
         let event = ObjectEvent(
-            name: EventName.put, key: try ObjectKey("in/my photo@1.jpg"), created: (12, "abc"),
+            name: EventName.put,
+            subject: EventSubject(key: try ObjectKey("in/my photo@1.jpg"), size: 12, etag: "abc"),
             time: Instant(milliseconds: 1_795_413_600_123), sequencer: Sequencer.text(0x0123_4567_89AB_CDEF),
             requestID: "REQ", sourceIP: "127.0.0.1", principal: .account("000000000000"))
         let text = String(
