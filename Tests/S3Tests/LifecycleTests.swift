@@ -52,13 +52,15 @@ import Wire
 
     @Test func refusals() {
         #expect(error(["Status": "Enabled", "Filter": [:]]) == "InvalidRequest")
-        #expect(error(["Status": "Enabled", "Filter": [:], "Expiration": ["Days": 1, "Date": .timestamp(instant(1))]])
-            == "MalformedXML")
+        #expect(
+            error(["Status": "Enabled", "Filter": [:], "Expiration": ["Days": 1, "Date": .timestamp(instant(1))]])
+                == "MalformedXML")
         #expect(error(["Status": "Enabled", "Filter": [:], "Expiration": ["Days": -1]]) == "InvalidArgument")
         #expect(
             error(["Status": "Enabled", "Filter": [:], "Expiration": ["Date": .timestamp(instant(1.5))]])
                 == "InvalidArgument")
-        #expect(error(["Status": "Enabled", "Prefix": "a", "Filter": [:], "Expiration": ["Days": 1]]) == "MalformedXML")
+        #expect(
+            error(["Status": "Enabled", "Prefix": "a", "Filter": [:], "Expiration": ["Days": 1]]) == "MalformedXML")
         #expect(error(["Status": "Enabled", "Prefix": "", "Expiration": ["Days": 1]]) == nil)
     }
 
@@ -82,7 +84,8 @@ import Wire
         let page = [
             entry("a", 1, latest: true), entry("a", 2, superseded: 1), entry("a", 3, superseded: 1),
             entry("a", 4, superseded: 95), entry("b", 1, marker: true, latest: true),
-            entry("c", 1, marker: true, latest: true), entry("c", 2, superseded: 99), entry("d", 9, marker: true, latest: true),
+            entry("c", 1, marker: true, latest: true), entry("c", 2, superseded: 99),
+            entry("d", 9, marker: true, latest: true),
         ]
         // One page, and every other way to cut it, decide alike.
         for cut in 0...page.count {

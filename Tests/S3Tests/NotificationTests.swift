@@ -161,7 +161,8 @@ import Wire
 
     @Test func settings() throws {
         let value: Value = [
-            "a": .list([.int(-1), .double(1.5), .bool(true), .bool(false), .null]), "t": .timestamp(Instant(nanoseconds: 5)),
+            "a": .list([.int(-1), .double(1.5), .bool(true), .bool(false), .null]),
+            "t": .timestamp(Instant(nanoseconds: 5)),
             "b": .blob([1, 2]), "m": ["x": "ü"],
         ]
         #expect(try Unpacker.value(Packer.pack(value)) == value)

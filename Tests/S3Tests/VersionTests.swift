@@ -34,7 +34,9 @@ private struct Model1 {
         return try await harness.call("DeleteObject", input)
     }
 
-    private func listed(_ harness: Harness, pageSize: Int = 1000) async throws -> [(id: String, marker: Bool, latest: Bool)] {
+    private func listed(_ harness: Harness, pageSize: Int = 1000) async throws -> [(
+        id: String, marker: Bool, latest: Bool
+    )] {
         var all: [(id: String, marker: Bool, latest: Bool, key: String)] = []
         var (key, version): (Value?, Value?)
         while true {

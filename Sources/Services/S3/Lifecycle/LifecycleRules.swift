@@ -32,7 +32,8 @@ struct LifecycleRules: Sendable {
     init(_ given: [Model.LifecycleRule]?) throws(AWSError) {
         guard let given, !given.isEmpty else { throw S3Error.malformedXML }
         guard given.count <= Limits.lifecycleRules else {
-            throw S3Error.invalidRequest("The number of lifecycle rules must not exceed the allowed limit of 1000 rules")
+            throw S3Error.invalidRequest(
+                "The number of lifecycle rules must not exceed the allowed limit of 1000 rules")
         }
         rules = []
         for item in given { rules.append(try Rule(item)) }
@@ -122,8 +123,10 @@ extension LifecycleRules.Rule {
     private mutating func setFilter(_ item: Model.LifecycleRule) throws(AWSError) {
         prefix = Array((item.prefix ?? item.filter?.prefix ?? item.filter?.and?.prefix ?? "").utf8)
         guard let filter = item.filter else { return }
-        let given = [filter.prefix != nil, filter.tag != nil, filter.objectSizeGreaterThan != nil,
-            filter.objectSizeLessThan != nil, filter.and != nil]
+        let given = [
+            filter.prefix != nil, filter.tag != nil, filter.objectSizeGreaterThan != nil,
+            filter.objectSizeLessThan != nil, filter.and != nil,
+        ]
         guard given.filter({ $0 }).count <= 1 else { throw S3Error.malformedXML }
         for tag in (filter.tag.map { [$0] } ?? []) + (filter.and?.tags ?? []) {
             guard let key = tag.key, let value = tag.value_ else { throw S3Error.malformedXML }
@@ -139,7 +142,8 @@ extension LifecycleRules.Rule {
     private mutating func setActions(_ item: Model.LifecycleRule) throws(AWSError) {
         if let given = item.expiration { expiration = try Self.expiration(given, hasTags: !tags.isEmpty) }
         if let noncurrent = item.noncurrentVersionExpiration {
-            noncurrentDays = try Self.days(noncurrent.noncurrentDays, of: "NoncurrentVersionExpiration", "NoncurrentDays")
+            noncurrentDays = try Self.days(
+                noncurrent.noncurrentDays, of: "NoncurrentVersionExpiration", "NoncurrentDays")
             newerVersions = noncurrent.newerNoncurrentVersions ?? 0
             guard (0...100).contains(newerVersions) else {
                 throw S3Error.invalidArgument(

@@ -133,7 +133,9 @@ extension S3Service {
     }
 
     /// What was decided on a snapshot, if it still is so.
-    private func carryOut(_ actions: [LifecycleMachine.Action], bucket name: String, _ transaction: any WriteTransaction)
+    private func carryOut(
+        _ actions: [LifecycleMachine.Action], bucket name: String, _ transaction: any WriteTransaction
+    )
         throws
     {
         guard let bucket = try BucketTable.find(name, in: transaction), bucket.settings.contains(.lifecycle) else {

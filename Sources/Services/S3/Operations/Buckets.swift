@@ -28,7 +28,8 @@ extension S3Service {
                 context.principal, action: "s3:CreateBucket", resource: arn, in: transaction) ?? .allowed != .allowed
             {
                 throw S3Error.accessDenied(
-                    AccessRequest(context), bucket, because: "because no identity-based policy allows the "
+                    AccessRequest(context), bucket,
+                    because: "because no identity-based policy allows the "
                         + "s3:CreateBucket action")
             }
             if let existing = try BucketTable.find(name, in: transaction) {
@@ -123,7 +124,8 @@ extension S3Service {
                 }
                 guard try VersionTable.isEmpty(bucket: bucket.name, in: transaction) else {
                     throw S3Service.notEmpty(
-                        bucket, "The bucket you tried to delete is not empty. You must delete all versions in the bucket.")
+                        bucket,
+                        "The bucket you tried to delete is not empty. You must delete all versions in the bucket.")
                 }
                 let uploads = try UploadTable.list(
                     bucket: bucket.name, at: .from([]), end: [0xFF], limit: Limits.uploadsAbortedAtOnce, in: transaction

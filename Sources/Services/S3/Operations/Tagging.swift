@@ -49,7 +49,8 @@ extension S3Service {
     }
 
     private func setTags(
-        _ tags: TagSet, key text: String?, version: String?, bucket name: String?, expectedOwner: String?, event: String,
+        _ tags: TagSet, key text: String?, version: String?, bucket name: String?, expectedOwner: String?,
+        event: String,
         _ request: OperationRequest
     ) async throws -> String? {
         let context = request.context

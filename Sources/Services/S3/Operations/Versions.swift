@@ -17,7 +17,8 @@ struct Deletion: Sendable {
 extension S3Service {
     /// The version of a key that a request means; nil when there is none.
     func find(
-        _ key: ObjectKey, _ choice: VersionChoice = .current, in bucket: StoredBucket, _ transaction: any ReadTransaction
+        _ key: ObjectKey, _ choice: VersionChoice = .current, in bucket: StoredBucket,
+        _ transaction: any ReadTransaction
     ) throws -> KeyVersion? {
         let current = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
         switch choice {
@@ -100,7 +101,8 @@ extension S3Service {
 
     /// Deletes as DeleteObject does, with its events. A key or version that is not there counts as deleted.
     func delete(
-        _ key: ObjectKey, _ choice: VersionChoice, existing: StoredObject?, in bucket: StoredBucket, by cause: EventCause,
+        _ key: ObjectKey, _ choice: VersionChoice, existing: StoredObject?, in bucket: StoredBucket,
+        by cause: EventCause,
         events: (deleted: String, marked: String) = (EventName.delete, EventName.deleteMarker),
         _ transaction: any WriteTransaction
     ) throws -> Deletion {

@@ -43,7 +43,8 @@ struct CrossOriginRules: Sendable {
             }
             for header in item.exposeHeaders ?? [] where header.contains("*") {
                 throw S3Error.invalidRequest(
-                    "ExposeHeader \"\(header)\" contains wildcard. We currently do not support wildcard for ExposeHeader.")
+                    "ExposeHeader \"\(header)\" contains wildcard. We currently do not support wildcard for ExposeHeader."
+                )
             }
             let rule = Rule(
                 origins: origins, methods: methods, headers: (item.allowedHeaders ?? []).map { $0.lowercased() },

@@ -58,14 +58,14 @@ enum ObjectTable {
 
     /// By `columns`.
     static func values(_ object: StoredObject) -> [SQLValue] {
-            [
-                .blob(object.key.bytes), .text(object.id), .int(object.size), .text(object.etag),
-                .int(object.modified.nanoseconds), .text(object.storageClass),
-                .optional(object.checksum?.algorithm.rawValue), .optional(object.checksum?.kind.rawValue),
-                .optional(object.checksum?.value), .bool(object.isMultipart), .optional(object.uploadID),
-                .blob(object.metadata.packed()), .blob(StoredPart.pack(object.parts)), .optional(object.version),
-                .int(object.rank),
-            ]
+        [
+            .blob(object.key.bytes), .text(object.id), .int(object.size), .text(object.etag),
+            .int(object.modified.nanoseconds), .text(object.storageClass),
+            .optional(object.checksum?.algorithm.rawValue), .optional(object.checksum?.kind.rawValue),
+            .optional(object.checksum?.value), .bool(object.isMultipart), .optional(object.uploadID),
+            .blob(object.metadata.packed()), .blob(StoredPart.pack(object.parts)), .optional(object.version),
+            .int(object.rank),
+        ]
     }
 
     /// Changes tags and access control list alone.
