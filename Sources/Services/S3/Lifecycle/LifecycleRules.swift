@@ -46,8 +46,9 @@ struct LifecycleRules: Sendable {
 
     /// Midnight (UTC) after so many days, as AWS rounds.
     static func due(_ from: Instant, days: Int) -> Instant {
-        let (end, overflow) = (from.seconds / 86_400).addingReportingOverflow(Int64(days) + 1)
-        guard !overflow, end < 100_000 else { return Instant(nanoseconds: .max) }
+        // Beyond what an instant can hold (the year 2262): never.
+        let end = from.seconds / 86_400 + Int64(min(max(days, 0), 1_000_000)) + 1
+        guard end < 100_000 else { return Instant(nanoseconds: .max) }
         let day: Int64 = from.seconds % 86_400 == 0 && from.nanoseconds % 1_000_000_000 == 0 ? end - 1 : end
         return Instant(milliseconds: day * 86_400_000)
     }
