@@ -79,7 +79,7 @@ def test_aws_cli_sync(aws, s3, bucket, tree, tmp_path):
 def test_rclone(server, bucket, tree, tmp_path):
     need("rclone")
     remote = {
-        "RCLONE_CONFIG": str(tmp_path / "none"), "RCLONE_CONFIG_M_TYPE": "s3", "RCLONE_CONFIG_M_PROVIDER": "AWS",
+        "RCLONE_CONFIG": str(tmp_path / "none"), "RCLONE_CONFIG_M_TYPE": "s3", "RCLONE_CONFIG_M_PROVIDER": "Other",
         "RCLONE_CONFIG_M_ACCESS_KEY_ID": "test", "RCLONE_CONFIG_M_SECRET_ACCESS_KEY": "test",
         "RCLONE_CONFIG_M_ENDPOINT": server.url, "RCLONE_CONFIG_M_REGION": "us-east-1",
         "RCLONE_CONFIG_M_FORCE_PATH_STYLE": "true", "RCLONE_CONFIG_M_UPLOAD_CUTOFF": "5M",
