@@ -89,9 +89,10 @@ def test_delete_refuses_a_bucket_with_objects(client, unique):
 def test_what_is_missing_says_so(client, unique):
     s3, name = client("s3"), unique("bucket")
     s3.create_bucket(Bucket=name)
-    refused("NotImplemented", 501, s3.put_object, Bucket=name, Key="k", Body=b"", Tagging="a=b")
-    refused("NotImplemented", 501, s3.put_object, Bucket=name, Key="k", Body=b"", ACL="public-read")
+    refused("NotImplemented", 501, s3.put_object, Bucket=name, Key="k", Body=b"", ObjectLockMode="GOVERNANCE",
+            ObjectLockRetainUntilDate=2000000000)
+    refused("AccessControlListNotSupported", 400, s3.put_object, Bucket=name, Key="k", Body=b"", ACL="public-read")
     refused("NotImplemented", 501, s3.create_bucket, Bucket=unique("bucket"), ObjectLockEnabledForBucket=True)
-    with pytest.raises(ClientError, match="GetBucketVersioning"):
-        s3.get_bucket_versioning(Bucket=name)
+    with pytest.raises(ClientError, match="PutBucketWebsite"):
+        s3.put_bucket_website(Bucket=name, WebsiteConfiguration={"IndexDocument": {"Suffix": "i"}})
     s3.put_object(Bucket=name, Key="k", Body=b"", ACL="bucket-owner-full-control")

@@ -21,6 +21,9 @@ public struct OperationContext: Sendable {
     public var eventLoop: any EventLoop
     /// Completes when the client goes away before the answer is written; long polls end then.
     public var closed: EventLoopFuture<Void>
+    /// The origin of a web page that has sent this request, which may change something, to a server without authentication:
+    /// the service must refuse it unless its own rules let the page in. Only with `ServiceDefinition.preflight`.
+    public var foreignPage: String?
 
     public init(
         requestID: String, service: String, operation: String, scope: AccountRegion, principal: Principal, now: Instant,
@@ -175,6 +178,12 @@ public struct ServiceDefinition: Sendable {
     /// What also unsigned requests may ask for, as `Principal.anonymous` when authentication is on. Of the query protocol; a
     /// request needs no Version then. What proves that they may is in the request itself, so web pages may ask too.
     public var openOperations: Set<String>
+    /// Whether unsigned requests for any operation come to the service, as `Principal.anonymous` when authentication is on:
+    /// its resources' policies decide (S3).
+    public var takesAnonymous = false
+    /// Answers the preflight request (OPTIONS) of a browser by the headers that let the page in; throws the refusal. A service
+    /// that has this judges web pages itself, see `OperationContext.foreignPage`.
+    public var preflight: (@Sendable (RequestHead) async throws -> [(name: String, value: String)])?
     /// The service's own error for a body over the limit.
     public var tooLarge: @Sendable (_ operation: String, _ limit: Int) -> AWSError
 

@@ -115,8 +115,9 @@ final class Server: Service {
         let outbox = OutboxDispatcher(
             database: database, time: time, timeScale: settings.timeScale, logger: logger)
         let key = try directory.serverKey()
-        async let objects = S3Service(database: database, blobs: blobs, outbox: outbox, time: time, logger: logger)
         let iam = try IAMService(database: database, isAuthenticationOn: settings.isAuthenticationOn)
+        async let objects = S3Service(
+            database: database, blobs: blobs, outbox: outbox, authorizer: iam, time: time, logger: logger)
         async let queues = SQSService(
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         async let streams = KinesisService(
@@ -247,6 +248,7 @@ final class Server: Service {
             for start in starts { group.addTask(operation: start) }
             dynamoDB.start()
             kinesis.start()
+            s3.start()
             logs.start()
             try await group.waitForAll()
         }
@@ -257,7 +259,7 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, cloudWatch: cloudWatch, meter: meter, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails, cloudWatch.stop],
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, s3.stop, logs.stopTails, cloudWatch.stop],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }

@@ -111,7 +111,8 @@ import Wire
             name: "photos", account: "000000000000", region: "eu-west-1", created: Instant(nanoseconds: 0),
             notifications: NotificationConfiguration())
         let event = ObjectEvent(
-            name: EventName.put, key: try ObjectKey("in/my photo@1.jpg"), created: (12, "abc"),
+            name: EventName.put,
+            subject: EventSubject(key: try ObjectKey("in/my photo@1.jpg"), size: 12, etag: "abc"),
             time: Instant(milliseconds: 1_795_413_600_123), sequencer: Sequencer.text(0x0123_4567_89AB_CDEF),
             requestID: "REQ", sourceIP: "127.0.0.1", principal: .account("000000000000"))
         let text = String(
@@ -149,7 +150,25 @@ import Wire
         metadata.expires = "x"
         metadata.user = [.init(name: "a", value: "ü"), .init(name: "b", value: "")]
         metadata.encryption.keyID = "key"
+        metadata.encryption.isUnnamed = false
         #expect(try ObjectMetadata(packed: metadata.packed()) == metadata)
+        #expect(metadata.packed().first == 1, "what older versions wrote and read")
+        metadata.tags = TagSet([.init(key: "a", value: "1"), .init(key: "b", value: "")])
+        #expect(try ObjectMetadata(packed: metadata.packed()) == metadata)
+        metadata.acl = AccessControl(owner: "o", grants: [.init(grantee: .allUsers, permission: .read)])
+        #expect(try ObjectMetadata(packed: metadata.packed()) == metadata)
+    }
+
+    @Test func settings() throws {
+        let value: Value = [
+            "a": .list([.int(-1), .double(1.5), .bool(true), .bool(false), .null]),
+            "t": .timestamp(Instant(nanoseconds: 5)),
+            "b": .blob([1, 2]), "m": ["x": "ü"],
+        ]
+        #expect(try Unpacker.value(Packer.pack(value)) == value)
+        #expect(throws: Failure.self) { try Unpacker.value([9, 200]) }
+        let deep = [UInt8](repeating: 8, count: 1) + [1]
+        #expect(throws: Failure.self) { try Unpacker.value(Array(repeatElement(deep, count: 5_000).joined())) }
     }
 
     /// Bytes from a broken disk give errors, never a crash or a huge allocation.

@@ -100,6 +100,17 @@ final class Harness: Sendable {
         Directory.names(in: root + "/blobs/objects").flatMap { Directory.names(in: root + "/blobs/objects/" + $0) }
     }
 
+    /// Changes the first byte of every blob.
+    func damageBlobs() throws {
+        for name in try storedBlobs() {
+            let path = root + "/blobs/objects/" + name.prefix(2) + "/" + name
+            chmod(path, 0o600)
+            guard let file = fopen(path, "r+") else { throw Failure(.storage, "cannot open \(path)") }
+            fputc(0x21, file)
+            fclose(file)
+        }
+    }
+
     /// How many blobs have references.
     func referencedBlobs() async throws -> Int64 {
         try await database.read { try $0.first("SELECT COUNT(*) FROM blobs_blobs WHERE refs > 0") { $0.int(0) } ?? -1 }

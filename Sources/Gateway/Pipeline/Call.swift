@@ -85,6 +85,8 @@ struct Call: Sendable {
     var operation: OperationEntry?
     var integrity = BodyIntegrity.unsigned
     var key: SigningKey?
+    /// For the service to judge.
+    var foreignPage: String?
 
     init(_ exchange: HTTPExchange, requestID: String, host: HostName) {
         self.exchange = exchange
@@ -124,13 +126,15 @@ struct Call: Sendable {
     }
 
     func context(service: String, operation: String) -> OperationContext {
-        OperationContext(
+        var context = OperationContext(
             requestID: requestID, service: service, operation: operation,
             scope: identity?.scope
                 ?? AccountRegion(account: AccountRegion.defaultAccount, region: AccountRegion.defaultRegion),
             principal: identity?.principal ?? .anonymous, now: exchange.receivedAt, endpoint: endpoint,
             sourceIP: exchange.info.sourceIP, headers: head.headers, uri: exchange.request.uri,
             eventLoop: exchange.eventLoop, closed: exchange.closed)
+        context.foreignPage = foreignPage
+        return context
     }
 
     /// What the head alone says of the protocol.

@@ -108,6 +108,9 @@ struct Pipeline: HTTPResponder {
     /// From the service to the body.
     private func run(_ entered: Call, body: ByteBuffer? = nil) {
         var call = entered
+        if call.head.method == "OPTIONS", let preflight = call.entry?.definition.preflight {
+            return answerPreflight(call, preflight)
+        }
         do throws(AWSError) {
             try readVersion2(&call)
             try authenticate(&call, body: body)
@@ -118,6 +121,20 @@ struct Pipeline: HTTPResponder {
         }
         if let body { return decode(call, body) }
         readBody(call)
+    }
+
+    /// A browser asks what a page may do; it brings no credentials.
+    private func answerPreflight(
+        _ call: Call, _ preflight: @escaping @Sendable (RequestHead) async throws -> [(name: String, value: String)]
+    ) {
+        Task {
+            do {
+                let allowed = try await preflight(call.head)
+                respond(call, HTTPAnswer(status: 200, headers: headers(call, allowed), body: .none))
+            } catch {
+                fail(call, error)
+            }
+        }
     }
 
     /// `AWSAccessKeyId`, `Expires` and `Signature` in the query.
@@ -143,7 +160,10 @@ struct Pipeline: HTTPResponder {
 
     /// Whether it is unsigned, and of an operation that takes such requests.
     private func isOpen(_ call: Call, body: ByteBuffer?) -> Bool {
-        guard call.signed == nil, let open = call.entry?.definition.openOperations, !open.isEmpty else { return false }
+        guard call.signed == nil, let definition = call.entry?.definition else { return false }
+        if definition.takesAnonymous { return true }
+        let open = definition.openOperations
+        guard !open.isEmpty else { return false }
         let action =
             ServiceTable.parameter("Action", in: call.originalHead.query)
             ?? body.flatMap { ServiceTable.parameter("Action", in: String(buffer: $0)) }
@@ -162,16 +182,21 @@ struct Pipeline: HTTPResponder {
         guard call.operation?.handler != nil else {
             throw .notImplemented(service: entry.definition.schema.id, operation: match.operation.name)
         }
-        try checkPage(call, entry, match.operation)
+        try checkPage(&call, entry, match.operation)
     }
 
-    /// Refuses what a foreign web page has sent, unless the operation has its own proof in the request.
+    /// Refuses what a foreign web page has sent, unless the operation has its own proof in the request, or the service has
+    /// rules of its own for pages.
     private func checkPage(
-        _ call: Call, _ entry: ServiceEntry, _ operation: OperationSchema
+        _ call: inout Call, _ entry: ServiceEntry, _ operation: OperationSchema
     ) throws(AWSError) {
         guard call.exchange.info.origin == .outside, let page = webPages.foreignPage(of: call.originalHead),
             WebPages.mayChange(operation), !entry.definition.openOperations.contains(operation.name)
         else { return }
+        if entry.definition.preflight != nil {
+            call.foreignPage = page
+            return
+        }
         throw call.style.webPage(WebPages.refusal(from: page))
     }
 

@@ -42,4 +42,38 @@ enum Limits {
     static let uploadsAbortedAtOnce = 10
     /// Headers and trailers of a body that may name a checksum; more are not looked at. Ours.
     static let entityTagsInCondition = 100
+    /// Tags of one object, and of one bucket. S3 guide, "Object tagging", "Using cost allocation S3 bucket tags".
+    static let objectTags = 10
+    static let bucketTags = 50
+    /// Unicode characters of a tag's key and value. S3 guide, "Object tagging".
+    static let tagKeyCharacters = 128
+    static let tagValueCharacters = 256
+    /// Bytes of a bucket policy. S3 guide, "Bucket policies".
+    static let policyBytes = 20_480
+    /// Grants of one access control list. S3 guide, "Access control list (ACL) overview".
+    static let grants = 100
+    /// Rules of one CORS configuration. API reference, PutBucketCors.
+    static let crossOriginRules = 100
+    /// Values of one CORS rule's lists. Ours: the API names no bound but 64 KB of configuration.
+    static let crossOriginValues = 1_000
+    /// Rules of one lifecycle configuration; bytes of a rule's id. S3 guide, "Lifecycle configuration elements".
+    static let lifecycleRules = 1_000
+    static let lifecycleIdBytes = 255
+    /// Versions and uploads that the lifecycle looks at in one snapshot, and changes in one transaction. Ours.
+    static let lifecyclePage = 500
+    static let lifecycleChanges = 100
+    /// How long after the start the lifecycle first runs. Ours: nobody is in a hurry then.
+    static let lifecycleFirstWait = Duration.seconds(30)
+    /// How long after a change of a lifecycle configuration it is carried out. Ours; AWS takes up to a day.
+    static let lifecycleChangeWait = Duration.seconds(1)
+    /// A whole blob up to this is compared with its name before its first byte is sent. Ours: about 5 ms of hashing.
+    static let verifiedAheadBytes: Int64 = 8 << 20
+    /// A range of a larger blob waits for the comparison of the whole up to this size. Ours: about 50 ms of hashing.
+    static let verifiedForRangeBytes: Int64 = 64 << 20
+    /// How long a comparison is believed, while the file does not change. Ours.
+    static let verificationLifetime = Duration.seconds(86_400)
+    /// Blobs whose comparison is remembered; about 100 bytes each. Ours.
+    static let rememberedVerifications = 65_536
+    /// Bytes hashed and sent at a time. Ours.
+    static let verifiedPieceBytes = 256 << 10
 }

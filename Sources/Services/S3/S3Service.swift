@@ -2,6 +2,7 @@ public import Contracts
 public import Logging
 import NIOCore
 public import Platform
+import Policies
 public import Storage
 import Wire
 
@@ -13,34 +14,45 @@ public final class S3Service: Sendable {
     let database: any Database
     let blobs: Blobs
     let outbox: any DeliveryOutbox
+    /// Nil: identities may everything in their own account.
+    let authorizer: (any Authorizer)?
     let time: any TimeSource
     let logger: Logger
+    let policies = PolicyCache()
+    let verifications = Verifications()
+    let lifecycle: LifecycleSchedule
     /// Objects that are being copied for other services.
     private let copies = Gate(limit: Limits.copiesAtOnce, waiting: Limits.copiesWaiting)
-    private let schema: ServiceSchema
+    let schema: ServiceSchema
 
     /// Throws `Failure(.bug)` when the generated schema cannot be read.
     public init(
-        database: any Database, blobs: Blobs, outbox: any DeliveryOutbox, time: any TimeSource, logger: Logger
+        database: any Database, blobs: Blobs, outbox: any DeliveryOutbox, authorizer: (any Authorizer)? = nil,
+        time: any TimeSource, logger: Logger
     ) throws {
         self.database = database
         self.blobs = blobs
         self.outbox = outbox
+        self.authorizer = authorizer
         self.time = time
         self.logger = logger
+        lifecycle = LifecycleSchedule(time: time)
         schema = try ServiceSchema(text: S3Schema.text)
     }
 
     public static var migrations: Migrations { S3Tables.migrations }
 
     public var definition: ServiceDefinition {
-        ServiceDefinition(
+        var definition = ServiceDefinition(
             schema: schema, operations: operations, bodyLimit: Limits.requestBodyBytes,
             tooLarge: { _, limit in
                 AWSError(
                     "MaxMessageLengthExceeded", status: 400, "Your request was too large.",
                     fields: ["MaxMessageLengthBytes": .string(String(limit))])
             })
+        definition.takesAnonymous = true
+        definition.preflight = { [self] in try await preflight($0) }
+        return definition
     }
 
     var operations: [String: OperationHandler] {
@@ -56,7 +68,6 @@ public final class S3Service: Sendable {
             "GetObject": handler(getObject),
             "HeadObject": handler(headObject),
             "GetObjectAttributes": handler(getObjectAttributes),
-            "GetObjectTagging": .asynchronous { try await self.getObjectTagging($0) },
             "CopyObject": handler(copyObject),
             "DeleteObject": handler(deleteObject),
             "DeleteObjects": handler(deleteObjects),
@@ -69,15 +80,27 @@ public final class S3Service: Sendable {
             "AbortMultipartUpload": handler(abortMultipartUpload),
             "ListParts": handler(listParts),
             "ListMultipartUploads": handler(listMultipartUploads),
-        ]
+            "ListObjectVersions": handler(listObjectVersions),
+            "GetBucketVersioning": handler(getBucketVersioning),
+            "PutBucketVersioning": handler(putBucketVersioning),
+            "GetObjectTagging": handler(getObjectTagging),
+            "PutObjectTagging": handler(putObjectTagging),
+            "DeleteObjectTagging": handler(deleteObjectTagging),
+            "GetBucketTagging": handler(getBucketTagging),
+            "PutBucketTagging": handler(putBucketTagging),
+            "DeleteBucketTagging": handler(deleteBucketTagging),
+        ].merging(accessOperations) { first, _ in first }.merging(settingOperations) { first, _ in first }
     }
 
-    private func handler<Input: Shape>(
+    func handler<Input: Shape>(
         _ body: @escaping @Sendable (Input, OperationRequest) async throws -> OperationResponse
     ) -> OperationHandler {
         .asynchronous { request in
             try S3Service.checkKey(request)
-            return try await body(Input(request.input), request)
+            guard request.context.foreignPage != nil || request.context.header("origin") != nil else {
+                return try await body(Input(request.input), request)
+            }
+            return try await self.answerPage(request) { try await body(Input(request.input), request) }
         }
     }
 
@@ -89,18 +112,6 @@ public final class S3Service: Sendable {
         throw AWSError(
             "InvalidURI", status: 400, "Couldn't parse the specified URI.", fields: ["URI": .string(uri)])
     }
-
-    /// The bucket, if it exists and belongs to the caller's account. Throws NoSuchBucket, AccessDenied.
-    func bucket(
-        _ name: String?, for principal: Principal, expectedOwner: String? = nil, in transaction: any ReadTransaction
-    ) throws -> StoredBucket {
-        let name = name ?? ""
-        guard let bucket = try BucketTable.find(name, in: transaction) else { throw S3Error.noSuchBucket(name) }
-        guard bucket.account == principal.account, expectedOwner == nil || expectedOwner == bucket.account else {
-            throw S3Error.accessDenied
-        }
-        return bucket
-    }
 }
 
 extension S3Service: ObjectReader {
@@ -109,14 +120,19 @@ extension S3Service: ObjectReader {
         bucket name: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
     ) async throws -> (blob: BlobID, size: Int64) {
         let key = try ObjectKey(key)
-        try checkVersion(version)
+        let choice = try VersionChoice(version)
         for _ in 0..<Limits.attempts {
             let object = try await database.read { transaction in
-                let bucket = try self.bucket(name, for: principal, in: transaction).name
-                guard let object = try ObjectTable.find(key, bucket: bucket, in: transaction) else {
-                    throw S3Error.noSuchKey(key.text)
+                let action = S3Action.name(operation: "GetObject", ofVersion: version != nil)
+                let bucket = try self.bucket(
+                    name, AccessRequest(principal: principal, action: action, key: key), in: transaction)
+                switch try self.find(key, choice, in: bucket, transaction) {
+                case .object(let object, _): return object
+                case .marker(let marker) where choice != .current: throw S3Error.isDeleteMarker(marker)
+                case nil where choice != .current:
+                    throw S3Error.noSuchVersion(key: key, version: choice.text ?? "")
+                case .marker, nil: throw S3Error.noSuchKey(key.text)
                 }
-                return object
             }
             guard object.size <= limit else {
                 throw S3Error.entityTooLarge(proposed: object.size, maximum: limit)

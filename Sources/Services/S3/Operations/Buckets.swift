@@ -15,10 +15,23 @@ extension S3Service {
         try refuseUnsupported(input)
         let region = try BucketLocation.region(
             requestRegion: context.scope.region, constraint: input.createBucketConfiguration?.locationConstraint)
+        let ownership = try ownership(input)
+        let acl = try acl(input, account: account, ownership: ownership)
+        let given = input.createBucketConfiguration?.tags
+        let tags = try given.map { try TagSet(Model.Tagging(["TagSet": .list($0.map(\.value))]), of: .bucket) }
         let bucket = StoredBucket(
             name: name, account: account, region: region, created: time.now(),
-            notifications: NotificationConfiguration())
+            notifications: NotificationConfiguration(), ownership: ownership, acl: acl)
         try await database.write { transaction in
+            let arn = "arn:aws:s3:::\(name)"
+            if try self.authorizer?.decide(
+                context.principal, action: "s3:CreateBucket", resource: arn, in: transaction) ?? .allowed != .allowed
+            {
+                throw S3Error.accessDenied(
+                    AccessRequest(context), bucket,
+                    because: "because no identity-based policy allows the "
+                        + "s3:CreateBucket action")
+            }
             if let existing = try BucketTable.find(name, in: transaction) {
                 // Only in us-east-1 is creating one's own bucket again a success (API reference, CreateBucket).
                 let repeated = region == BucketLocation.unconstrained && existing.region == region
@@ -30,6 +43,10 @@ extension S3Service {
                     "TooManyBuckets", status: 400, "You have attempted to create more buckets than allowed")
             }
             try BucketTable.insert(bucket, in: transaction)
+            if let tags, !tags.isEmpty {
+                try SettingTable.put(
+                    .tagging, ["TagSet": .list(tags.output.map(\.value))], bucket: name, in: transaction)
+            }
         }
         var output = Model.CreateBucketOutput()
         output.location = region == BucketLocation.unconstrained ? "/\(name)" : "\(context.endpoint)/\(name)"
@@ -53,24 +70,44 @@ extension S3Service {
         if input.objectLockEnabledForBucket == true {
             throw S3Error.notImplemented(header: "x-amz-bucket-object-lock-enabled", "object lock is not implemented")
         }
-        if let acl = input.acl, acl != "private" {
-            throw S3Error.notImplemented(header: "x-amz-acl", "the canned ACL \(acl) is not implemented")
-        }
-        let grants = [
-            input.grantFullControl, input.grantRead, input.grantReadACP, input.grantWrite, input.grantWriteACP,
-        ]
-        if grants.contains(where: { $0 != nil }) {
-            throw S3Error.notImplemented(header: "x-amz-grant", "access control lists are not implemented")
-        }
-        if let ownership = input.objectOwnership, ownership != "BucketOwnerEnforced" {
-            throw S3Error.notImplemented(
-                header: "x-amz-object-ownership", "the object ownership \(ownership) is not implemented")
-        }
         let configuration = input.createBucketConfiguration
         if configuration?.bucket != nil || configuration?.location != nil {
             throw S3Error.notImplemented("A directory bucket")
         }
-        if configuration?.tags?.isEmpty == false { throw S3Error.notImplemented("Tagging a bucket") }
+    }
+
+    private func ownership(_ input: Model.CreateBucketRequest) throws -> ObjectOwnership {
+        guard let name = input.objectOwnership else { return .bucketOwnerEnforced }
+        guard let ownership = ObjectOwnership(name: name) else {
+            throw S3Error.invalidArgument(
+                "Invalid x-amz-object-ownership header: \(name)", name: "x-amz-object-ownership", value: name)
+        }
+        return ownership
+    }
+
+    /// The list that a new bucket is to have. Throws InvalidBucketAclWithObjectOwnership; public lists are refused, since a
+    /// new bucket blocks them.
+    private func acl(_ input: Model.CreateBucketRequest, account: String, ownership: ObjectOwnership) throws
+        -> AccessControl?
+    {
+        let owner = CanonicalUser.id(account: account)
+        let given = try AccessControl(
+            fullControl: input.grantFullControl, read: input.grantRead, readACP: input.grantReadACP,
+            write: input.grantWrite, writeACP: input.grantWriteACP, owner: owner)
+        guard input.acl == nil || given == nil else { throw WriteHeaders.both }
+        let acl = try given ?? input.acl.map { try AccessControl(canned: $0, owner: owner, bucketOwner: owner) }
+        guard let acl, acl != AccessControl(owner: owner) else { return nil }
+        guard ownership.usesACLs else {
+            throw AWSError(
+                "InvalidBucketAclWithObjectOwnership", status: 400,
+                "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
+        }
+        if acl.isPublic {
+            throw AWSError(
+                "InvalidBucketAclWithBlockPublicAccessError", status: 400,
+                "Bucket cannot have public ACLs set with BlockPublicAccess enabled")
+        }
+        return acl
     }
 
     func deleteBucket(_ input: Model.DeleteBucketRequest, _ request: OperationRequest) async throws
@@ -81,21 +118,31 @@ extension S3Service {
             // Unfinished uploads go with the bucket, a few in each transaction, so that none grows without bound.
             let isDone = try await database.write { transaction in
                 let bucket = try self.bucket(
-                    input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                    input.bucket, for: context, expectedOwner: input.expectedBucketOwner, in: transaction)
                 guard try ObjectTable.isEmpty(bucket: bucket.name, in: transaction) else {
-                    throw AWSError(
-                        "BucketNotEmpty", status: 409, "The bucket you tried to delete is not empty",
-                        fields: ["BucketName": .string(bucket.name)])
+                    throw S3Service.notEmpty(bucket, "The bucket you tried to delete is not empty")
+                }
+                guard try VersionTable.isEmpty(bucket: bucket.name, in: transaction) else {
+                    throw S3Service.notEmpty(
+                        bucket,
+                        "The bucket you tried to delete is not empty. You must delete all versions in the bucket.")
                 }
                 let uploads = try UploadTable.list(
                     bucket: bucket.name, at: .from([]), end: [0xFF], limit: Limits.uploadsAbortedAtOnce, in: transaction
                 )
                 for upload in uploads { try self.abort(upload, bucket: bucket.name, in: transaction) }
-                if uploads.isEmpty { try BucketTable.delete(bucket.name, in: transaction) }
+                if uploads.isEmpty {
+                    try BucketTable.delete(bucket.name, in: transaction)
+                    try SettingTable.deleteAll(bucket: bucket.name, in: transaction)
+                }
                 return uploads.isEmpty
             }
             if isDone { return OperationResponse() }
         }
+    }
+
+    private static func notEmpty(_ bucket: StoredBucket, _ text: String) -> AWSError {
+        AWSError("BucketNotEmpty", status: 409, text, fields: ["BucketName": .string(bucket.name)])
     }
 
     func headBucket(_ input: Model.HeadBucketRequest, _ request: OperationRequest) async throws -> OperationResponse {
@@ -116,11 +163,24 @@ extension S3Service {
         return OperationResponse(output.value)
     }
 
-    /// The caller's bucket, in a transaction of its own.
+    /// The bucket of an operation, in a transaction of its own.
     func find(_ name: String?, expectedOwner: String?, _ request: OperationRequest) async throws -> StoredBucket {
-        let principal = request.context.principal
+        let context = request.context
         return try await database.read { transaction in
-            try self.bucket(name, for: principal, expectedOwner: expectedOwner, in: transaction)
+            try self.bucket(name, for: context, expectedOwner: expectedOwner, in: transaction)
+        }
+    }
+
+    /// Changes a bucket's row, and perhaps its settings, in one transaction.
+    func change(
+        _ name: String?, expectedOwner: String?, _ request: OperationRequest,
+        _ body: @escaping @Sendable (inout StoredBucket, any WriteTransaction) throws -> Void
+    ) async throws {
+        let context = request.context
+        try await database.write { transaction in
+            var bucket = try self.bucket(name, for: context, expectedOwner: expectedOwner, in: transaction)
+            try body(&bucket, transaction)
+            try BucketTable.update(bucket, in: transaction)
         }
     }
 

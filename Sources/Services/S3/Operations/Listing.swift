@@ -94,9 +94,9 @@ extension S3Service {
         _ machine: ListingMachine<ListedObject>, bucket name: String?, expectedOwner: String?,
         _ request: OperationRequest
     ) async throws -> (StoredBucket, ListingMachine<ListedObject>) {
-        let principal = request.context.principal
+        let context = request.context
         return try await database.read { transaction in
-            let bucket = try self.bucket(name, for: principal, expectedOwner: expectedOwner, in: transaction)
+            let bucket = try self.bucket(name, for: context, expectedOwner: expectedOwner, in: transaction)
             return (bucket, try self.run(machine, bucket: bucket.name, in: transaction))
         }
     }

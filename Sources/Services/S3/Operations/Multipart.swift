@@ -13,21 +13,27 @@ extension S3Service {
         let key = try ObjectKey(input.key)
         try ObjectHeaders.refuseUnsupported(context)
         let now = time.now()
-        let upload = StoredUpload(
+        let headers = try WriteHeaders(input.value)
+        let prepared = StoredUpload(
             key: key, id: UploadID.make(now: now), initiated: now, initiator: context.principal.arn,
             storageClass: try ObjectHeaders.storageClass(input.storageClass),
             plan: try UploadChecksumPlan(algorithm: input.checksumAlgorithm, type: input.checksumType), changes: 0,
             metadata: try ObjectHeaders.metadata(input.value))
-        let bucket = try await database.write { transaction in
+        let (bucket, upload, abort) = try await database.write { transaction in
+            var upload = prepared
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, AccessRequest(context, key: key, tags: headers.tags),
+                expectedOwner: input.expectedBucketOwner, in: transaction)
+            try self.dress(&upload.metadata, headers, key: key, bucket: bucket, context, in: transaction)
             try UploadTable.insert(upload, bucket: bucket.name, in: transaction)
-            return bucket
+            return (bucket, upload, try self.abortion(of: upload, in: bucket, transaction))
         }
         var output = Model.CreateMultipartUploadOutput()
         output.bucket = bucket.name
         output.key = key.text
         output.uploadId = upload.id
+        output.abortDate = abort?.date
+        output.abortRuleId = abort?.rule
         if upload.plan.isExplicit {
             output.checksumAlgorithm = upload.plan.algorithm.rawValue
             output.checksumType = upload.plan.kind.rawValue
@@ -64,7 +70,7 @@ extension S3Service {
         let md5 = try ContentMD5(input.contentMD5)
         let upload = try await database.read { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, for: context, key: key, expectedOwner: input.expectedBucketOwner, in: transaction)
             return try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
         }
         let plan = upload.plan
@@ -80,7 +86,7 @@ extension S3Service {
             part: body.part(number: number, algorithm: plan.algorithm))
         try await keeping(body) {
             try await database.write { transaction in
-                let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
+                let bucket = try self.bucket(input.bucket, for: context, key: key, in: transaction)
                 let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
                 try self.store(part, of: upload, bucket: bucket, in: transaction)
             }
@@ -116,10 +122,11 @@ extension S3Service {
         for _ in 0..<Limits.attempts {
             let upload = try await database.read { transaction in
                 let bucket = try self.bucket(
-                    input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                    input.bucket, for: context, key: key, expectedOwner: input.expectedBucketOwner, in: transaction)
                 return try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
             }
-            let original = try await findCopySource(source, key: sourceKey, conditions: input.sourceConditions, request)
+            let (original, sourceVersion) = try await findCopySource(
+                source, key: sourceKey, conditions: input.sourceConditions, request)
             var (first, end) = (Int64(0), original.size)
             if let range = input.copySourceRange {
                 let bounds = try ByteRange.copySource(range, size: original.size)
@@ -135,14 +142,17 @@ extension S3Service {
                 continue
             }
             let isDone = try await database.write { transaction in
-                let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
+                let bucket = try self.bucket(input.bucket, for: context, key: key, in: transaction)
                 let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
-                let now = try ObjectTable.find(original.key, bucket: source.bucket, in: transaction)
-                guard now?.id == original.id else { return false }
+                guard try self.isStill(original, source, in: transaction) else { return false }
                 try self.store(part, of: upload, bucket: bucket, in: transaction)
                 return true
             }
-            if isDone { return OperationResponse(answer(part, upload).value) }
+            if isDone {
+                var output = answer(part, upload)
+                output.copySourceVersionId = sourceVersion
+                return OperationResponse(output.value)
+            }
         }
         throw S3Error.operationAborted
     }
@@ -215,7 +225,7 @@ extension S3Service {
         }
         try await database.write { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, for: context, key: key, expectedOwner: input.expectedBucketOwner, in: transaction)
             let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
             try self.abort(upload, bucket: bucket.name, in: transaction)
         }

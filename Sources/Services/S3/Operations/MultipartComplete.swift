@@ -14,16 +14,21 @@ extension S3Service {
         // only if no part came in between.
         for _ in 0..<Limits.attempts {
             switch try await prepare(input, key: key, request) {
-            case .alreadyDone(let object): return OperationResponse(answer(object, input, request).value)
+            case .alreadyDone(let object, let bucket):
+                return OperationResponse(answer(object, bucket, input, request).value)
             case .ready(let upload, let completion):
                 let object = StoredObject(
                     key: key, id: Identifier.hex(16), size: completion.size, etag: completion.etag,
                     modified: wholeSeconds(time.now()), storageClass: upload.storageClass,
                     checksum: completion.checksum, isMultipart: true, uploadID: upload.id, metadata: upload.metadata,
                     parts: completion.parts)
-                let isDone = try await commit(
+                let done = try await commit(
                     object, upload: upload, unused: completion.unused, conditions: conditions, input, request)
-                if isDone { return OperationResponse(answer(object, input, request).value) }
+                if let (stored, bucket, expiration) = done {
+                    var output = answer(stored, bucket, input, request)
+                    output.expiration = expiration
+                    return OperationResponse(output.value)
+                }
             }
         }
         throw S3Error.operationAborted
@@ -32,7 +37,7 @@ extension S3Service {
     private enum Preparation: Sendable {
         case ready(StoredUpload, Completion)
         /// The same completion succeeded before; its answer may not have reached the client.
-        case alreadyDone(StoredObject)
+        case alreadyDone(StoredObject, StoredBucket)
     }
 
     private func prepare(
@@ -42,12 +47,12 @@ extension S3Service {
         let claim = Completion.Request(input)
         return try await database.read { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, for: context, key: key, expectedOwner: input.expectedBucketOwner, in: transaction)
             let id = input.uploadId ?? ""
             guard let upload = try UploadTable.find(id, key: key, bucket: bucket.name, in: transaction) else {
                 let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
                 guard let object, object.uploadID == id else { throw S3Error.noSuchUpload(id) }
-                return .alreadyDone(object)
+                return .alreadyDone(object, bucket)
             }
             let parts = try PartTable.list(upload: upload.id, after: 0, limit: Limits.parts, in: transaction)
             return .ready(upload, try Completion(claim, plan: upload.plan, uploaded: parts))
@@ -57,28 +62,30 @@ extension S3Service {
     private func commit(
         _ object: StoredObject, upload: StoredUpload, unused: [StoredPart], conditions: WriteConditions,
         _ input: Model.CompleteMultipartUploadRequest, _ request: OperationRequest
-    ) async throws -> Bool {
+    ) async throws -> (StoredObject, StoredBucket, expiration: String?)? {
         let context = request.context
         return try await database.write { transaction in
-            let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
+            let bucket = try self.bucket(input.bucket, for: context, key: object.key, in: transaction)
             let now = try UploadTable.find(upload.id, key: object.key, bucket: bucket.name, in: transaction)
-            guard let now, now.changes == upload.changes else { return false }
+            guard let now, now.changes == upload.changes else { return nil }
             let existing = try ObjectTable.find(object.key, bucket: bucket.name, in: transaction)
             try conditions.check(currentETag: existing?.etag, key: object.key.text)
             // The references of the parts become the object's.
             try UploadTable.delete(upload, bucket: bucket.name, in: transaction)
             try self.release(unused, in: transaction)
-            try self.store(
+            let stored = try self.store(
                 object, replacing: existing, bucket: bucket, event: EventName.complete,
                 cause: EventCause(context), in: transaction)
-            return true
+            return (stored, bucket, try self.expiration(of: stored, in: bucket, transaction))
         }
     }
 
     private func answer(
-        _ object: StoredObject, _ input: Model.CompleteMultipartUploadRequest, _ request: OperationRequest
+        _ object: StoredObject, _ bucket: StoredBucket, _ input: Model.CompleteMultipartUploadRequest,
+        _ request: OperationRequest
     ) -> Model.CompleteMultipartUploadOutput {
         var output = Model.CompleteMultipartUploadOutput()
+        output.versionId = bucket.shownVersion(object)
         let path = FormEncoding.encodePath(object.key.bytes)
         output.location = "\(request.context.endpoint)/\(input.bucket ?? "")/\(path)"
         output.bucket = input.bucket
@@ -101,7 +108,7 @@ extension S3Service {
         }
         let (bucket, upload, parts) = try await database.read { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, for: context, key: key, expectedOwner: input.expectedBucketOwner, in: transaction)
             let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
             return (
                 bucket, upload,
@@ -163,7 +170,7 @@ extension S3Service {
             marker: keyMarker.map { Array($0.utf8) }, markerTie: idMarker, limit: limit)
         let (bucket, listed) = try await database.read { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, for: context, expectedOwner: input.expectedBucketOwner, in: transaction)
             var machine = start
             var action = machine.start()
             while case .fetch(let position, let end, let limit) = action {

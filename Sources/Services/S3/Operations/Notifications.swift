@@ -6,14 +6,14 @@ import Wire
 extension S3Service {
     /// Puts one delivery into the outbox for every rule that the event fires.
     func notify(
-        _ event: String, key: ObjectKey, created: (size: Int64, etag: String)?, bucket: StoredBucket,
-        cause: EventCause, in transaction: any WriteTransaction
+        _ event: String, of subject: EventSubject, bucket: StoredBucket, cause: EventCause,
+        in transaction: any WriteTransaction
     ) throws {
-        let rules = bucket.notifications.matching(event: event, key: key)
+        let rules = bucket.notifications.matching(event: event, key: subject.key)
         guard !rules.isEmpty || bucket.notifications.sendsToEventBridge else { return }
         let now = time.now()
         let record = ObjectEvent(
-            name: event, key: key, created: created, time: now,
+            name: event, subject: subject, time: now,
             sequencer: try Sequencer.next(now: now, in: transaction), requestID: cause.requestID,
             sourceIP: cause.sourceIP, principal: cause.principal)
         for rule in rules {
@@ -60,7 +60,7 @@ extension S3Service {
         try configuration.checkOverlaps()
         try await database.write { transaction in
             var bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, for: context, expectedOwner: input.expectedBucketOwner, in: transaction)
             if input.skipDestinationValidation != true {
                 for rule in configuration.rules { try self.validate(rule, bucket: bucket, in: transaction) }
             }

@@ -14,13 +14,16 @@ extension S3Service {
         let replaces = try replacesMetadata(input)
         let storageClass = try ObjectHeaders.storageClass(input.storageClass)
         let given = try ObjectHeaders.metadata(input.value)
+        let headers = try WriteHeaders(input.value)
+        let replacesTags = input.taggingDirective == "REPLACE"
         let conditions = try WriteConditions(ifMatch: input.ifMatch, ifNoneMatch: input.ifNoneMatch)
         var algorithm: ChecksumAlgorithm?
         if let name = input.checksumAlgorithm {
             algorithm = try UploadChecksumPlan(algorithm: name, type: nil).algorithm
         }
         for _ in 0..<Limits.attempts {
-            let original = try await findCopySource(source, key: sourceKey, conditions: input.sourceConditions, request)
+            let (original, sourceVersion) = try await findCopySource(
+                source, key: sourceKey, conditions: input.sourceConditions, request)
             guard original.size <= Limits.singleUploadBytes else {
                 throw S3Error.invalidRequest(
                     "The specified copy source is larger than the maximum allowable size for a copy source: "
@@ -34,36 +37,57 @@ extension S3Service {
             var metadata = replaces ? given : original.metadata
             metadata.websiteRedirect = given.websiteRedirect
             metadata.encryption = given.encryption
+            metadata.tags = replacesTags ? headers.tags ?? TagSet() : original.metadata.tags
+            metadata.acl = nil
             let copy = StoredObject(
                 key: key, id: Identifier.hex(16), size: original.size, etag: sums.etag,
                 modified: wholeSeconds(time.now()), storageClass: storageClass, checksum: sums.checksum,
                 isMultipart: false, uploadID: nil, metadata: metadata, parts: original.parts)
-            if try await commit(copy, of: original, source: source, conditions: conditions, input, request) {
-                return OperationResponse(answer(copy).value)
+            var ours = headers
+            if !replacesTags { ours.tags = nil }
+            let done = try await commit(
+                copy, ours, of: original, source: source, conditions: conditions, input, request)
+            if let (stored, bucket, expiration) = done {
+                var output = answer(stored)
+                output.versionId = bucket.shownVersion(stored)
+                output.copySourceVersionId = sourceVersion
+                output.expiration = expiration
+                return OperationResponse(output.value)
             }
         }
         throw S3Error.operationAborted
     }
 
-    /// Stores the copy unless its source has changed since it was looked at: then false.
+    /// Stores the copy unless its source has changed since it was looked at: then nil.
     private func commit(
-        _ copy: StoredObject, of original: StoredObject, source: CopySource, conditions: WriteConditions,
-        _ input: Model.CopyObjectRequest, _ request: OperationRequest
-    ) async throws -> Bool {
+        _ copy: StoredObject, _ headers: WriteHeaders, of original: StoredObject, source: CopySource,
+        conditions: WriteConditions, _ input: Model.CopyObjectRequest, _ request: OperationRequest
+    ) async throws -> (StoredObject, StoredBucket, expiration: String?)? {
         let context = request.context
         return try await database.write { transaction in
+            var copy = copy
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
-            let now = try ObjectTable.find(original.key, bucket: source.bucket, in: transaction)
-            guard now?.id == original.id else { return false }
+                input.bucket, AccessRequest(context, key: copy.key, tags: headers.tags),
+                expectedOwner: input.expectedBucketOwner, in: transaction)
+            guard try self.isStill(original, source, in: transaction) else { return nil }
             let existing = try ObjectTable.find(copy.key, bucket: bucket.name, in: transaction)
             try conditions.check(currentETag: existing?.etag, key: copy.key.text)
+            try self.dress(&copy.metadata, headers, key: copy.key, bucket: bucket, context, in: transaction)
             try self.retain(copy.parts, in: transaction)
-            try self.store(
+            let stored = try self.store(
                 copy, replacing: existing, bucket: bucket, event: EventName.copy,
                 cause: EventCause(context), in: transaction)
-            return true
+            return (stored, bucket, try self.expiration(of: stored, in: bucket, transaction))
         }
+    }
+
+    /// Whether the source of a copy is what it was when it was looked at.
+    func isStill(_ original: StoredObject, _ source: CopySource, in transaction: any ReadTransaction) throws -> Bool {
+        guard let bucket = try BucketTable.find(source.bucket, in: transaction),
+            case .object(let now, _) = try find(
+                original.key, try VersionChoice(source.versionID), in: bucket, transaction)
+        else { return false }
+        return now.id == original.id
     }
 
     private func answer(_ copy: StoredObject) -> Model.CopyObjectOutput {
@@ -85,26 +109,40 @@ extension S3Service {
                 name: "x-amz-copy-source", value: header ?? "")
         }
         if source.bucket.hasPrefix("arn:") { throw S3Error.notImplemented("Copying from an access point") }
-        try checkVersion(source.versionID)
+        _ = try VersionChoice(source.versionID)
         return source
     }
 
-    /// Reads the source's row and checks the caller's conditions on it.
+    /// Reads the source's row and checks the caller's conditions on it. Answers its version too, as the copy's answer shows
+    /// it.
     func findCopySource(
         _ source: CopySource, key: ObjectKey, conditions: ReadConditions, _ request: OperationRequest
-    ) async throws -> StoredObject {
+    ) async throws -> (object: StoredObject, version: String?) {
         let context = request.context
-        let object = try await database.read { transaction in
+        let choice = try VersionChoice(source.versionID)
+        let (object, version) = try await database.read { transaction in
+            let action = S3Action.name(operation: "GetObject", ofVersion: source.versionID != nil)
             let bucket = try self.bucket(
-                source.bucket, for: context.principal,
-                expectedOwner: context.header("x-amz-source-expected-bucket-owner"),
-                in: transaction)
-            guard let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction) else {
-                throw S3Error.noSuchKey(key.text)
+                source.bucket, AccessRequest(context, action: action, key: key),
+                expectedOwner: context.header("x-amz-source-expected-bucket-owner"), in: transaction,
+                existing: { try self.existing(key, choice, in: $0, transaction) })
+            do {
+                let object = try self.object(key, choice, in: bucket, context, transaction)
+                return (object, bucket.shownVersion(object))
+            } catch let error as AWSError where error.code == "MethodNotAllowed" {
+                throw S3Error.invalidRequest(
+                    "The source of a copy request may not specifically refer to a delete marker by version id.")
             }
-            return object
         }
         try conditions.checkCopySource(etag: object.etag, modified: object.modified, now: time.now())
+        return (object, version)
+    }
+
+    /// The object that an access check looks at.
+    func existing(
+        _ key: ObjectKey, _ choice: VersionChoice, in bucket: StoredBucket, _ transaction: any ReadTransaction
+    ) throws -> StoredObject? {
+        guard case .object(let object, _) = try find(key, choice, in: bucket, transaction) else { return nil }
         return object
     }
 
@@ -127,7 +165,7 @@ extension S3Service {
     ) throws {
         let changes =
             replaces || input.storageClass != nil || input.websiteRedirectLocation != nil
-            || input.serverSideEncryption != nil
+            || input.serverSideEncryption != nil || source.versionID != nil
             || (input.checksumAlgorithm != nil && input.checksumAlgorithm != original.checksum?.algorithm.rawValue)
         guard source.bucket == input.bucket, source.key == input.key, !changes else { return }
         throw S3Error.invalidRequest(

@@ -10,33 +10,35 @@ extension S3Service {
     {
         let context = request.context
         let key = try ObjectKey(input.key)
-        try checkVersion(input.versionId)
+        let choice = try VersionChoice(input.versionId)
+        try refuseMFA(context)
         if input.ifMatchSize != nil || input.ifMatchLastModifiedTime != nil {
             throw S3Error.notImplemented(
                 header: "x-amz-if-match-size", "deleting on size or time (directory buckets) is not implemented")
         }
-        try await database.write { transaction in
+        let deletion = try await database.write { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
-            let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
+                input.bucket, AccessRequest(context, key: key, version: input.versionId),
+                expectedOwner: input.expectedBucketOwner, in: transaction,
+                existing: { try self.existing(key, choice, in: $0, transaction) })
+            let current = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
             if let wanted = input.ifMatch {
-                guard let object else { throw S3Error.noSuchKey(key.text) }
-                guard EntityTags(wanted).contains(object.etag) else { throw S3Error.preconditionFailed("If-Match") }
+                guard let current else { throw S3Error.noSuchKey(key.text) }
+                guard EntityTags(wanted).contains(current.etag) else { throw S3Error.preconditionFailed("If-Match") }
             }
-            if let object { try self.remove(object, bucket: bucket, context: context, in: transaction) }
+            return try self.delete(
+                key, choice, existing: current, in: bucket, by: EventCause(context), transaction)
         }
-        return OperationResponse()
+        var output = Model.DeleteObjectOutput()
+        output.versionId = deletion.version
+        output.deleteMarker = deletion.isMarker ? true : nil
+        return OperationResponse(output.value)
     }
 
-    /// Removes the row, lets go of the blobs and tells: one transaction.
-    private func remove(
-        _ object: StoredObject, bucket: StoredBucket, context: OperationContext, in transaction: any WriteTransaction
-    ) throws {
-        try ObjectTable.delete(object.key, bucket: bucket.name, in: transaction)
-        try release(object.parts, in: transaction)
-        try notify(
-            EventName.delete, key: object.key, created: nil, bucket: bucket, cause: EventCause(context), in: transaction
-        )
+    private func refuseMFA(_ context: OperationContext) throws {
+        guard context.header("x-amz-mfa") == nil else {
+            throw S3Error.notImplemented(header: "x-amz-mfa", "MFA delete is not implemented")
+        }
     }
 
     func deleteObjects(_ input: Model.DeleteObjectsRequest, _ request: OperationRequest) async throws
@@ -44,22 +46,20 @@ extension S3Service {
     {
         let context = request.context
         try checkBody(request)
+        try refuseMFA(context)
         let identifiers = input.delete?.objects ?? []
         guard (1...Limits.deleteKeys).contains(identifiers.count) else { throw S3Error.malformedXML }
         let isQuiet = input.delete?.quiet ?? false
         let (deleted, errors) = try await database.write { transaction in
-            let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+            let name = input.bucket ?? ""
+            guard let bucket = try BucketTable.find(name, in: transaction) else { throw S3Error.noSuchBucket(name) }
+            guard (input.expectedBucketOwner ?? bucket.account) == bucket.account else { throw S3Error.accessDenied }
             var deleted: [Model.DeletedObject] = []
             var errors: [Model.Error] = []
             for identifier in identifiers {
-                if let error = try self.remove(identifier, bucket: bucket, context: context, in: transaction) {
-                    errors.append(error)
-                } else if !isQuiet {
-                    var item = Model.DeletedObject()
-                    item.key = identifier.key
-                    item.versionId = identifier.versionId
-                    deleted.append(item)
+                switch try self.remove(identifier, bucket: bucket, context: context, in: transaction) {
+                case .failure(let error): errors.append(error.entry)
+                case .success(let deletion): if !isQuiet { deleted.append(S3Service.entry(identifier, deletion)) }
                 }
             }
             return (deleted, errors)
@@ -70,38 +70,62 @@ extension S3Service {
         return OperationResponse(output.value)
     }
 
-    /// Removes one key of many; answers the error that its entry gets. A key that is not there counts as removed.
+    private static func entry(_ identifier: Model.ObjectIdentifier, _ deletion: Deletion) -> Model.DeletedObject {
+        var item = Model.DeletedObject()
+        item.key = identifier.key
+        item.versionId = identifier.versionId
+        if deletion.isMarker {
+            item.deleteMarker = true
+            item.deleteMarkerVersionId = deletion.version
+        }
+        return item
+    }
+
+    /// One key of many was not deleted.
+    private struct Refusal: Swift.Error {
+        var entry: Model.Error
+    }
+
+    /// Removes one key of many; a refusal is its entry's, and the others go on. A key that is not there counts as removed.
     private func remove(
         _ identifier: Model.ObjectIdentifier, bucket: StoredBucket, context: OperationContext,
         in transaction: any WriteTransaction
-    ) throws -> Model.Error? {
-        func refused(_ code: String, _ message: String) -> Model.Error {
+    ) throws -> Result<Deletion, Refusal> {
+        func refused(_ code: String, _ message: String) -> Result<Deletion, Refusal> {
             var error = Model.Error()
             error.key = identifier.key
             error.versionId = identifier.versionId
             error.code = code
             error.message = message
-            return error
+            return .failure(Refusal(entry: error))
         }
-        if let version = identifier.versionId, version != "null" {
-            return refused("NoSuchVersion", "The specified version does not exist.")
-        }
-        guard let key = try? ObjectKey(identifier.key) else {
-            return refused("KeyTooLongError", "Your key is too long")
-        }
-        if identifier.size != nil || identifier.lastModifiedTime != nil {
-            return refused("NotImplemented", "Deleting on size or time is not implemented by Martlet yet.")
-        }
-        let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
-        if let wanted = identifier.eTag {
-            guard let object else { return refused("NoSuchKey", "The specified key does not exist.") }
-            guard EntityTags(wanted).contains(object.etag) else {
-                return refused(
-                    "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        do {
+            let key = try ObjectKey(identifier.key)
+            let choice = try VersionChoice(identifier.versionId)
+            let request = AccessRequest(context, action: nil, key: key, version: identifier.versionId)
+            try check(
+                request, bucket, in: transaction,
+                existing: { try self.existing(key, choice, in: $0, transaction) })
+            if identifier.size != nil || identifier.lastModifiedTime != nil {
+                return refused("NotImplemented", "Deleting on size or time is not implemented by Martlet yet.")
             }
+            let current = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
+            if let wanted = identifier.eTag {
+                guard let current else { return refused("NoSuchKey", "The specified key does not exist.") }
+                guard EntityTags(wanted).contains(current.etag) else {
+                    return refused(
+                        "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+                }
+            }
+            return .success(
+                try delete(key, choice, existing: current, in: bucket, by: EventCause(context), transaction))
+        } catch let error as AWSError {
+            // All that is refused by an AWSError is refused before anything is changed.
+            if error.code == "InvalidArgument" {
+                return refused("NoSuchVersion", "The specified version does not exist.")
+            }
+            return refused(error.code, error.message)
         }
-        if let object { try remove(object, bucket: bucket, context: context, in: transaction) }
-        return nil
     }
 
     /// The XML body must come with a sum, and it must hold.

@@ -51,8 +51,9 @@ extension S3Service {
     func getObject(_ input: Model.GetObjectRequest, _ request: OperationRequest) async throws -> OperationResponse {
         var missing: String?
         for _ in 0..<Limits.attempts {
-            let (object, selection) = try await select(input, request)
-            guard let selection else { return notModified(object) }
+            let found = try await select(input, request)
+            let object = found.object
+            guard let selection = found.selection else { return notModified(found) }
             guard let opened = hold(object, first: selection.first, end: selection.end) else {
                 // Gone because the object was replaced meanwhile: look again. Gone under the same row: damage.
                 if missing == object.id {
@@ -61,9 +62,9 @@ extension S3Service {
                 missing = object.id
                 continue
             }
-            let (output, status) = answer(object, selection, input)
-            return OperationResponse(
-                output.value, payload: .files(opened.files, release: opened.release), status: status)
+            let (output, status) = answer(found, selection, input)
+            let payload = try await verified(opened, selection)
+            return OperationResponse(output.value, payload: payload, status: status)
         }
         throw S3Error.operationAborted
     }
@@ -71,41 +72,53 @@ extension S3Service {
     func headObject(_ input: Model.HeadObjectRequest, _ request: OperationRequest) async throws -> OperationResponse {
         // GetObject has all of HeadObject's members under the same names.
         let input = Model.GetObjectRequest(input.value)
-        let (object, selection) = try await select(input, request)
-        guard let selection else { return notModified(object) }
-        let (output, status) = answer(object, selection, input)
+        let found = try await select(input, request)
+        guard let selection = found.selection else { return notModified(found) }
+        let (output, status) = answer(found, selection, input)
         return OperationResponse(output.value, status: status)
     }
 
-    /// Finds the object and what of it is wanted; no selection when the caller's copy is still good.
-    private func select(_ input: Model.GetObjectRequest, _ request: OperationRequest) async throws
-        -> (StoredObject, Selection?)
-    {
+    /// What a read has found.
+    struct Found: Sendable {
+        var object: StoredObject
+        /// As answers show it.
+        var version: String?
+        var expiration: String?
+        /// Nil when the caller's copy is still good.
+        var selection: Selection?
+    }
+
+    /// Finds the object and what of it is wanted.
+    func select(_ input: Model.GetObjectRequest, _ request: OperationRequest) async throws -> Found {
         let context = request.context
         let key = try ObjectKey(input.key)
         if context.header("x-amz-server-side-encryption-customer-algorithm") != nil {
             try ObjectHeaders.refuseUnsupported(context)
         }
-        try checkVersion(input.versionId)
+        let choice = try VersionChoice(input.versionId)
         if input.range != nil, input.partNumber != nil {
             throw S3Error.invalidRequest("Cannot specify both Range header and partNumber query parameter")
         }
-        let object = try await database.read { transaction in
+        var found = try await database.read { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
-            guard let object = try ObjectTable.find(key, bucket: bucket.name, in: transaction) else {
-                throw S3Error.noSuchKey(key.text)
-            }
-            return object
+                input.bucket, AccessRequest(context, key: key, version: input.versionId),
+                expectedOwner: input.expectedBucketOwner, in: transaction,
+                existing: { try self.existing(key, choice, in: $0, transaction) })
+            let object = try self.object(key, choice, in: bucket, context, transaction)
+            return Found(
+                object: object, version: bucket.shownVersion(object),
+                expiration: try self.expiration(of: object, in: bucket, transaction))
         }
+        let object = found.object
         let conditions = ReadConditions(
             ifMatch: input.ifMatch, ifNoneMatch: input.ifNoneMatch, ifModifiedSince: input.ifModifiedSince,
             ifUnmodifiedSince: input.ifUnmodifiedSince)
         switch conditions.evaluate(etag: object.etag, modified: object.modified, now: time.now()) {
         case .failed(let condition): throw S3Error.preconditionFailed(condition)
-        case .notModified: return (object, nil)
-        case .proceed: return (object, try selection(of: object, range: input.range, part: input.partNumber))
+        case .notModified: break
+        case .proceed: found.selection = try selection(of: object, range: input.range, part: input.partNumber)
         }
+        return found
     }
 
     private func selection(of object: StoredObject, range: String?, part number: Int?) throws -> Selection {
@@ -135,11 +148,14 @@ extension S3Service {
         }
     }
 
-    private func answer(_ object: StoredObject, _ selection: Selection, _ input: Model.GetObjectRequest)
+    private func answer(_ found: Found, _ selection: Selection, _ input: Model.GetObjectRequest)
         -> (Model.GetObjectOutput, status: Int?)
     {
+        let object = found.object
         var output = Model.GetObjectOutput()
         ObjectHeaders.describe(object, in: &output)
+        output.versionId = found.version
+        output.expiration = found.expiration
         output.contentLength = Int(selection.end - selection.first)
         if selection.isPartial {
             output.contentRange = "bytes \(selection.first)-\(selection.end - 1)/\(object.size)"
@@ -168,8 +184,10 @@ extension S3Service {
         }
     }
 
-    private func notModified(_ object: StoredObject) -> OperationResponse {
+    private func notModified(_ found: Found) -> OperationResponse {
+        let object = found.object
         var output = Model.GetObjectOutput()
+        output.versionId = found.version
         output.eTag = "\"\(object.etag)\""
         output.lastModified = object.modified
         output.cacheControl = object.metadata.cacheControl
@@ -180,11 +198,11 @@ extension S3Service {
     func getObjectAttributes(_ input: Model.GetObjectAttributesRequest, _ request: OperationRequest) async throws
         -> OperationResponse
     {
-        let (object, _) = try await select(
-            Model.GetObjectRequest([
-                "Bucket": .string(input.bucket ?? ""), "Key": .string(input.key ?? ""),
-                "VersionId": .string(input.versionId ?? "null"),
-            ]), request)
+        var read: Value = ["Bucket": .string(input.bucket ?? ""), "Key": .string(input.key ?? "")]
+        if let version = input.versionId { read["VersionId"] = .string(version) }
+        if let owner = input.expectedBucketOwner { read["ExpectedBucketOwner"] = .string(owner) }
+        let found = try await select(Model.GetObjectRequest(read), request)
+        let object = found.object
         let wanted = Set(input.objectAttributes ?? [])
         let known: Set = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
         guard !wanted.isEmpty, wanted.isSubset(of: known) else {
@@ -193,6 +211,7 @@ extension S3Service {
                 value: wanted.subtracting(known).sorted().joined(separator: ","))
         }
         var output = Model.GetObjectAttributesOutput()
+        output.versionId = found.version
         output.lastModified = object.modified
         if wanted.contains("ETag") { output.eTag = object.etag }
         if wanted.contains("ObjectSize") { output.objectSize = Int(object.size) }
@@ -207,12 +226,6 @@ extension S3Service {
         }
         if wanted.contains("ObjectParts"), object.isMultipart { output.objectParts = attributeParts(object, input) }
         return OperationResponse(output.value)
-    }
-
-    /// Objects cannot have tags yet, so the set is empty; `aws s3 cp` between buckets asks before it copies in parts.
-    func getObjectTagging(_ request: OperationRequest) async throws -> OperationResponse {
-        _ = try await select(Model.GetObjectRequest(request.input), request)
-        return OperationResponse(["TagSet": []])
     }
 
     private func attributeParts(_ object: StoredObject, _ input: Model.GetObjectAttributesRequest)

@@ -8,13 +8,12 @@ enum ObjectHeaders {
         "STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE",
         "GLACIER_IR",
     ]
+    /// Canned lists that say no more than what holds where lists are disabled.
     static let acceptedACLs: Set<String> = ["private", "bucket-owner-full-control", "bucket-owner-read"]
 
     /// Headers whose effect is not there yet. Refused by name: ignoring them would pretend success.
     private static let refused: [(prefix: String, what: String)] = [
-        ("x-amz-tagging", "object tagging is not implemented"),
         ("x-amz-object-lock-", "object lock is not implemented"),
-        ("x-amz-grant-", "access control lists are not implemented"),
         ("x-amz-server-side-encryption-customer-", "encryption with customer keys is not implemented"),
         ("x-amz-copy-source-server-side-encryption-customer-", "encryption with customer keys is not implemented"),
         ("x-amz-write-offset-bytes", "appending is not implemented"),
@@ -22,12 +21,7 @@ enum ObjectHeaders {
 
     /// Throws NotImplemented for a header that asks for what Martlet does not have.
     static func refuseUnsupported(_ context: OperationContext) throws {
-        for (name, value) in context.headers where name.hasPrefix("x-amz-") {
-            if name == "x-amz-acl", !acceptedACLs.contains(value) {
-                throw S3Error.notImplemented(header: name, "the canned ACL \(value) is not implemented")
-            }
-            // The directive alone asks for nothing: objects have no tags to copy.
-            if name == "x-amz-tagging-directive" { continue }
+        for (name, _) in context.headers where name.hasPrefix("x-amz-") {
             if let hit = refused.first(where: { name.hasPrefix($0.prefix) }) {
                 throw S3Error.notImplemented(header: name, hit.what)
             }
@@ -79,6 +73,7 @@ enum ObjectHeaders {
                 "The encryption request you specified is not valid. Supported value: AES256.")
         }
         encryption.algorithm = algorithm
+        encryption.isUnnamed = false
         if algorithm != "AES256" {
             encryption.keyID = input.ssekmsKeyId
             encryption.bucketKey = input.bucketKeyEnabled ?? false
@@ -111,6 +106,7 @@ enum ObjectHeaders {
         output.expires = metadata.expires
         output.websiteRedirectLocation = metadata.websiteRedirect
         output.metadata = metadata.user.isEmpty ? nil : metadata.user.map { ($0.name, $0.value) }
+        if !metadata.tags.isEmpty { output.tagCount = metadata.tags.tags.count }
         output.storageClass = object.storageClass == StoredObject.standardClass ? nil : object.storageClass
         encryption(metadata.encryption, on: &output.value)
     }
@@ -120,13 +116,5 @@ enum ObjectHeaders {
         value["ServerSideEncryption"] = .string(encryption.algorithm)
         if let keyID = encryption.keyID { value["SSEKMSKeyId"] = .string(keyID) }
         if encryption.bucketKey { value["BucketKeyEnabled"] = true }
-    }
-}
-
-extension S3Service {
-    /// Versioning is not there yet: an object has only the version `null`. Throws InvalidArgument for another.
-    func checkVersion(_ version: String?) throws {
-        guard let version, version != "null", !version.isEmpty else { return }
-        throw S3Error.invalidArgument("Invalid version id specified", name: "versionId", value: version)
     }
 }

@@ -66,9 +66,9 @@ extension S3Service {
     }
 
     /// Runs the commit that is to refer to a received body; when it fails, the blob goes.
-    func keeping(_ body: ReceivedBody, _ commit: () async throws -> Void) async throws {
+    func keeping<T>(_ body: ReceivedBody, _ commit: () async throws -> T) async throws -> T {
         do {
-            try await commit()
+            return try await commit()
         } catch {
             if let blob = body.blob { blobs.abandon(blob) }
             throw error
@@ -80,6 +80,8 @@ extension S3Service {
         let key = try ObjectKey(input.key)
         try ObjectHeaders.refuseUnsupported(context)
         let metadata = try ObjectHeaders.metadata(input.value)
+        let headers = try WriteHeaders(input.value)
+        let access = AccessRequest(context, key: key, tags: headers.tags)
         let storageClass = try ObjectHeaders.storageClass(input.storageClass)
         let conditions = try WriteConditions(ifMatch: input.ifMatch, ifNoneMatch: input.ifNoneMatch)
         let expectation = try ChecksumExpectation(headers: context.headers)
@@ -87,7 +89,7 @@ extension S3Service {
         // Looked at before the body is read, so that no client sends gigabytes in vain; and again when it commits.
         try await database.read { transaction in
             let bucket = try self.bucket(
-                input.bucket, for: context.principal, expectedOwner: input.expectedBucketOwner, in: transaction)
+                input.bucket, access, expectedOwner: input.expectedBucketOwner, in: transaction)
             if conditions.rule != .none {
                 let etag = try ObjectTable.find(key, bucket: bucket.name, in: transaction)?.etag
                 try conditions.check(currentETag: etag, key: key.text)
@@ -101,21 +103,26 @@ extension S3Service {
             key: key, id: Identifier.hex(16), size: body.size, etag: body.etag, modified: wholeSeconds(time.now()),
             storageClass: storageClass, checksum: checksum, isMultipart: false, uploadID: nil, metadata: metadata,
             parts: [part])
-        try await keeping(body) {
+        let (stored, bucket, expiration) = try await keeping(body) {
             try await database.write { transaction in
-                let bucket = try self.bucket(input.bucket, for: context.principal, in: transaction)
+                var object = object
+                let bucket = try self.bucket(input.bucket, access, in: transaction)
                 let existing = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
                 try conditions.check(currentETag: existing?.etag, key: key.text)
+                try self.dress(&object.metadata, headers, key: key, bucket: bucket, context, in: transaction)
                 try self.retain(object.parts, in: transaction)
-                try self.store(
+                let stored = try self.store(
                     object, replacing: existing, bucket: bucket, event: EventName.put,
                     cause: EventCause(context), in: transaction)
+                return (stored, bucket, try self.expiration(of: stored, in: bucket, transaction))
             }
         }
         var output = Model.PutObjectOutput()
-        output.eTag = "\"\(object.etag)\""
+        output.eTag = "\"\(stored.etag)\""
+        output.versionId = bucket.shownVersion(stored)
+        output.expiration = expiration
         checksum.set(on: &output.value, withType: true)
-        ObjectHeaders.encryption(metadata.encryption, on: &output.value)
+        ObjectHeaders.encryption(stored.metadata.encryption, on: &output.value)
         return OperationResponse(output.value)
     }
 
@@ -134,16 +141,14 @@ extension S3Service {
         }
     }
 
-    /// Stores an object whose blobs are referenced already, lets go of the one that it replaces, and puts the event's
-    /// notifications into the outbox: one transaction.
+    /// Stores an object whose blobs are referenced already as its key's current version, lets go of what it replaces, and
+    /// puts the event's notifications into the outbox: one transaction. Answers the object with its version.
     func store(
         _ object: StoredObject, replacing existing: StoredObject?, bucket: StoredBucket, event: String,
         cause: EventCause, in transaction: any WriteTransaction
-    ) throws {
-        try ObjectTable.put(object, bucket: bucket.name, in: transaction)
-        if let existing { try release(existing.parts, in: transaction) }
-        try notify(
-            event, key: object.key, created: (object.size, object.etag), bucket: bucket, cause: cause,
-            in: transaction)
+    ) throws -> StoredObject {
+        let stored = try place(object, over: existing, in: bucket, transaction)
+        try notify(event, of: EventSubject(created: stored), bucket: bucket, cause: cause, in: transaction)
+        return stored
     }
 }

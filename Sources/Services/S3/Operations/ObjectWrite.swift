@@ -32,7 +32,10 @@ extension S3Service: ObjectWriter {
         principal: Principal, traceHeader: String?
     ) async throws {
         let key = try ObjectKey(key)
-        try await database.read { try self.validate(bucket: name, for: principal, in: $0) }
+        try await database.read { transaction in
+            _ = try self.bucket(
+                name, AccessRequest(principal: principal, action: "s3:PutObject", key: key), in: transaction)
+        }
         var digest = BodyDigest([.crc64nvme])
         digest.update(bytes)
         let blob = bytes.isEmpty ? nil : try await blobs.store(bytes).id
@@ -52,16 +55,21 @@ extension S3Service: ObjectWriter {
             traceHeader: traceHeader)
         try await keeping(body) {
             try await database.write { transaction in
-                let bucket = try self.bucket(name, for: principal, in: transaction)
+                var object = object
+                let bucket = try self.bucket(
+                    name, AccessRequest(principal: principal, action: "s3:PutObject", key: key), in: transaction)
                 let existing = try ObjectTable.find(key, bucket: bucket.name, in: transaction)
+                if let standard = bucket.encryption { object.metadata.encryption = standard }
                 try self.retain(object.parts, in: transaction)
-                try self.store(
+                _ = try self.store(
                     object, replacing: existing, bucket: bucket, event: EventName.put, cause: cause, in: transaction)
             }
         }
     }
 
     public func validate(bucket: String, for principal: Principal, in transaction: any ReadTransaction) throws {
-        _ = try self.bucket(bucket, for: principal, in: transaction)
+        // No key is known yet: policies for a part of the bucket are asked when something is written.
+        guard let found = try BucketTable.find(bucket, in: transaction) else { throw S3Error.noSuchBucket(bucket) }
+        guard found.account == principal.account || found.policy != nil else { throw S3Error.accessDenied }
     }
 }

@@ -6,27 +6,50 @@ struct BusEvent: Sendable {
     var detailType: String
     var detail: Value
 
+    /// What S3 says of a kind of event.
+    private struct Kind {
+        var detailType: String
+        var reason: String?
+        var deletionType: String?
+    }
+
+    private static let permanently = "Permanently Deleted"
+    private static let marked = "Delete Marker Created"
+    private static let kinds: [String: Kind] = [
+        EventName.put: Kind(detailType: "Object Created", reason: "PutObject"),
+        EventName.copy: Kind(detailType: "Object Created", reason: "CopyObject"),
+        EventName.complete: Kind(detailType: "Object Created", reason: "CompleteMultipartUpload"),
+        EventName.delete: Kind(detailType: "Object Deleted", reason: "DeleteObject", deletionType: permanently),
+        EventName.deleteMarker: Kind(detailType: "Object Deleted", reason: "DeleteObject", deletionType: marked),
+        EventName.expired: Kind(
+            detailType: "Object Deleted", reason: "Lifecycle Expiration", deletionType: permanently),
+        EventName.expiredToMarker: Kind(
+            detailType: "Object Deleted", reason: "Lifecycle Expiration", deletionType: marked),
+        EventName.tagged: Kind(detailType: "Object Tags Added"),
+        EventName.untagged: Kind(detailType: "Object Tags Deleted"),
+        EventName.acl: Kind(detailType: "Object ACL Updated"),
+    ]
+
     /// Nil for events that EventBridge is not told of.
     init?(_ event: ObjectEvent, bucket: StoredBucket) {
-        let reasons = [
-            EventName.put: "PutObject", EventName.copy: "CopyObject", EventName.complete: "CompleteMultipartUpload",
-            EventName.delete: "DeleteObject",
-        ]
-        guard let reason = reasons[event.name] else { return nil }
-        let isDeletion = event.name == EventName.delete
-        var object: Fields = ["key": .string(String(decoding: event.key.bytes, as: UTF8.self))]
-        if let created = event.created {
-            object.append("size", .int(created.size))
-            object.append("etag", .string(created.etag))
-        }
-        object.append("sequencer", .string(event.sequencer))
+        guard let kind = BusEvent.kinds[event.name] else { return nil }
+        let subject = event.subject
+        var object: Fields = ["key": .string(String(decoding: subject.key.bytes, as: UTF8.self))]
+        if let size = subject.size { object.append("size", .int(size)) }
+        if let etag = subject.etag { object.append("etag", .string(etag)) }
+        if let version = subject.version { object.append("version-id", .string(version)) }
+        if EventRecord.isOrdered(event.name) { object.append("sequencer", .string(event.sequencer)) }
         var fields: Fields = [
             "version": "0", "bucket": ["name": .string(bucket.name)], "object": .map(object),
-            "request-id": .string(event.requestID), "requester": .string(Self.requester(event.principal)),
-            "source-ip-address": .string(event.sourceIP), "reason": .string(reason),
+            "request-id": .string(event.requestID), "requester": .string(BusEvent.requester(event.principal)),
         ]
-        if isDeletion { fields.append("deletion-type", "Permanently Deleted") }
-        detailType = isDeletion ? "Object Deleted" : "Object Created"
+        // What the lifecycle does comes from nowhere.
+        if !event.name.hasPrefix("s3:LifecycleExpiration") {
+            fields.append("source-ip-address", .string(event.sourceIP))
+        }
+        if let reason = kind.reason { fields.append("reason", .string(reason)) }
+        if let deletionType = kind.deletionType { fields.append("deletion-type", .string(deletionType)) }
+        detailType = kind.detailType
         detail = .map(fields)
     }
 

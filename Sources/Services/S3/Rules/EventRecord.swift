@@ -3,13 +3,40 @@ import Crypto
 import Platform
 import Wire
 
+/// The version of an object that an event is about, as far as the event tells of it.
+struct EventSubject: Sendable {
+    var key: ObjectKey
+    /// Of created objects.
+    var size: Int64?
+    var etag: String?
+    /// Nil also for null versions: S3 leaves them out.
+    var version: String?
+
+    /// The MD5 of nothing, which records of new delete markers show.
+    static let etagOfNothing = "d41d8cd98f00b204e9800998ecf8427e"
+
+    init(key: ObjectKey, size: Int64? = nil, etag: String? = nil, version: String? = nil) {
+        self.key = key
+        self.size = size
+        self.etag = etag
+        self.version = version
+    }
+
+    init(created object: StoredObject) {
+        self.init(key: object.key, size: object.size, etag: object.etag, version: object.version)
+    }
+
+    /// For changes of what is beside the bytes.
+    init(changed object: StoredObject) {
+        self.init(key: object.key, etag: object.etag, version: object.version)
+    }
+}
+
 /// What an event record tells of a change to an object.
 struct ObjectEvent: Sendable {
     /// With `s3:` in front.
     var name: String
-    var key: ObjectKey
-    /// Size and ETag of a created object; removals have none.
-    var created: (size: Int64, etag: String)?
+    var subject: EventSubject
     var time: Instant
     var sequencer: String
     var requestID: String
@@ -19,18 +46,26 @@ struct ObjectEvent: Sendable {
 
 /// The message that S3 sends to a target: `{"Records":[…]}`, key order as recorded from AWS.
 enum EventRecord {
-    /// The version that AWS used for created and removed events before the unified 2.4 (semantics, section 6.1).
-    static let version = "2.1"
+    /// The versions that AWS used before the unified 2.4, by the kind of event (semantics, section 6.1).
+    static func version(of event: String) -> String {
+        let kinds = ["s3:ObjectTagging:", "s3:ObjectAcl:", "s3:LifecycleExpiration:"]
+        return kinds.contains { event.hasPrefix($0) } ? "2.3" : "2.1"
+    }
+
+    /// Only what creates or removes has an order.
+    static func isOrdered(_ event: String) -> Bool {
+        !event.hasPrefix("s3:ObjectTagging:") && !event.hasPrefix("s3:ObjectAcl:")
+    }
 
     static func message(_ event: ObjectEvent, bucket: StoredBucket, configurationID: String) -> Value {
-        var object: Fields = ["key": .string(FormEncoding.encode(event.key.bytes))]
-        if let created = event.created {
-            object.append("size", .int(created.size))
-            object.append("eTag", .string(created.etag))
-        }
-        object.append("sequencer", .string(event.sequencer))
+        let subject = event.subject
+        var object: Fields = ["key": .string(FormEncoding.encode(subject.key.bytes))]
+        if let size = subject.size { object.append("size", .int(size)) }
+        if let etag = subject.etag { object.append("eTag", .string(etag)) }
+        if let version = subject.version { object.append("versionId", .string(version)) }
+        if isOrdered(event.name) { object.append("sequencer", .string(event.sequencer)) }
         let record: Value = [
-            "eventVersion": .string(version),
+            "eventVersion": .string(version(of: event.name)),
             "eventSource": "aws:s3",
             "awsRegion": .string(bucket.region),
             "eventTime": .string(event.time.iso8601(fractionDigits: 3)),

@@ -134,18 +134,23 @@ enum EventName {
     static let copy = "s3:ObjectCreated:Copy"
     static let complete = "s3:ObjectCreated:CompleteMultipartUpload"
     static let delete = "s3:ObjectRemoved:Delete"
+    static let deleteMarker = "s3:ObjectRemoved:DeleteMarkerCreated"
+    static let tagged = "s3:ObjectTagging:Put"
+    static let untagged = "s3:ObjectTagging:Delete"
+    static let acl = "s3:ObjectAcl:Put"
+    static let expired = "s3:LifecycleExpiration:Delete"
+    static let expiredToMarker = "s3:LifecycleExpiration:DeleteMarkerCreated"
 
     /// The model's list; patterns that end in `*` are among them.
     static let all: Set<String> = [
         "s3:ReducedRedundancyLostObject",
         "s3:ObjectCreated:*", put, "s3:ObjectCreated:Post", copy, complete,
-        "s3:ObjectRemoved:*", delete, "s3:ObjectRemoved:DeleteMarkerCreated",
+        "s3:ObjectRemoved:*", delete, deleteMarker,
         "s3:ObjectRestore:*", "s3:ObjectRestore:Post", "s3:ObjectRestore:Completed", "s3:ObjectRestore:Delete",
         "s3:Replication:*", "s3:Replication:OperationFailedReplication", "s3:Replication:OperationNotTracked",
         "s3:Replication:OperationMissedThreshold", "s3:Replication:OperationReplicatedAfterThreshold",
-        "s3:IntelligentTiering", "s3:ObjectAcl:Put", "s3:LifecycleTransition",
-        "s3:LifecycleExpiration:*", "s3:LifecycleExpiration:Delete", "s3:LifecycleExpiration:DeleteMarkerCreated",
-        "s3:ObjectTagging:*", "s3:ObjectTagging:Put", "s3:ObjectTagging:Delete",
+        "s3:IntelligentTiering", acl, "s3:LifecycleTransition",
+        "s3:LifecycleExpiration:*", expired, expiredToMarker, "s3:ObjectTagging:*", tagged, untagged,
         "s3:ObjectAnnotation:*", "s3:ObjectAnnotation:Put", "s3:ObjectAnnotation:Delete", "s3:ObjectRetention:Put",
     ]
 

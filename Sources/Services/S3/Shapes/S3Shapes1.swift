@@ -6,6 +6,16 @@ import Wire
 
 /// Typed views of the structures of the implemented operations.
 enum Model {
+    struct AbacStatus: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+    }
+    struct AbortIncompleteMultipartUpload: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var daysAfterInitiation: Int? { get { value["DaysAfterInitiation"]?.wholeNumber } set { put("DaysAfterInitiation", newValue) } }
+    }
     struct AbortMultipartUploadOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -22,6 +32,60 @@ enum Model {
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
         var ifMatchInitiatedTime: Instant? { get { value["IfMatchInitiatedTime"]?.timestamp } set { put("IfMatchInitiatedTime", newValue) } }
     }
+    struct AccelerateConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+    }
+    struct AccessControlPolicy: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var grants: [Model.Grant]? { get { value["Grants"]?.elements { Model.Grant($0) } } set { put("Grants", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
+    }
+    struct AccessControlTranslation: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var owner: String? { get { value["Owner"]?.string } set { put("Owner", newValue) } }
+    }
+    struct AnalyticsAndOperator: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var tags: [Model.Tag]? { get { value["Tags"]?.elements { Model.Tag($0) } } set { put("Tags", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct AnalyticsConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var filter: Model.AnalyticsFilter? { get { value["Filter"].map { Model.AnalyticsFilter($0) } } set { put("Filter", newValue?.value) } }
+        var storageClassAnalysis: Model.StorageClassAnalysis? { get { value["StorageClassAnalysis"].map { Model.StorageClassAnalysis($0) } } set { put("StorageClassAnalysis", newValue?.value) } }
+    }
+    struct AnalyticsExportDestination: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var s3BucketDestination: Model.AnalyticsS3BucketDestination? { get { value["S3BucketDestination"].map { Model.AnalyticsS3BucketDestination($0) } } set { put("S3BucketDestination", newValue?.value) } }
+    }
+    struct AnalyticsFilter: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var tag: Model.Tag? { get { value["Tag"].map { Model.Tag($0) } } set { put("Tag", newValue?.value) } }
+        var and: Model.AnalyticsAndOperator? { get { value["And"].map { Model.AnalyticsAndOperator($0) } } set { put("And", newValue?.value) } }
+    }
+    struct AnalyticsS3BucketDestination: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var format: String? { get { value["Format"]?.string } set { put("Format", newValue) } }
+        var bucketAccountId: String? { get { value["BucketAccountId"]?.string } set { put("BucketAccountId", newValue) } }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+    }
+    struct BlockedEncryptionTypes: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var encryptionType: [String]? { get { value["EncryptionType"]?.elements { $0.string } } set { put("EncryptionType", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+    }
     struct Bucket: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -35,6 +99,31 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var dataRedundancy: String? { get { value["DataRedundancy"]?.string } set { put("DataRedundancy", newValue) } }
         var type: String? { get { value["Type"]?.string } set { put("Type", newValue) } }
+    }
+    struct BucketLifecycleConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var rules: [Model.LifecycleRule]? { get { value["Rules"]?.elements { Model.LifecycleRule($0) } } set { put("Rules", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct BucketLoggingStatus: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var loggingEnabled: Model.LoggingEnabled? { get { value["LoggingEnabled"].map { Model.LoggingEnabled($0) } } set { put("LoggingEnabled", newValue?.value) } }
+    }
+    struct CORSConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var corsRules: [Model.CORSRule]? { get { value["CORSRules"]?.elements { Model.CORSRule($0) } } set { put("CORSRules", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct CORSRule: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
+        var allowedHeaders: [String]? { get { value["AllowedHeaders"]?.elements { $0.string } } set { put("AllowedHeaders", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var allowedMethods: [String]? { get { value["AllowedMethods"]?.elements { $0.string } } set { put("AllowedMethods", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var allowedOrigins: [String]? { get { value["AllowedOrigins"]?.elements { $0.string } } set { put("AllowedOrigins", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var exposeHeaders: [String]? { get { value["ExposeHeaders"]?.elements { $0.string } } set { put("ExposeHeaders", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var maxAgeSeconds: Int? { get { value["MaxAgeSeconds"]?.wholeNumber } set { put("MaxAgeSeconds", newValue) } }
     }
     struct Checksum: Shape {
         var value: Value
@@ -128,6 +217,12 @@ enum Model {
         var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
         var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
         var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
+    }
+    struct Condition: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var httpErrorCodeReturnedEquals: String? { get { value["HttpErrorCodeReturnedEquals"]?.string } set { put("HttpErrorCodeReturnedEquals", newValue) } }
+        var keyPrefixEquals: String? { get { value["KeyPrefixEquals"]?.string } set { put("KeyPrefixEquals", newValue) } }
     }
     struct CopyObjectOutput: Shape {
         var value: Value
@@ -314,11 +409,55 @@ enum Model {
         var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
         var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
     }
+    struct DefaultRetention: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var mode: String? { get { value["Mode"]?.string } set { put("Mode", newValue) } }
+        var days: Int? { get { value["Days"]?.wholeNumber } set { put("Days", newValue) } }
+        var years: Int? { get { value["Years"]?.wholeNumber } set { put("Years", newValue) } }
+        var defaultEventHold: Model.EventHoldDuration? { get { value["DefaultEventHold"].map { Model.EventHoldDuration($0) } } set { put("DefaultEventHold", newValue?.value) } }
+    }
     struct Delete: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var objects: [Model.ObjectIdentifier]? { get { value["Objects"]?.elements { Model.ObjectIdentifier($0) } } set { put("Objects", newValue.map { Value.list($0.map { $0.value }) }) } }
         var quiet: Bool? { get { value["Quiet"]?.bool } set { put("Quiet", newValue) } }
+    }
+    struct DeleteBucketCorsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteBucketEncryptionRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteBucketLifecycleRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteBucketOwnershipControlsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteBucketPolicyRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteBucketReplicationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
     }
     struct DeleteBucketRequest: Shape {
         var value: Value
@@ -326,124 +465,25 @@ enum Model {
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
     }
-    struct DeleteObjectOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-    }
-    struct DeleteObjectRequest: Shape {
+    struct DeleteBucketTaggingRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var mfa: String? { get { value["MFA"]?.string } set { put("MFA", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var bypassGovernanceRetention: Bool? { get { value["BypassGovernanceRetention"]?.bool } set { put("BypassGovernanceRetention", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
-        var ifMatchLastModifiedTime: Instant? { get { value["IfMatchLastModifiedTime"]?.timestamp } set { put("IfMatchLastModifiedTime", newValue) } }
-        var ifMatchSize: Int? { get { value["IfMatchSize"]?.wholeNumber } set { put("IfMatchSize", newValue) } }
     }
-    struct DeleteObjectsOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var deleted: [Model.DeletedObject]? { get { value["Deleted"]?.elements { Model.DeletedObject($0) } } set { put("Deleted", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var errors: [Model.Error]? { get { value["Errors"]?.elements { Model.Error($0) } } set { put("Errors", newValue.map { Value.list($0.map { $0.value }) }) } }
-    }
-    struct DeleteObjectsRequest: Shape {
+    struct DeleteBucketWebsiteRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var delete: Model.Delete? { get { value["Delete"].map { Model.Delete($0) } } set { put("Delete", newValue?.value) } }
-        var mfa: String? { get { value["MFA"]?.string } set { put("MFA", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var bypassGovernanceRetention: Bool? { get { value["BypassGovernanceRetention"]?.bool } set { put("BypassGovernanceRetention", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
     }
-    struct DeletedObject: Shape {
+    struct DeleteMarkerEntry: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
+        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
         var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
         var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
-        var deleteMarkerVersionId: String? { get { value["DeleteMarkerVersionId"]?.string } set { put("DeleteMarkerVersionId", newValue) } }
-    }
-    struct Error: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var code: String? { get { value["Code"]?.string } set { put("Code", newValue) } }
-        var message: String? { get { value["Message"]?.string } set { put("Message", newValue) } }
-    }
-    struct EventBridgeConfiguration: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-    }
-    struct FilterRule: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
-        var value_: String? { get { value["Value"]?.string } set { put("Value", newValue) } }
-    }
-    struct GetBucketLocationOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var locationConstraint: String? { get { value["LocationConstraint"]?.string } set { put("LocationConstraint", newValue) } }
-    }
-    struct GetBucketLocationRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct GetBucketNotificationConfigurationRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct GetObjectAttributesOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
+        var isLatest: Bool? { get { value["IsLatest"]?.bool } set { put("IsLatest", newValue) } }
         var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var checksum: Model.Checksum? { get { value["Checksum"].map { Model.Checksum($0) } } set { put("Checksum", newValue?.value) } }
-        var objectParts: Model.GetObjectAttributesParts? { get { value["ObjectParts"].map { Model.GetObjectAttributesParts($0) } } set { put("ObjectParts", newValue?.value) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var objectSize: Int? { get { value["ObjectSize"]?.wholeNumber } set { put("ObjectSize", newValue) } }
-    }
-    struct GetObjectAttributesParts: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var totalPartsCount: Int? { get { value["TotalPartsCount"]?.wholeNumber } set { put("TotalPartsCount", newValue) } }
-        var partNumberMarker: Int? { get { value["PartNumberMarker"]?.wholeNumber } set { put("PartNumberMarker", newValue) } }
-        var nextPartNumberMarker: Int? { get { value["NextPartNumberMarker"]?.wholeNumber } set { put("NextPartNumberMarker", newValue) } }
-        var maxParts: Int? { get { value["MaxParts"]?.wholeNumber } set { put("MaxParts", newValue) } }
-        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
-        var parts: [Model.ObjectPart]? { get { value["Parts"]?.elements { Model.ObjectPart($0) } } set { put("Parts", newValue.map { Value.list($0.map { $0.value }) }) } }
-    }
-    struct GetObjectAttributesRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var maxParts: Int? { get { value["MaxParts"]?.wholeNumber } set { put("MaxParts", newValue) } }
-        var partNumberMarker: Int? { get { value["PartNumberMarker"]?.wholeNumber } set { put("PartNumberMarker", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var objectAttributes: [String]? { get { value["ObjectAttributes"]?.elements { $0.string } } set { put("ObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
     }
 }

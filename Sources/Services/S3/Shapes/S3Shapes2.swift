@@ -5,451 +5,442 @@ import Platform
 import Wire
 
 extension Model {
-    struct GetObjectOutput: Shape {
+    struct DeleteMarkerReplication: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+    }
+    struct DeleteObjectOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
-        var acceptRanges: String? { get { value["AcceptRanges"]?.string } set { put("AcceptRanges", newValue) } }
-        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
-        var restore: String? { get { value["Restore"]?.string } set { put("Restore", newValue) } }
-        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
-        var contentLength: Int? { get { value["ContentLength"]?.wholeNumber } set { put("ContentLength", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var missingMeta: Int? { get { value["MissingMeta"]?.wholeNumber } set { put("MissingMeta", newValue) } }
         var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
-        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
-        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
-        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
-        var contentRange: String? { get { value["ContentRange"]?.string } set { put("ContentRange", newValue) } }
-        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
-        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
-        var websiteRedirectLocation: String? { get { value["WebsiteRedirectLocation"]?.string } set { put("WebsiteRedirectLocation", newValue) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
         var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var replicationStatus: String? { get { value["ReplicationStatus"]?.string } set { put("ReplicationStatus", newValue) } }
-        var partsCount: Int? { get { value["PartsCount"]?.wholeNumber } set { put("PartsCount", newValue) } }
-        var tagCount: Int? { get { value["TagCount"]?.wholeNumber } set { put("TagCount", newValue) } }
-        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
-        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
-        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
-        var objectLockEventHold: String? { get { value["ObjectLockEventHold"]?.string } set { put("ObjectLockEventHold", newValue) } }
-        var objectLockEventHoldDurationDays: Int? { get { value["ObjectLockEventHoldDurationDays"]?.wholeNumber } set { put("ObjectLockEventHoldDurationDays", newValue) } }
-        var objectLockEventHoldDurationYears: Int? { get { value["ObjectLockEventHoldDurationYears"]?.wholeNumber } set { put("ObjectLockEventHoldDurationYears", newValue) } }
     }
-    struct GetObjectRequest: Shape {
+    struct DeleteObjectRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
-        var ifModifiedSince: Instant? { get { value["IfModifiedSince"]?.timestamp } set { put("IfModifiedSince", newValue) } }
-        var ifNoneMatch: String? { get { value["IfNoneMatch"]?.string } set { put("IfNoneMatch", newValue) } }
-        var ifUnmodifiedSince: Instant? { get { value["IfUnmodifiedSince"]?.timestamp } set { put("IfUnmodifiedSince", newValue) } }
         var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var range: String? { get { value["Range"]?.string } set { put("Range", newValue) } }
-        var responseCacheControl: String? { get { value["ResponseCacheControl"]?.string } set { put("ResponseCacheControl", newValue) } }
-        var responseContentDisposition: String? { get { value["ResponseContentDisposition"]?.string } set { put("ResponseContentDisposition", newValue) } }
-        var responseContentEncoding: String? { get { value["ResponseContentEncoding"]?.string } set { put("ResponseContentEncoding", newValue) } }
-        var responseContentLanguage: String? { get { value["ResponseContentLanguage"]?.string } set { put("ResponseContentLanguage", newValue) } }
-        var responseContentType: String? { get { value["ResponseContentType"]?.string } set { put("ResponseContentType", newValue) } }
-        var responseExpires: Instant? { get { value["ResponseExpires"]?.timestamp } set { put("ResponseExpires", newValue) } }
+        var mfa: String? { get { value["MFA"]?.string } set { put("MFA", newValue) } }
         var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
         var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
+        var bypassGovernanceRetention: Bool? { get { value["BypassGovernanceRetention"]?.bool } set { put("BypassGovernanceRetention", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var checksumMode: String? { get { value["ChecksumMode"]?.string } set { put("ChecksumMode", newValue) } }
+        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
+        var ifMatchLastModifiedTime: Instant? { get { value["IfMatchLastModifiedTime"]?.timestamp } set { put("IfMatchLastModifiedTime", newValue) } }
+        var ifMatchSize: Int? { get { value["IfMatchSize"]?.wholeNumber } set { put("IfMatchSize", newValue) } }
     }
-    struct HeadBucketOutput: Shape {
+    struct DeleteObjectTaggingOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var bucketArn: String? { get { value["BucketArn"]?.string } set { put("BucketArn", newValue) } }
-        var bucketLocationType: String? { get { value["BucketLocationType"]?.string } set { put("BucketLocationType", newValue) } }
-        var bucketLocationName: String? { get { value["BucketLocationName"]?.string } set { put("BucketLocationName", newValue) } }
-        var bucketRegion: String? { get { value["BucketRegion"]?.string } set { put("BucketRegion", newValue) } }
-        var accessPointAlias: Bool? { get { value["AccessPointAlias"]?.bool } set { put("AccessPointAlias", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
     }
-    struct HeadBucketRequest: Shape {
+    struct DeleteObjectTaggingRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteObjectsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var deleted: [Model.DeletedObject]? { get { value["Deleted"]?.elements { Model.DeletedObject($0) } } set { put("Deleted", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+        var errors: [Model.Error]? { get { value["Errors"]?.elements { Model.Error($0) } } set { put("Errors", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct DeleteObjectsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var delete: Model.Delete? { get { value["Delete"].map { Model.Delete($0) } } set { put("Delete", newValue?.value) } }
+        var mfa: String? { get { value["MFA"]?.string } set { put("MFA", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var bypassGovernanceRetention: Bool? { get { value["BypassGovernanceRetention"]?.bool } set { put("BypassGovernanceRetention", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
+    }
+    struct DeletePublicAccessBlockRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
     }
-    struct HeadObjectOutput: Shape {
+    struct DeletedObject: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
         var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
-        var acceptRanges: String? { get { value["AcceptRanges"]?.string } set { put("AcceptRanges", newValue) } }
-        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
-        var restore: String? { get { value["Restore"]?.string } set { put("Restore", newValue) } }
-        var archiveStatus: String? { get { value["ArchiveStatus"]?.string } set { put("ArchiveStatus", newValue) } }
-        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
-        var contentLength: Int? { get { value["ContentLength"]?.wholeNumber } set { put("ContentLength", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var missingMeta: Int? { get { value["MissingMeta"]?.wholeNumber } set { put("MissingMeta", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
-        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
-        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
-        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
-        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
-        var contentRange: String? { get { value["ContentRange"]?.string } set { put("ContentRange", newValue) } }
-        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
-        var websiteRedirectLocation: String? { get { value["WebsiteRedirectLocation"]?.string } set { put("WebsiteRedirectLocation", newValue) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var replicationStatus: String? { get { value["ReplicationStatus"]?.string } set { put("ReplicationStatus", newValue) } }
-        var partsCount: Int? { get { value["PartsCount"]?.wholeNumber } set { put("PartsCount", newValue) } }
-        var tagCount: Int? { get { value["TagCount"]?.wholeNumber } set { put("TagCount", newValue) } }
-        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
-        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
-        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
-        var objectLockEventHold: String? { get { value["ObjectLockEventHold"]?.string } set { put("ObjectLockEventHold", newValue) } }
-        var objectLockEventHoldDurationDays: Int? { get { value["ObjectLockEventHoldDurationDays"]?.wholeNumber } set { put("ObjectLockEventHoldDurationDays", newValue) } }
-        var objectLockEventHoldDurationYears: Int? { get { value["ObjectLockEventHoldDurationYears"]?.wholeNumber } set { put("ObjectLockEventHoldDurationYears", newValue) } }
+        var deleteMarkerVersionId: String? { get { value["DeleteMarkerVersionId"]?.string } set { put("DeleteMarkerVersionId", newValue) } }
     }
-    struct HeadObjectRequest: Shape {
+    struct Destination: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
-        var ifModifiedSince: Instant? { get { value["IfModifiedSince"]?.timestamp } set { put("IfModifiedSince", newValue) } }
-        var ifNoneMatch: String? { get { value["IfNoneMatch"]?.string } set { put("IfNoneMatch", newValue) } }
-        var ifUnmodifiedSince: Instant? { get { value["IfUnmodifiedSince"]?.timestamp } set { put("IfUnmodifiedSince", newValue) } }
+        var account: String? { get { value["Account"]?.string } set { put("Account", newValue) } }
+        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
+        var accessControlTranslation: Model.AccessControlTranslation? { get { value["AccessControlTranslation"].map { Model.AccessControlTranslation($0) } } set { put("AccessControlTranslation", newValue?.value) } }
+        var encryptionConfiguration: Model.EncryptionConfiguration? { get { value["EncryptionConfiguration"].map { Model.EncryptionConfiguration($0) } } set { put("EncryptionConfiguration", newValue?.value) } }
+        var replicationTime: Model.ReplicationTime? { get { value["ReplicationTime"].map { Model.ReplicationTime($0) } } set { put("ReplicationTime", newValue?.value) } }
+        var metrics: Model.Metrics? { get { value["Metrics"].map { Model.Metrics($0) } } set { put("Metrics", newValue?.value) } }
+    }
+    struct EncryptionConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var replicaKmsKeyID: String? { get { value["ReplicaKmsKeyID"]?.string } set { put("ReplicaKmsKeyID", newValue) } }
+    }
+    struct Error: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
         var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var range: String? { get { value["Range"]?.string } set { put("Range", newValue) } }
-        var responseCacheControl: String? { get { value["ResponseCacheControl"]?.string } set { put("ResponseCacheControl", newValue) } }
-        var responseContentDisposition: String? { get { value["ResponseContentDisposition"]?.string } set { put("ResponseContentDisposition", newValue) } }
-        var responseContentEncoding: String? { get { value["ResponseContentEncoding"]?.string } set { put("ResponseContentEncoding", newValue) } }
-        var responseContentLanguage: String? { get { value["ResponseContentLanguage"]?.string } set { put("ResponseContentLanguage", newValue) } }
-        var responseContentType: String? { get { value["ResponseContentType"]?.string } set { put("ResponseContentType", newValue) } }
-        var responseExpires: Instant? { get { value["ResponseExpires"]?.timestamp } set { put("ResponseExpires", newValue) } }
         var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
+        var code: String? { get { value["Code"]?.string } set { put("Code", newValue) } }
+        var message: String? { get { value["Message"]?.string } set { put("Message", newValue) } }
+    }
+    struct ErrorDocument: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+    }
+    struct EventBridgeConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+    }
+    struct EventHoldDuration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var days: Int? { get { value["Days"]?.wholeNumber } set { put("Days", newValue) } }
+        var years: Int? { get { value["Years"]?.wholeNumber } set { put("Years", newValue) } }
+    }
+    struct ExistingObjectReplication: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+    }
+    struct FilterRule: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
+        var value_: String? { get { value["Value"]?.string } set { put("Value", newValue) } }
+    }
+    struct GetBucketAbacOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var abacStatus: Model.AbacStatus? { get { value["AbacStatus"].map { Model.AbacStatus($0) } } set { put("AbacStatus", newValue?.value) } }
+    }
+    struct GetBucketAbacRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var checksumMode: String? { get { value["ChecksumMode"]?.string } set { put("ChecksumMode", newValue) } }
     }
-    struct Initiator: Shape {
+    struct GetBucketAccelerateConfigurationOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
-        var displayName: String? { get { value["DisplayName"]?.string } set { put("DisplayName", newValue) } }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
     }
-    struct LambdaFunctionConfiguration: Shape {
+    struct GetBucketAccelerateConfigurationRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
-        var lambdaFunctionArn: String? { get { value["LambdaFunctionArn"]?.string } set { put("LambdaFunctionArn", newValue) } }
-        var events: [String]? { get { value["Events"]?.elements { $0.string } } set { put("Events", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
-        var filter: Model.NotificationConfigurationFilter? { get { value["Filter"].map { Model.NotificationConfigurationFilter($0) } } set { put("Filter", newValue?.value) } }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
     }
-    struct ListBucketsOutput: Shape {
+    struct GetBucketAclOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var buckets: [Model.Bucket]? { get { value["Buckets"]?.elements { Model.Bucket($0) } } set { put("Buckets", newValue.map { Value.list($0.map { $0.value }) }) } }
         var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
-        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var grants: [Model.Grant]? { get { value["Grants"]?.elements { Model.Grant($0) } } set { put("Grants", newValue.map { Value.list($0.map { $0.value }) }) } }
     }
-    struct ListBucketsRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var maxBuckets: Int? { get { value["MaxBuckets"]?.wholeNumber } set { put("MaxBuckets", newValue) } }
-        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var bucketRegion: String? { get { value["BucketRegion"]?.string } set { put("BucketRegion", newValue) } }
-    }
-    struct ListMultipartUploadsOutput: Shape {
+    struct GetBucketAclRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
-        var uploadIdMarker: String? { get { value["UploadIdMarker"]?.string } set { put("UploadIdMarker", newValue) } }
-        var nextKeyMarker: String? { get { value["NextKeyMarker"]?.string } set { put("NextKeyMarker", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var nextUploadIdMarker: String? { get { value["NextUploadIdMarker"]?.string } set { put("NextUploadIdMarker", newValue) } }
-        var maxUploads: Int? { get { value["MaxUploads"]?.wholeNumber } set { put("MaxUploads", newValue) } }
-        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
-        var uploads: [Model.MultipartUpload]? { get { value["Uploads"]?.elements { Model.MultipartUpload($0) } } set { put("Uploads", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketAnalyticsConfigurationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var analyticsConfiguration: Model.AnalyticsConfiguration? { get { value["AnalyticsConfiguration"].map { Model.AnalyticsConfiguration($0) } } set { put("AnalyticsConfiguration", newValue?.value) } }
+    }
+    struct GetBucketAnalyticsConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketCorsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var corsRules: [Model.CORSRule]? { get { value["CORSRules"]?.elements { Model.CORSRule($0) } } set { put("CORSRules", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct GetBucketCorsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketEncryptionOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var serverSideEncryptionConfiguration: Model.ServerSideEncryptionConfiguration? { get { value["ServerSideEncryptionConfiguration"].map { Model.ServerSideEncryptionConfiguration($0) } } set { put("ServerSideEncryptionConfiguration", newValue?.value) } }
+    }
+    struct GetBucketEncryptionRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketIntelligentTieringConfigurationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var intelligentTieringConfiguration: Model.IntelligentTieringConfiguration? { get { value["IntelligentTieringConfiguration"].map { Model.IntelligentTieringConfiguration($0) } } set { put("IntelligentTieringConfiguration", newValue?.value) } }
+    }
+    struct GetBucketIntelligentTieringConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketInventoryConfigurationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var inventoryConfiguration: Model.InventoryConfiguration? { get { value["InventoryConfiguration"].map { Model.InventoryConfiguration($0) } } set { put("InventoryConfiguration", newValue?.value) } }
+    }
+    struct GetBucketInventoryConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketLifecycleConfigurationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var rules: [Model.LifecycleRule]? { get { value["Rules"]?.elements { Model.LifecycleRule($0) } } set { put("Rules", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var transitionDefaultMinimumObjectSize: String? { get { value["TransitionDefaultMinimumObjectSize"]?.string } set { put("TransitionDefaultMinimumObjectSize", newValue) } }
+    }
+    struct GetBucketLifecycleConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketLocationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var locationConstraint: String? { get { value["LocationConstraint"]?.string } set { put("LocationConstraint", newValue) } }
+    }
+    struct GetBucketLocationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketLoggingOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var loggingEnabled: Model.LoggingEnabled? { get { value["LoggingEnabled"].map { Model.LoggingEnabled($0) } } set { put("LoggingEnabled", newValue?.value) } }
+    }
+    struct GetBucketLoggingRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketMetricsConfigurationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var metricsConfiguration: Model.MetricsConfiguration? { get { value["MetricsConfiguration"].map { Model.MetricsConfiguration($0) } } set { put("MetricsConfiguration", newValue?.value) } }
+    }
+    struct GetBucketMetricsConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketNotificationConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketOwnershipControlsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var ownershipControls: Model.OwnershipControls? { get { value["OwnershipControls"].map { Model.OwnershipControls($0) } } set { put("OwnershipControls", newValue?.value) } }
+    }
+    struct GetBucketOwnershipControlsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketPolicyOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var policy: String? { get { value["Policy"]?.string } set { put("Policy", newValue) } }
+    }
+    struct GetBucketPolicyRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketPolicyStatusOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var policyStatus: Model.PolicyStatus? { get { value["PolicyStatus"].map { Model.PolicyStatus($0) } } set { put("PolicyStatus", newValue?.value) } }
+    }
+    struct GetBucketPolicyStatusRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketReplicationOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var replicationConfiguration: Model.ReplicationConfiguration? { get { value["ReplicationConfiguration"].map { Model.ReplicationConfiguration($0) } } set { put("ReplicationConfiguration", newValue?.value) } }
+    }
+    struct GetBucketReplicationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketRequestPaymentOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var payer: String? { get { value["Payer"]?.string } set { put("Payer", newValue) } }
+    }
+    struct GetBucketRequestPaymentRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketTaggingOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var tagSet: [Model.Tag]? { get { value["TagSet"]?.elements { Model.Tag($0) } } set { put("TagSet", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct GetBucketTaggingRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketVersioningOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+        var mfaDelete: String? { get { value["MFADelete"]?.string } set { put("MFADelete", newValue) } }
+    }
+    struct GetBucketVersioningRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetBucketWebsiteOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var redirectAllRequestsTo: Model.RedirectAllRequestsTo? { get { value["RedirectAllRequestsTo"].map { Model.RedirectAllRequestsTo($0) } } set { put("RedirectAllRequestsTo", newValue?.value) } }
+        var indexDocument: Model.IndexDocument? { get { value["IndexDocument"].map { Model.IndexDocument($0) } } set { put("IndexDocument", newValue?.value) } }
+        var errorDocument: Model.ErrorDocument? { get { value["ErrorDocument"].map { Model.ErrorDocument($0) } } set { put("ErrorDocument", newValue?.value) } }
+        var routingRules: [Model.RoutingRule]? { get { value["RoutingRules"]?.elements { Model.RoutingRule($0) } } set { put("RoutingRules", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct GetBucketWebsiteRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetObjectAclOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
+        var grants: [Model.Grant]? { get { value["Grants"]?.elements { Model.Grant($0) } } set { put("Grants", newValue.map { Value.list($0.map { $0.value }) }) } }
         var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
     }
-    struct ListMultipartUploadsRequest: Shape {
+    struct GetObjectAclRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
-        var maxUploads: Int? { get { value["MaxUploads"]?.wholeNumber } set { put("MaxUploads", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var uploadIdMarker: String? { get { value["UploadIdMarker"]?.string } set { put("UploadIdMarker", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-    }
-    struct ListObjectsOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
-        var marker: String? { get { value["Marker"]?.string } set { put("Marker", newValue) } }
-        var nextMarker: String? { get { value["NextMarker"]?.string } set { put("NextMarker", newValue) } }
-        var contents: [Model.Object]? { get { value["Contents"]?.elements { Model.Object($0) } } set { put("Contents", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
-        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-    }
-    struct ListObjectsRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var marker: String? { get { value["Marker"]?.string } set { put("Marker", newValue) } }
-        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var optionalObjectAttributes: [String]? { get { value["OptionalObjectAttributes"]?.elements { $0.string } } set { put("OptionalObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
-    }
-    struct ListObjectsV2Output: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
-        var contents: [Model.Object]? { get { value["Contents"]?.elements { Model.Object($0) } } set { put("Contents", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
-        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var keyCount: Int? { get { value["KeyCount"]?.wholeNumber } set { put("KeyCount", newValue) } }
-        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
-        var nextContinuationToken: String? { get { value["NextContinuationToken"]?.string } set { put("NextContinuationToken", newValue) } }
-        var startAfter: String? { get { value["StartAfter"]?.string } set { put("StartAfter", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-    }
-    struct ListObjectsV2Request: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
-        var fetchOwner: Bool? { get { value["FetchOwner"]?.bool } set { put("FetchOwner", newValue) } }
-        var startAfter: String? { get { value["StartAfter"]?.string } set { put("StartAfter", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var optionalObjectAttributes: [String]? { get { value["OptionalObjectAttributes"]?.elements { $0.string } } set { put("OptionalObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
-    }
-    struct ListPartsOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var abortDate: Instant? { get { value["AbortDate"]?.timestamp } set { put("AbortDate", newValue) } }
-        var abortRuleId: String? { get { value["AbortRuleId"]?.string } set { put("AbortRuleId", newValue) } }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var uploadId: String? { get { value["UploadId"]?.string } set { put("UploadId", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetObjectAttributesOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
+        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
+        var checksum: Model.Checksum? { get { value["Checksum"].map { Model.Checksum($0) } } set { put("Checksum", newValue?.value) } }
+        var objectParts: Model.GetObjectAttributesParts? { get { value["ObjectParts"].map { Model.GetObjectAttributesParts($0) } } set { put("ObjectParts", newValue?.value) } }
+        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
+        var objectSize: Int? { get { value["ObjectSize"]?.wholeNumber } set { put("ObjectSize", newValue) } }
+    }
+    struct GetObjectAttributesParts: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var totalPartsCount: Int? { get { value["TotalPartsCount"]?.wholeNumber } set { put("TotalPartsCount", newValue) } }
         var partNumberMarker: Int? { get { value["PartNumberMarker"]?.wholeNumber } set { put("PartNumberMarker", newValue) } }
         var nextPartNumberMarker: Int? { get { value["NextPartNumberMarker"]?.wholeNumber } set { put("NextPartNumberMarker", newValue) } }
         var maxParts: Int? { get { value["MaxParts"]?.wholeNumber } set { put("MaxParts", newValue) } }
         var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
-        var parts: [Model.Part]? { get { value["Parts"]?.elements { Model.Part($0) } } set { put("Parts", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var initiator: Model.Initiator? { get { value["Initiator"].map { Model.Initiator($0) } } set { put("Initiator", newValue?.value) } }
-        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var parts: [Model.ObjectPart]? { get { value["Parts"]?.elements { Model.ObjectPart($0) } } set { put("Parts", newValue.map { Value.list($0.map { $0.value }) }) } }
     }
-    struct ListPartsRequest: Shape {
+    struct GetObjectAttributesRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
         var maxParts: Int? { get { value["MaxParts"]?.wholeNumber } set { put("MaxParts", newValue) } }
         var partNumberMarker: Int? { get { value["PartNumberMarker"]?.wholeNumber } set { put("PartNumberMarker", newValue) } }
-        var uploadId: String? { get { value["UploadId"]?.string } set { put("UploadId", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
         var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
         var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
         var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var objectAttributes: [String]? { get { value["ObjectAttributes"]?.elements { $0.string } } set { put("ObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
     }
-    struct LocationInfo: Shape {
+    struct GetObjectLegalHoldOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var type: String? { get { value["Type"]?.string } set { put("Type", newValue) } }
-        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
+        var legalHold: Model.ObjectLockLegalHold? { get { value["LegalHold"].map { Model.ObjectLockLegalHold($0) } } set { put("LegalHold", newValue?.value) } }
     }
-    struct MultipartUpload: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var uploadId: String? { get { value["UploadId"]?.string } set { put("UploadId", newValue) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var initiated: Instant? { get { value["Initiated"]?.timestamp } set { put("Initiated", newValue) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
-        var initiator: Model.Initiator? { get { value["Initiator"].map { Model.Initiator($0) } } set { put("Initiator", newValue?.value) } }
-        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-    }
-    struct NotificationConfiguration: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var topicConfigurations: [Model.TopicConfiguration]? { get { value["TopicConfigurations"]?.elements { Model.TopicConfiguration($0) } } set { put("TopicConfigurations", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var queueConfigurations: [Model.QueueConfiguration]? { get { value["QueueConfigurations"]?.elements { Model.QueueConfiguration($0) } } set { put("QueueConfigurations", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var lambdaFunctionConfigurations: [Model.LambdaFunctionConfiguration]? { get { value["LambdaFunctionConfigurations"]?.elements { Model.LambdaFunctionConfiguration($0) } } set { put("LambdaFunctionConfigurations", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var eventBridgeConfiguration: Model.EventBridgeConfiguration? { get { value["EventBridgeConfiguration"].map { Model.EventBridgeConfiguration($0) } } set { put("EventBridgeConfiguration", newValue?.value) } }
-    }
-    struct NotificationConfigurationFilter: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var key: Model.S3KeyFilter? { get { value["Key"].map { Model.S3KeyFilter($0) } } set { put("Key", newValue?.value) } }
-    }
-    struct Object: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var checksumAlgorithm: [String]? { get { value["ChecksumAlgorithm"]?.elements { $0.string } } set { put("ChecksumAlgorithm", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
-        var restoreStatus: Model.RestoreStatus? { get { value["RestoreStatus"].map { Model.RestoreStatus($0) } } set { put("RestoreStatus", newValue?.value) } }
-    }
-    struct ObjectIdentifier: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var lastModifiedTime: Instant? { get { value["LastModifiedTime"]?.timestamp } set { put("LastModifiedTime", newValue) } }
-        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
-    }
-    struct ObjectPart: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
-        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-    }
-    struct Owner: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var displayName: String? { get { value["DisplayName"]?.string } set { put("DisplayName", newValue) } }
-        var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
-    }
-    struct Part: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
-        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-    }
-    struct PutBucketNotificationConfigurationRequest: Shape {
+    struct GetObjectLegalHoldRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var notificationConfiguration: Model.NotificationConfiguration? { get { value["NotificationConfiguration"].map { Model.NotificationConfiguration($0) } } set { put("NotificationConfiguration", newValue?.value) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var skipDestinationValidation: Bool? { get { value["SkipDestinationValidation"]?.bool } set { put("SkipDestinationValidation", newValue) } }
     }
-    struct PutObjectOutput: Shape {
+    struct GetObjectLockConfigurationOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var ssekmsEncryptionContext: String? { get { value["SSEKMSEncryptionContext"]?.string } set { put("SSEKMSEncryptionContext", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
-        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+        var objectLockConfiguration: Model.ObjectLockConfiguration? { get { value["ObjectLockConfiguration"].map { Model.ObjectLockConfiguration($0) } } set { put("ObjectLockConfiguration", newValue?.value) } }
+    }
+    struct GetObjectLockConfigurationRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
     }
 }

@@ -5,131 +5,15 @@ import Platform
 import Wire
 
 extension Model {
-    struct PutObjectRequest: Shape {
+    struct GetObjectOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
-        var acl: String? { get { value["ACL"]?.string } set { put("ACL", newValue) } }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
-        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
-        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
-        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
+        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
+        var acceptRanges: String? { get { value["AcceptRanges"]?.string } set { put("AcceptRanges", newValue) } }
+        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
+        var restore: String? { get { value["Restore"]?.string } set { put("Restore", newValue) } }
+        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
         var contentLength: Int? { get { value["ContentLength"]?.wholeNumber } set { put("ContentLength", newValue) } }
-        var contentMD5: String? { get { value["ContentMD5"]?.string } set { put("ContentMD5", newValue) } }
-        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
-        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
-        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
-        var ifNoneMatch: String? { get { value["IfNoneMatch"]?.string } set { put("IfNoneMatch", newValue) } }
-        var grantFullControl: String? { get { value["GrantFullControl"]?.string } set { put("GrantFullControl", newValue) } }
-        var grantRead: String? { get { value["GrantRead"]?.string } set { put("GrantRead", newValue) } }
-        var grantReadACP: String? { get { value["GrantReadACP"]?.string } set { put("GrantReadACP", newValue) } }
-        var grantWriteACP: String? { get { value["GrantWriteACP"]?.string } set { put("GrantWriteACP", newValue) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var writeOffsetBytes: Int? { get { value["WriteOffsetBytes"]?.wholeNumber } set { put("WriteOffsetBytes", newValue) } }
-        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var websiteRedirectLocation: String? { get { value["WebsiteRedirectLocation"]?.string } set { put("WebsiteRedirectLocation", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var ssekmsEncryptionContext: String? { get { value["SSEKMSEncryptionContext"]?.string } set { put("SSEKMSEncryptionContext", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var tagging: String? { get { value["Tagging"]?.string } set { put("Tagging", newValue) } }
-        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
-        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
-        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
-        var objectLockEventHold: String? { get { value["ObjectLockEventHold"]?.string } set { put("ObjectLockEventHold", newValue) } }
-        var objectLockEventHoldDurationDays: Int? { get { value["ObjectLockEventHoldDurationDays"]?.wholeNumber } set { put("ObjectLockEventHoldDurationDays", newValue) } }
-        var objectLockEventHoldDurationYears: Int? { get { value["ObjectLockEventHoldDurationYears"]?.wholeNumber } set { put("ObjectLockEventHoldDurationYears", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct QueueConfiguration: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
-        var queueArn: String? { get { value["QueueArn"]?.string } set { put("QueueArn", newValue) } }
-        var events: [String]? { get { value["Events"]?.elements { $0.string } } set { put("Events", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
-        var filter: Model.NotificationConfigurationFilter? { get { value["Filter"].map { Model.NotificationConfigurationFilter($0) } } set { put("Filter", newValue?.value) } }
-    }
-    struct RestoreStatus: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var isRestoreInProgress: Bool? { get { value["IsRestoreInProgress"]?.bool } set { put("IsRestoreInProgress", newValue) } }
-        var restoreExpiryDate: Instant? { get { value["RestoreExpiryDate"]?.timestamp } set { put("RestoreExpiryDate", newValue) } }
-    }
-    struct S3KeyFilter: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var filterRules: [Model.FilterRule]? { get { value["FilterRules"]?.elements { Model.FilterRule($0) } } set { put("FilterRules", newValue.map { Value.list($0.map { $0.value }) }) } }
-    }
-    struct Tag: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var value_: String? { get { value["Value"]?.string } set { put("Value", newValue) } }
-    }
-    struct TopicConfiguration: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
-        var topicArn: String? { get { value["TopicArn"]?.string } set { put("TopicArn", newValue) } }
-        var events: [String]? { get { value["Events"]?.elements { $0.string } } set { put("Events", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
-        var filter: Model.NotificationConfigurationFilter? { get { value["Filter"].map { Model.NotificationConfigurationFilter($0) } } set { put("Filter", newValue?.value) } }
-    }
-    struct UploadPartCopyOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var copySourceVersionId: String? { get { value["CopySourceVersionId"]?.string } set { put("CopySourceVersionId", newValue) } }
-        var copyPartResult: Model.CopyPartResult? { get { value["CopyPartResult"].map { Model.CopyPartResult($0) } } set { put("CopyPartResult", newValue?.value) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-    }
-    struct UploadPartCopyRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var copySource: String? { get { value["CopySource"]?.string } set { put("CopySource", newValue) } }
-        var copySourceIfMatch: String? { get { value["CopySourceIfMatch"]?.string } set { put("CopySourceIfMatch", newValue) } }
-        var copySourceIfModifiedSince: Instant? { get { value["CopySourceIfModifiedSince"]?.timestamp } set { put("CopySourceIfModifiedSince", newValue) } }
-        var copySourceIfNoneMatch: String? { get { value["CopySourceIfNoneMatch"]?.string } set { put("CopySourceIfNoneMatch", newValue) } }
-        var copySourceIfUnmodifiedSince: Instant? { get { value["CopySourceIfUnmodifiedSince"]?.timestamp } set { put("CopySourceIfUnmodifiedSince", newValue) } }
-        var copySourceRange: String? { get { value["CopySourceRange"]?.string } set { put("CopySourceRange", newValue) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
-        var uploadId: String? { get { value["UploadId"]?.string } set { put("UploadId", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var copySourceSSECustomerAlgorithm: String? { get { value["CopySourceSSECustomerAlgorithm"]?.string } set { put("CopySourceSSECustomerAlgorithm", newValue) } }
-        var copySourceSSECustomerKey: String? { get { value["CopySourceSSECustomerKey"]?.string } set { put("CopySourceSSECustomerKey", newValue) } }
-        var copySourceSSECustomerKeyMD5: String? { get { value["CopySourceSSECustomerKeyMD5"]?.string } set { put("CopySourceSSECustomerKeyMD5", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var expectedSourceBucketOwner: String? { get { value["ExpectedSourceBucketOwner"]?.string } set { put("ExpectedSourceBucketOwner", newValue) } }
-    }
-    struct UploadPartOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
         var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
         var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
         var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
@@ -141,20 +25,140 @@ extension Model {
         var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
         var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
         var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
+        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
+        var missingMeta: Int? { get { value["MissingMeta"]?.wholeNumber } set { put("MissingMeta", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
+        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
+        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
+        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
+        var contentRange: String? { get { value["ContentRange"]?.string } set { put("ContentRange", newValue) } }
+        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
+        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
+        var websiteRedirectLocation: String? { get { value["WebsiteRedirectLocation"]?.string } set { put("WebsiteRedirectLocation", newValue) } }
+        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
+        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
         var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
         var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
         var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
         var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
+        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
         var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var replicationStatus: String? { get { value["ReplicationStatus"]?.string } set { put("ReplicationStatus", newValue) } }
+        var partsCount: Int? { get { value["PartsCount"]?.wholeNumber } set { put("PartsCount", newValue) } }
+        var tagCount: Int? { get { value["TagCount"]?.wholeNumber } set { put("TagCount", newValue) } }
+        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
+        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
+        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
+        var objectLockEventHold: String? { get { value["ObjectLockEventHold"]?.string } set { put("ObjectLockEventHold", newValue) } }
+        var objectLockEventHoldDurationDays: Int? { get { value["ObjectLockEventHoldDurationDays"]?.wholeNumber } set { put("ObjectLockEventHoldDurationDays", newValue) } }
+        var objectLockEventHoldDurationYears: Int? { get { value["ObjectLockEventHoldDurationYears"]?.wholeNumber } set { put("ObjectLockEventHoldDurationYears", newValue) } }
     }
-    struct UploadPartRequest: Shape {
+    struct GetObjectRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
+        var ifModifiedSince: Instant? { get { value["IfModifiedSince"]?.timestamp } set { put("IfModifiedSince", newValue) } }
+        var ifNoneMatch: String? { get { value["IfNoneMatch"]?.string } set { put("IfNoneMatch", newValue) } }
+        var ifUnmodifiedSince: Instant? { get { value["IfUnmodifiedSince"]?.timestamp } set { put("IfUnmodifiedSince", newValue) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var range: String? { get { value["Range"]?.string } set { put("Range", newValue) } }
+        var responseCacheControl: String? { get { value["ResponseCacheControl"]?.string } set { put("ResponseCacheControl", newValue) } }
+        var responseContentDisposition: String? { get { value["ResponseContentDisposition"]?.string } set { put("ResponseContentDisposition", newValue) } }
+        var responseContentEncoding: String? { get { value["ResponseContentEncoding"]?.string } set { put("ResponseContentEncoding", newValue) } }
+        var responseContentLanguage: String? { get { value["ResponseContentLanguage"]?.string } set { put("ResponseContentLanguage", newValue) } }
+        var responseContentType: String? { get { value["ResponseContentType"]?.string } set { put("ResponseContentType", newValue) } }
+        var responseExpires: Instant? { get { value["ResponseExpires"]?.timestamp } set { put("ResponseExpires", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
+        var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
+        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var checksumMode: String? { get { value["ChecksumMode"]?.string } set { put("ChecksumMode", newValue) } }
+    }
+    struct GetObjectRetentionOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var retention: Model.ObjectLockRetention? { get { value["Retention"].map { Model.ObjectLockRetention($0) } } set { put("Retention", newValue?.value) } }
+    }
+    struct GetObjectRetentionRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct GetObjectTaggingOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var tagSet: [Model.Tag]? { get { value["TagSet"]?.elements { Model.Tag($0) } } set { put("TagSet", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct GetObjectTaggingRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+    }
+    struct GetPublicAccessBlockOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var publicAccessBlockConfiguration: Model.PublicAccessBlockConfiguration? { get { value["PublicAccessBlockConfiguration"].map { Model.PublicAccessBlockConfiguration($0) } } set { put("PublicAccessBlockConfiguration", newValue?.value) } }
+    }
+    struct GetPublicAccessBlockRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct Grant: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var grantee: Model.Grantee? { get { value["Grantee"].map { Model.Grantee($0) } } set { put("Grantee", newValue?.value) } }
+        var permission: String? { get { value["Permission"]?.string } set { put("Permission", newValue) } }
+    }
+    struct Grantee: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var displayName: String? { get { value["DisplayName"]?.string } set { put("DisplayName", newValue) } }
+        var emailAddress: String? { get { value["EmailAddress"]?.string } set { put("EmailAddress", newValue) } }
+        var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
+        var type: String? { get { value["Type"]?.string } set { put("Type", newValue) } }
+        var uri: String? { get { value["URI"]?.string } set { put("URI", newValue) } }
+    }
+    struct HeadBucketOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucketArn: String? { get { value["BucketArn"]?.string } set { put("BucketArn", newValue) } }
+        var bucketLocationType: String? { get { value["BucketLocationType"]?.string } set { put("BucketLocationType", newValue) } }
+        var bucketLocationName: String? { get { value["BucketLocationName"]?.string } set { put("BucketLocationName", newValue) } }
+        var bucketRegion: String? { get { value["BucketRegion"]?.string } set { put("BucketRegion", newValue) } }
+        var accessPointAlias: Bool? { get { value["AccessPointAlias"]?.bool } set { put("AccessPointAlias", newValue) } }
+    }
+    struct HeadBucketRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct HeadObjectOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
+        var acceptRanges: String? { get { value["AcceptRanges"]?.string } set { put("AcceptRanges", newValue) } }
+        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
+        var restore: String? { get { value["Restore"]?.string } set { put("Restore", newValue) } }
+        var archiveStatus: String? { get { value["ArchiveStatus"]?.string } set { put("ArchiveStatus", newValue) } }
+        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
         var contentLength: Int? { get { value["ContentLength"]?.wholeNumber } set { put("ContentLength", newValue) } }
-        var contentMD5: String? { get { value["ContentMD5"]?.string } set { put("ContentMD5", newValue) } }
-        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
         var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
         var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
         var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
@@ -165,13 +169,315 @@ extension Model {
         var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
         var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
         var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
+        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
+        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
+        var missingMeta: Int? { get { value["MissingMeta"]?.wholeNumber } set { put("MissingMeta", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
+        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
+        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
+        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
+        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
+        var contentRange: String? { get { value["ContentRange"]?.string } set { put("ContentRange", newValue) } }
+        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
+        var websiteRedirectLocation: String? { get { value["WebsiteRedirectLocation"]?.string } set { put("WebsiteRedirectLocation", newValue) } }
+        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
+        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
+        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
+        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
+        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
+        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
+        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+        var replicationStatus: String? { get { value["ReplicationStatus"]?.string } set { put("ReplicationStatus", newValue) } }
+        var partsCount: Int? { get { value["PartsCount"]?.wholeNumber } set { put("PartsCount", newValue) } }
+        var tagCount: Int? { get { value["TagCount"]?.wholeNumber } set { put("TagCount", newValue) } }
+        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
+        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
+        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
+        var objectLockEventHold: String? { get { value["ObjectLockEventHold"]?.string } set { put("ObjectLockEventHold", newValue) } }
+        var objectLockEventHoldDurationDays: Int? { get { value["ObjectLockEventHoldDurationDays"]?.wholeNumber } set { put("ObjectLockEventHoldDurationDays", newValue) } }
+        var objectLockEventHoldDurationYears: Int? { get { value["ObjectLockEventHoldDurationYears"]?.wholeNumber } set { put("ObjectLockEventHoldDurationYears", newValue) } }
+    }
+    struct HeadObjectRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var ifMatch: String? { get { value["IfMatch"]?.string } set { put("IfMatch", newValue) } }
+        var ifModifiedSince: Instant? { get { value["IfModifiedSince"]?.timestamp } set { put("IfModifiedSince", newValue) } }
+        var ifNoneMatch: String? { get { value["IfNoneMatch"]?.string } set { put("IfNoneMatch", newValue) } }
+        var ifUnmodifiedSince: Instant? { get { value["IfUnmodifiedSince"]?.timestamp } set { put("IfUnmodifiedSince", newValue) } }
         var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
-        var uploadId: String? { get { value["UploadId"]?.string } set { put("UploadId", newValue) } }
+        var range: String? { get { value["Range"]?.string } set { put("Range", newValue) } }
+        var responseCacheControl: String? { get { value["ResponseCacheControl"]?.string } set { put("ResponseCacheControl", newValue) } }
+        var responseContentDisposition: String? { get { value["ResponseContentDisposition"]?.string } set { put("ResponseContentDisposition", newValue) } }
+        var responseContentEncoding: String? { get { value["ResponseContentEncoding"]?.string } set { put("ResponseContentEncoding", newValue) } }
+        var responseContentLanguage: String? { get { value["ResponseContentLanguage"]?.string } set { put("ResponseContentLanguage", newValue) } }
+        var responseContentType: String? { get { value["ResponseContentType"]?.string } set { put("ResponseContentType", newValue) } }
+        var responseExpires: Instant? { get { value["ResponseExpires"]?.timestamp } set { put("ResponseExpires", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
         var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
         var sseCustomerKey: String? { get { value["SSECustomerKey"]?.string } set { put("SSECustomerKey", newValue) } }
         var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
         var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var partNumber: Int? { get { value["PartNumber"]?.wholeNumber } set { put("PartNumber", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var checksumMode: String? { get { value["ChecksumMode"]?.string } set { put("ChecksumMode", newValue) } }
+    }
+    struct IndexDocument: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var suffix: String? { get { value["Suffix"]?.string } set { put("Suffix", newValue) } }
+    }
+    struct Initiator: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
+        var displayName: String? { get { value["DisplayName"]?.string } set { put("DisplayName", newValue) } }
+    }
+    struct IntelligentTieringAndOperator: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var tags: [Model.Tag]? { get { value["Tags"]?.elements { Model.Tag($0) } } set { put("Tags", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct IntelligentTieringConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var filter: Model.IntelligentTieringFilter? { get { value["Filter"].map { Model.IntelligentTieringFilter($0) } } set { put("Filter", newValue?.value) } }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+        var tierings: [Model.Tiering]? { get { value["Tierings"]?.elements { Model.Tiering($0) } } set { put("Tierings", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct IntelligentTieringFilter: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var tag: Model.Tag? { get { value["Tag"].map { Model.Tag($0) } } set { put("Tag", newValue?.value) } }
+        var and: Model.IntelligentTieringAndOperator? { get { value["And"].map { Model.IntelligentTieringAndOperator($0) } } set { put("And", newValue?.value) } }
+    }
+    struct InventoryConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var destination: Model.InventoryDestination? { get { value["Destination"].map { Model.InventoryDestination($0) } } set { put("Destination", newValue?.value) } }
+        var isEnabled: Bool? { get { value["IsEnabled"]?.bool } set { put("IsEnabled", newValue) } }
+        var filter: Model.InventoryFilter? { get { value["Filter"].map { Model.InventoryFilter($0) } } set { put("Filter", newValue?.value) } }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var includedObjectVersions: String? { get { value["IncludedObjectVersions"]?.string } set { put("IncludedObjectVersions", newValue) } }
+        var optionalFields: [String]? { get { value["OptionalFields"]?.elements { $0.string } } set { put("OptionalFields", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var schedule: Model.InventorySchedule? { get { value["Schedule"].map { Model.InventorySchedule($0) } } set { put("Schedule", newValue?.value) } }
+    }
+    struct InventoryDestination: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var s3BucketDestination: Model.InventoryS3BucketDestination? { get { value["S3BucketDestination"].map { Model.InventoryS3BucketDestination($0) } } set { put("S3BucketDestination", newValue?.value) } }
+    }
+    struct InventoryEncryption: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var sses3: Model.SSES3? { get { value["SSES3"].map { Model.SSES3($0) } } set { put("SSES3", newValue?.value) } }
+        var ssekms: Model.SSEKMS? { get { value["SSEKMS"].map { Model.SSEKMS($0) } } set { put("SSEKMS", newValue?.value) } }
+    }
+    struct InventoryFilter: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+    }
+    struct InventoryS3BucketDestination: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var accountId: String? { get { value["AccountId"]?.string } set { put("AccountId", newValue) } }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var format: String? { get { value["Format"]?.string } set { put("Format", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var encryption: Model.InventoryEncryption? { get { value["Encryption"].map { Model.InventoryEncryption($0) } } set { put("Encryption", newValue?.value) } }
+    }
+    struct InventorySchedule: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var frequency: String? { get { value["Frequency"]?.string } set { put("Frequency", newValue) } }
+    }
+    struct LambdaFunctionConfiguration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var id: String? { get { value["Id"]?.string } set { put("Id", newValue) } }
+        var lambdaFunctionArn: String? { get { value["LambdaFunctionArn"]?.string } set { put("LambdaFunctionArn", newValue) } }
+        var events: [String]? { get { value["Events"]?.elements { $0.string } } set { put("Events", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var filter: Model.NotificationConfigurationFilter? { get { value["Filter"].map { Model.NotificationConfigurationFilter($0) } } set { put("Filter", newValue?.value) } }
+    }
+    struct LifecycleExpiration: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var date: Instant? { get { value["Date"]?.timestamp } set { put("Date", newValue) } }
+        var days: Int? { get { value["Days"]?.wholeNumber } set { put("Days", newValue) } }
+        var expiredObjectDeleteMarker: Bool? { get { value["ExpiredObjectDeleteMarker"]?.bool } set { put("ExpiredObjectDeleteMarker", newValue) } }
+    }
+    struct LifecycleRule: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var expiration: Model.LifecycleExpiration? { get { value["Expiration"].map { Model.LifecycleExpiration($0) } } set { put("Expiration", newValue?.value) } }
+        var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var filter: Model.LifecycleRuleFilter? { get { value["Filter"].map { Model.LifecycleRuleFilter($0) } } set { put("Filter", newValue?.value) } }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+        var transitions: [Model.Transition]? { get { value["Transitions"]?.elements { Model.Transition($0) } } set { put("Transitions", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var noncurrentVersionTransitions: [Model.NoncurrentVersionTransition]? { get { value["NoncurrentVersionTransitions"]?.elements { Model.NoncurrentVersionTransition($0) } } set { put("NoncurrentVersionTransitions", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var noncurrentVersionExpiration: Model.NoncurrentVersionExpiration? { get { value["NoncurrentVersionExpiration"].map { Model.NoncurrentVersionExpiration($0) } } set { put("NoncurrentVersionExpiration", newValue?.value) } }
+        var abortIncompleteMultipartUpload: Model.AbortIncompleteMultipartUpload? { get { value["AbortIncompleteMultipartUpload"].map { Model.AbortIncompleteMultipartUpload($0) } } set { put("AbortIncompleteMultipartUpload", newValue?.value) } }
+    }
+    struct LifecycleRuleAndOperator: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var tags: [Model.Tag]? { get { value["Tags"]?.elements { Model.Tag($0) } } set { put("Tags", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var objectSizeGreaterThan: Int? { get { value["ObjectSizeGreaterThan"]?.wholeNumber } set { put("ObjectSizeGreaterThan", newValue) } }
+        var objectSizeLessThan: Int? { get { value["ObjectSizeLessThan"]?.wholeNumber } set { put("ObjectSizeLessThan", newValue) } }
+    }
+    struct LifecycleRuleFilter: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var tag: Model.Tag? { get { value["Tag"].map { Model.Tag($0) } } set { put("Tag", newValue?.value) } }
+        var objectSizeGreaterThan: Int? { get { value["ObjectSizeGreaterThan"]?.wholeNumber } set { put("ObjectSizeGreaterThan", newValue) } }
+        var objectSizeLessThan: Int? { get { value["ObjectSizeLessThan"]?.wholeNumber } set { put("ObjectSizeLessThan", newValue) } }
+        var and: Model.LifecycleRuleAndOperator? { get { value["And"].map { Model.LifecycleRuleAndOperator($0) } } set { put("And", newValue?.value) } }
+    }
+    struct ListBucketAnalyticsConfigurationsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var nextContinuationToken: String? { get { value["NextContinuationToken"]?.string } set { put("NextContinuationToken", newValue) } }
+        var analyticsConfigurationList: [Model.AnalyticsConfiguration]? { get { value["AnalyticsConfigurationList"]?.elements { Model.AnalyticsConfiguration($0) } } set { put("AnalyticsConfigurationList", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct ListBucketAnalyticsConfigurationsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct ListBucketIntelligentTieringConfigurationsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var nextContinuationToken: String? { get { value["NextContinuationToken"]?.string } set { put("NextContinuationToken", newValue) } }
+        var intelligentTieringConfigurationList: [Model.IntelligentTieringConfiguration]? { get { value["IntelligentTieringConfigurationList"]?.elements { Model.IntelligentTieringConfiguration($0) } } set { put("IntelligentTieringConfigurationList", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct ListBucketIntelligentTieringConfigurationsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct ListBucketInventoryConfigurationsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var inventoryConfigurationList: [Model.InventoryConfiguration]? { get { value["InventoryConfigurationList"]?.elements { Model.InventoryConfiguration($0) } } set { put("InventoryConfigurationList", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var nextContinuationToken: String? { get { value["NextContinuationToken"]?.string } set { put("NextContinuationToken", newValue) } }
+    }
+    struct ListBucketInventoryConfigurationsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct ListBucketMetricsConfigurationsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var nextContinuationToken: String? { get { value["NextContinuationToken"]?.string } set { put("NextContinuationToken", newValue) } }
+        var metricsConfigurationList: [Model.MetricsConfiguration]? { get { value["MetricsConfigurationList"]?.elements { Model.MetricsConfiguration($0) } } set { put("MetricsConfigurationList", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
+    struct ListBucketMetricsConfigurationsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct ListBucketsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var buckets: [Model.Bucket]? { get { value["Buckets"]?.elements { Model.Bucket($0) } } set { put("Buckets", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+    }
+    struct ListBucketsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var maxBuckets: Int? { get { value["MaxBuckets"]?.wholeNumber } set { put("MaxBuckets", newValue) } }
+        var continuationToken: String? { get { value["ContinuationToken"]?.string } set { put("ContinuationToken", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var bucketRegion: String? { get { value["BucketRegion"]?.string } set { put("BucketRegion", newValue) } }
+    }
+    struct ListMultipartUploadsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
+        var uploadIdMarker: String? { get { value["UploadIdMarker"]?.string } set { put("UploadIdMarker", newValue) } }
+        var nextKeyMarker: String? { get { value["NextKeyMarker"]?.string } set { put("NextKeyMarker", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
+        var nextUploadIdMarker: String? { get { value["NextUploadIdMarker"]?.string } set { put("NextUploadIdMarker", newValue) } }
+        var maxUploads: Int? { get { value["MaxUploads"]?.wholeNumber } set { put("MaxUploads", newValue) } }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var uploads: [Model.MultipartUpload]? { get { value["Uploads"]?.elements { Model.MultipartUpload($0) } } set { put("Uploads", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+    }
+    struct ListMultipartUploadsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
+        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
+        var maxUploads: Int? { get { value["MaxUploads"]?.wholeNumber } set { put("MaxUploads", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var uploadIdMarker: String? { get { value["UploadIdMarker"]?.string } set { put("UploadIdMarker", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+    }
+    struct ListObjectVersionsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
+        var versionIdMarker: String? { get { value["VersionIdMarker"]?.string } set { put("VersionIdMarker", newValue) } }
+        var nextKeyMarker: String? { get { value["NextKeyMarker"]?.string } set { put("NextKeyMarker", newValue) } }
+        var nextVersionIdMarker: String? { get { value["NextVersionIdMarker"]?.string } set { put("NextVersionIdMarker", newValue) } }
+        var versions: [Model.ObjectVersion]? { get { value["Versions"]?.elements { Model.ObjectVersion($0) } } set { put("Versions", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var deleteMarkers: [Model.DeleteMarkerEntry]? { get { value["DeleteMarkers"]?.elements { Model.DeleteMarkerEntry($0) } } set { put("DeleteMarkers", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
+        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
+        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+    }
+    struct ListObjectVersionsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
+        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
+        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var versionIdMarker: String? { get { value["VersionIdMarker"]?.string } set { put("VersionIdMarker", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var optionalObjectAttributes: [String]? { get { value["OptionalObjectAttributes"]?.elements { $0.string } } set { put("OptionalObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
     }
 }

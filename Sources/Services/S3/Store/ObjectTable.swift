@@ -14,17 +14,20 @@ struct ListedObject: Sendable, ListingEntry {
     var tie: String { "" }
 }
 
+/// Current versions that are objects. The others, and delete markers, are in `VersionTable`, so that listings of a bucket's
+/// objects never walk over them.
 enum ObjectTable {
-    private static let columns =
+    static let columns =
         "key, id, size, etag, modified, storage_class, checksum_algorithm, checksum_type, checksum, multipart, upload, "
-        + "metadata, parts"
+        + "metadata, parts, version, rank"
 
-    private static func read(_ row: any Row) throws -> StoredObject {
+    static func read(_ row: any Row) throws -> StoredObject {
         StoredObject(
             key: ObjectKey(stored: row.blob(0)), id: row.text(1), size: row.int(2), etag: row.text(3),
             modified: Instant(nanoseconds: row.int(4)), storageClass: row.text(5), checksum: checksum(row),
             isMultipart: row.bool(9), uploadID: row.optionalText(10),
-            metadata: try ObjectMetadata(packed: row.blob(11)), parts: try StoredPart.unpack(row.blob(12)))
+            metadata: try ObjectMetadata(packed: row.blob(11)), parts: try StoredPart.unpack(row.blob(12)),
+            version: row.optionalText(13), rank: row.int(14))
     }
 
     private static func checksum(_ row: any Row) -> StoredChecksum? {
@@ -43,20 +46,33 @@ enum ObjectTable {
     static func put(_ object: StoredObject, bucket: String, in transaction: any WriteTransaction) throws {
         try transaction.execute(
             """
-            INSERT INTO s3_object (bucket, \(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO s3_object (bucket, \(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (bucket, key) DO UPDATE SET
                 id = excluded.id, size = excluded.size, etag = excluded.etag, modified = excluded.modified,
                 storage_class = excluded.storage_class, checksum_algorithm = excluded.checksum_algorithm,
                 checksum_type = excluded.checksum_type, checksum = excluded.checksum, multipart = excluded.multipart,
-                upload = excluded.upload, metadata = excluded.metadata, parts = excluded.parts
-            """,
-            [
-                .text(bucket), .blob(object.key.bytes), .text(object.id), .int(object.size), .text(object.etag),
-                .int(object.modified.nanoseconds), .text(object.storageClass),
-                .optional(object.checksum?.algorithm.rawValue), .optional(object.checksum?.kind.rawValue),
-                .optional(object.checksum?.value), .bool(object.isMultipart), .optional(object.uploadID),
-                .blob(object.metadata.packed()), .blob(StoredPart.pack(object.parts)),
-            ])
+                upload = excluded.upload, metadata = excluded.metadata, parts = excluded.parts,
+                version = excluded.version, rank = excluded.rank
+            """, [.text(bucket)] + values(object))
+    }
+
+    /// By `columns`.
+    static func values(_ object: StoredObject) -> [SQLValue] {
+        [
+            .blob(object.key.bytes), .text(object.id), .int(object.size), .text(object.etag),
+            .int(object.modified.nanoseconds), .text(object.storageClass),
+            .optional(object.checksum?.algorithm.rawValue), .optional(object.checksum?.kind.rawValue),
+            .optional(object.checksum?.value), .bool(object.isMultipart), .optional(object.uploadID),
+            .blob(object.metadata.packed()), .blob(StoredPart.pack(object.parts)), .optional(object.version),
+            .int(object.rank),
+        ]
+    }
+
+    /// Changes tags and access control list alone.
+    static func setMetadata(_ object: StoredObject, bucket: String, in transaction: any WriteTransaction) throws {
+        try transaction.execute(
+            "UPDATE s3_object SET metadata = ? WHERE bucket = ? AND key = ?",
+            [.blob(object.metadata.packed()), .text(bucket), .blob(object.key.bytes)])
     }
 
     static func delete(_ key: ObjectKey, bucket: String, in transaction: any WriteTransaction) throws {
@@ -87,13 +103,16 @@ enum ObjectTable {
 
 /// The numbers that order the events of a key: each greater than all before, also over restarts and clock steps.
 enum Sequencer {
-    static func next(now: Instant, in transaction: any WriteTransaction) throws -> String {
+    /// Also what orders versions.
+    static func advance(now: Instant, in transaction: any WriteTransaction) throws -> Int64 {
         try transaction.execute(
             "UPDATE s3_sequencer SET value = CASE WHEN value >= ? THEN value + 1 ELSE ? END WHERE id = 1",
             [.int(now.nanoseconds), .int(now.nanoseconds)])
-        let value =
-            try transaction.first("SELECT value FROM s3_sequencer WHERE id = 1") { $0.int(0) } ?? now.nanoseconds
-        return text(value)
+        return try transaction.first("SELECT value FROM s3_sequencer WHERE id = 1") { $0.int(0) } ?? now.nanoseconds
+    }
+
+    static func next(now: Instant, in transaction: any WriteTransaction) throws -> String {
+        text(try advance(now: now, in: transaction))
     }
 
     /// 18 hexadecimal digits, as S3 sends them: equal lengths, so that text order is number order.

@@ -59,6 +59,48 @@ enum S3Tables {
                 value INTEGER NOT NULL
             );
             INSERT INTO s3_sequencer (id, value) VALUES (1, 0);
+            """,
+            // Versions. An object that is there already is the null version of its key, and its oldest. Adding columns
+            // rewrites no row.
             """
+            ALTER TABLE s3_object ADD COLUMN version TEXT;
+            ALTER TABLE s3_object ADD COLUMN rank INTEGER NOT NULL DEFAULT 9223372036854775807;
+            CREATE TABLE s3_version (
+                bucket TEXT NOT NULL,
+                key BLOB NOT NULL,
+                rank INTEGER NOT NULL,
+                version TEXT,
+                marker INTEGER NOT NULL,
+                superseded INTEGER,
+                id TEXT NOT NULL,
+                size INTEGER NOT NULL,
+                etag TEXT NOT NULL,
+                modified INTEGER NOT NULL,
+                storage_class TEXT NOT NULL,
+                checksum_algorithm TEXT,
+                checksum_type TEXT,
+                checksum TEXT,
+                multipart INTEGER NOT NULL,
+                upload TEXT,
+                metadata BLOB NOT NULL,
+                parts BLOB NOT NULL,
+                PRIMARY KEY (bucket, key, rank)
+            ) WITHOUT ROWID;
+            CREATE UNIQUE INDEX s3_version_null ON s3_version (bucket, key) WHERE version IS NULL;
+            ALTER TABLE s3_bucket ADD COLUMN versioning INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE s3_bucket ADD COLUMN ownership INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE s3_bucket ADD COLUMN public_access INTEGER NOT NULL DEFAULT 15;
+            ALTER TABLE s3_bucket ADD COLUMN policy TEXT;
+            ALTER TABLE s3_bucket ADD COLUMN acl BLOB;
+            ALTER TABLE s3_bucket ADD COLUMN encryption BLOB;
+            ALTER TABLE s3_bucket ADD COLUMN settings INTEGER NOT NULL DEFAULT 0;
+            CREATE TABLE s3_setting (
+                bucket TEXT NOT NULL,
+                name TEXT NOT NULL,
+                value BLOB NOT NULL,
+                PRIMARY KEY (bucket, name)
+            ) WITHOUT ROWID;
+            CREATE INDEX s3_setting_by_name ON s3_setting (name, bucket);
+            """,
         ])
 }

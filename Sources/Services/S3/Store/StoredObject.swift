@@ -59,6 +59,8 @@ struct EncryptionHeaders: Sendable, Hashable {
     var algorithm = "AES256"
     var keyID: String?
     var bucketKey = false
+    /// The request named none: the bucket's default is put in its place when the object is stored.
+    var isUnnamed = true
 }
 
 /// The headers that are stored with an object and returned with it.
@@ -72,6 +74,9 @@ struct ObjectMetadata: Sendable, Hashable {
     var websiteRedirect: String?
     var user: [UserField] = []
     var encryption = EncryptionHeaders()
+    var tags = TagSet()
+    /// Nil: only the bucket's owner, who owns the object.
+    var acl: AccessControl?
 
     struct UserField: Sendable, Hashable {
         var name: String
@@ -82,7 +87,9 @@ struct ObjectMetadata: Sendable, Hashable {
 
     func packed() -> [UInt8] {
         var packer = Packer()
-        packer.int(1)  // version of this layout
+        // The version of this layout: 2 is 1 with tags and an access control list behind it.
+        let isExtended = !tags.isEmpty || acl != nil
+        packer.int(isExtended ? 2 : 1)
         for text in [
             contentType, cacheControl, contentDisposition, contentEncoding, contentLanguage, expires, websiteRedirect,
             encryption.keyID,
@@ -94,6 +101,14 @@ struct ObjectMetadata: Sendable, Hashable {
             packer.text(field.name)
             packer.text(field.value)
         }
+        guard isExtended else { return packer.bytes }
+        packer.int(Int64(tags.tags.count))
+        for tag in tags.tags {
+            packer.text(tag.key)
+            packer.text(tag.value)
+        }
+        packer.int(acl == nil ? 0 : 1)
+        acl?.pack(into: &packer)
         return packer.bytes
     }
 
@@ -101,7 +116,10 @@ struct ObjectMetadata: Sendable, Hashable {
 
     init(packed bytes: [UInt8]) throws {
         var unpacker = Unpacker(bytes)
-        guard try unpacker.int() == 1 else { throw Failure(.corrupt, "an object's metadata has an unknown layout") }
+        let layout = try unpacker.int()
+        guard layout == 1 || layout == 2 else {
+            throw Failure(.corrupt, "an object's metadata has an unknown layout")
+        }
         contentType = try unpacker.optionalText()
         cacheControl = try unpacker.optionalText()
         contentDisposition = try unpacker.optionalText()
@@ -112,9 +130,15 @@ struct ObjectMetadata: Sendable, Hashable {
         encryption.keyID = try unpacker.optionalText()
         encryption.algorithm = try unpacker.text()
         encryption.bucketKey = try unpacker.int() != 0
+        encryption.isUnnamed = false
         for _ in 0..<(try unpacker.count()) {
             user.append(UserField(name: try unpacker.text(), value: try unpacker.text()))
         }
+        guard layout == 2 else { return }
+        for _ in 0..<(try unpacker.count()) {
+            tags.tags.append(TagSet.Tag(key: try unpacker.text(), value: try unpacker.text()))
+        }
+        if try unpacker.int() != 0 { acl = try AccessControl(from: &unpacker) }
     }
 }
 
@@ -136,6 +160,12 @@ struct StoredObject: Sendable {
     var uploadID: String?
     var metadata: ObjectMetadata
     var parts: [StoredPart]
+    /// Nil: the null version.
+    var version: String?
+    var rank = VersionID.oldestRank
+
+    /// As a client names it.
+    var versionText: String { version ?? "null" }
 
     static let standardClass = "STANDARD"
 }

@@ -1,0 +1,205 @@
+import Contracts
+import Platform
+import Policies
+import Storage
+import Wire
+
+/// What an operation asks of a bucket.
+struct AccessRequest: Sendable {
+    var principal: Principal
+    /// With `s3:` in front.
+    var action: String
+    var key: ObjectKey?
+    /// What the request brings for conditions; nil: an internal call.
+    var context: OperationContext?
+    /// The tags that the request gives to an object.
+    var requestTags: TagSet?
+
+    init(
+        _ context: OperationContext, action: String? = nil, key: ObjectKey? = nil, version: String? = nil,
+        tags: TagSet? = nil
+    ) {
+        principal = context.principal
+        self.action = action ?? S3Action.name(operation: context.operation, ofVersion: version != nil)
+        self.key = key
+        self.context = context
+        requestTags = tags
+    }
+
+    init(principal: Principal, action: String, key: ObjectKey?) {
+        self.principal = principal
+        self.action = action
+        self.key = key
+    }
+
+    /// The condition keys of S3 that a bucket policy may ask (Service Authorization Reference, "Condition keys for S3").
+    func conditions(existing: ObjectMetadata?) -> [String: [String]] {
+        guard let context else { return [:] }
+        var keys: [String: [String]] = [
+            "aws:sourceip": [context.sourceIP],
+            "aws:securetransport": [context.endpoint.hasPrefix("https") ? "true" : "false"],
+            "aws:currenttime": [context.now.iso8601()],
+            "aws:epochtime": [String(context.now.seconds)],
+        ]
+        for (name, value) in context.headers {
+            switch name {
+            case "user-agent": keys["aws:useragent"] = [value]
+            case "referer": keys["aws:referer"] = [value]
+            default: if name.hasPrefix("x-amz-") { keys["s3:" + name] = [value] }
+            }
+        }
+        for pair in query(context.uri) {
+            switch pair.name {
+            case "prefix", "delimiter", "max-keys": keys["s3:" + pair.name] = [pair.value]
+            case "versionId": keys["s3:versionid"] = [pair.value]
+            default: break
+            }
+        }
+        if let tags = requestTags?.tags, !tags.isEmpty {
+            keys["s3:requestobjecttagkeys"] = tags.map(\.key)
+            for tag in tags { keys["s3:requestobjecttag/" + tag.key.lowercased()] = [tag.value] }
+        }
+        for tag in existing?.tags.tags ?? [] { keys["s3:existingobjecttag/" + tag.key.lowercased()] = [tag.value] }
+        return keys
+    }
+
+    private func query(_ uri: String) -> [(name: String, value: String)] {
+        guard let mark = uri.firstIndex(of: "?") else { return [] }
+        return uri[uri.index(after: mark)...].split(separator: "&").prefix(64).compactMap { item in
+            let halves = item.split(separator: "=", maxSplits: 1)
+            guard let name = halves.first else { return nil }
+            let text = halves.count == 2 ? String(halves[1].map { $0 == "+" ? " " : $0 }) : ""
+            return (String(name), FormEncoding.decodePercent(text) ?? "")
+        }
+    }
+}
+
+extension S3Service {
+    /// The bucket of an operation, when the caller may do what the operation does. `existing`: the object that it is about,
+    /// looked at only when tags or access control lists decide. Throws NoSuchBucket, AccessDenied.
+    func bucket(
+        _ name: String?, _ request: AccessRequest, expectedOwner: String? = nil,
+        in transaction: any ReadTransaction, existing: (StoredBucket) throws -> StoredObject? = { _ in nil }
+    ) throws -> StoredBucket {
+        let name = name ?? ""
+        guard let bucket = try BucketTable.find(name, in: transaction) else { throw S3Error.noSuchBucket(name) }
+        guard expectedOwner == nil || expectedOwner == bucket.account else { throw S3Error.accessDenied }
+        try check(request, bucket, in: transaction, existing: existing)
+        return bucket
+    }
+
+    func bucket(
+        _ name: String?, for context: OperationContext, key: ObjectKey? = nil, version: String? = nil,
+        expectedOwner: String? = nil, in transaction: any ReadTransaction
+    ) throws -> StoredBucket {
+        try bucket(
+            name, AccessRequest(context, key: key, version: version), expectedOwner: expectedOwner, in: transaction)
+    }
+
+    /// Throws AccessDenied.
+    func check(
+        _ request: AccessRequest, _ bucket: StoredBucket, in transaction: any ReadTransaction,
+        existing: (StoredBucket) throws -> StoredObject? = { _ in nil }
+    ) throws {
+        // The owner, and no policy that could deny: nothing to look up.
+        if case .account(bucket.account) = request.principal {
+            guard bucket.policy != nil else { return }
+            // An owner cannot lock itself out of its policy (S3 guide, "Bucket policies").
+            if request.action.hasSuffix("BucketPolicy") { return }
+        }
+        if let reason = try refusal(request, bucket, in: transaction, existing: existing) {
+            throw S3Error.accessDenied(request, bucket, because: reason)
+        }
+    }
+
+    /// Whether a request would be let in; for what an operation must know beside its own.
+    func mayDo(_ request: AccessRequest, _ bucket: StoredBucket, in transaction: any ReadTransaction) throws -> Bool {
+        if case .account(bucket.account) = request.principal, bucket.policy == nil { return true }
+        return try refusal(request, bucket, in: transaction) { _ in nil } == nil
+    }
+
+    /// Why not; nil when it may.
+    private func refusal(
+        _ request: AccessRequest, _ bucket: StoredBucket, in transaction: any ReadTransaction,
+        existing: (StoredBucket) throws -> StoredObject?
+    ) throws -> String? {
+        let resource = bucket.arn + (request.key.map { "/" + $0.text } ?? "")
+        var byResource = try policyDecision(request, bucket, resource: resource, existing: existing)
+        if byResource == .explicitlyDenied { return "with an explicit deny in a resource-based policy" }
+        let identity: PolicyDecision
+        switch request.principal {
+        case .service, .anonymous: identity = .notAllowed
+        case .account, .roleSession:
+            identity =
+                try authorizer?.decide(
+                    request.principal, action: request.action, resource: resource, in: transaction) ?? .allowed
+        }
+        if identity == .explicitlyDenied { return "with an explicit deny in an identity-based policy" }
+        if byResource == .notAllowed, try isGranted(request, bucket, existing: existing) { byResource = .allowed }
+        let isPermitted = PolicyDecision.permits(
+            request.principal, identity: identity, resource: byResource, resourceAccount: bucket.account)
+        guard !isPermitted else { return nil }
+        let isOwn = request.principal.account == bucket.account
+        return "because no \(isOwn ? "identity" : "resource")-based policy allows the \(request.action) action"
+    }
+
+    private func policyDecision(
+        _ request: AccessRequest, _ bucket: StoredBucket, resource: String,
+        existing: (StoredBucket) throws -> StoredObject?
+    ) throws -> PolicyDecision {
+        guard let text = bucket.policy, let document = policies.document(text) else { return .notAllowed }
+        let wantsTags = request.key != nil && text.contains("xistingObjectTag")
+        let metadata = wantsTags ? try existing(bucket)?.metadata : nil
+        let decision = document.decision(
+            for: PolicyRequest(
+                principal: request.principal, action: request.action, resource: resource,
+                context: request.conditions(existing: metadata), resourceAccount: bucket.account))
+        // A public policy then lets in only the owner's account and services.
+        if decision == .allowed, bucket.publicAccess.contains(.restrictPublicBuckets), isStranger(request, bucket),
+            PolicyStatus.isPublic(text)
+        {
+            return .notAllowed
+        }
+        return decision
+    }
+
+    private func isStranger(_ request: AccessRequest, _ bucket: StoredBucket) -> Bool {
+        if case .service = request.principal { return false }
+        return request.principal.account != bucket.account
+    }
+
+    private func isGranted(
+        _ request: AccessRequest, _ bucket: StoredBucket, existing: (StoredBucket) throws -> StoredObject?
+    ) throws -> Bool {
+        guard bucket.ownership.usesACLs, let wanted = S3Action.grant(for: request.action) else { return false }
+        let user = request.principal.account.map { CanonicalUser.id(account: $0) }
+        let ignoresPublic = bucket.publicAccess.contains(.ignorePublicACLs)
+        switch wanted {
+        case .bucket(let permission):
+            return bucket.acl?.allows(permission, user: user, ignoresPublic: ignoresPublic) ?? false
+        case .object(let permission):
+            return try existing(bucket)?.metadata.acl?.allows(permission, user: user, ignoresPublic: ignoresPublic)
+                ?? false
+        }
+    }
+
+    /// A key that is not there: only who may list the bucket is told so (API reference, GetObject).
+    func missing(
+        _ key: ObjectKey, _ context: OperationContext, _ bucket: StoredBucket, in transaction: any ReadTransaction
+    ) throws -> AWSError {
+        let listing = AccessRequest(principal: context.principal, action: "s3:ListBucket", key: nil)
+        return try mayDo(listing, bucket, in: transaction) ? S3Error.noSuchKey(key.text) : S3Error.accessDenied
+    }
+}
+
+extension S3Error {
+    /// S3 explains itself within the account alone.
+    static func accessDenied(_ request: AccessRequest, _ bucket: StoredBucket, because reason: String) -> AWSError {
+        guard request.principal.account == bucket.account else { return accessDenied }
+        let resource = bucket.arn + (request.key.map { "/" + $0.text } ?? "")
+        return AWSError(
+            "AccessDenied", status: 403,
+            "User: \(request.principal.arn) is not authorized to perform: \(request.action) on resource: \"\(resource)\" "
+                + reason)
+    }
+}
