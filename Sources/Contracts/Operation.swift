@@ -21,6 +21,8 @@ public struct OperationContext: Sendable {
     public var eventLoop: any EventLoop
     /// Completes when the client goes away before the answer is written; long polls end then.
     public var closed: EventLoopFuture<Void>
+    /// The record of this call, when some rule asks for it: who changes something for it records it in that transaction.
+    public var recordedCall: RecordedCall?
 
     public init(
         requestID: String, service: String, operation: String, scope: AccountRegion, principal: Principal, now: Instant,

@@ -88,6 +88,7 @@ final class Server: Service {
                 Blobs.migrations,
                 LambdaService.migrations,
                 S3Service.migrations,
+                S3ControlService.migrations,
                 CloudWatchLogsService.migrations,
                 IAMService.migrations,
                 SNSService.migrations,
@@ -133,6 +134,7 @@ final class Server: Service {
             functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
         let events = try EventBridgeService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let s3Control = try S3ControlService(database: database, authorizer: iam)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
@@ -154,6 +156,7 @@ final class Server: Service {
                 events.definition,
                 scheduler.definition,
                 s3.definition,
+                s3Control.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             doors: [lambda.urlDoor, apis],
@@ -186,6 +189,9 @@ final class Server: Service {
         let engine = InvocationEngine(
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
+        s3.connect(
+            functions: lambda, authorizer: iam, credentials: sts, calls: events,
+            functionEndpoint: settings.functionEndpoint)
         outbox.register(lambda)
         outbox.register(sns)
         outbox.register(sqs)
@@ -202,6 +208,7 @@ final class Server: Service {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
                 + sns.metricLines + sqs.metricLines
         }
+        gateway.metrics.addLines { events.metricLines }
 
         // What an earlier run left unfinished goes on before the first request comes in.
         try await lambda.start()
@@ -315,6 +322,11 @@ extension Settings {
     /// Whether functions could make requests of their own to whatever this machine reaches. Without namespaces nothing
     /// holds them.
     var functionsReachTheNetwork: Bool { egress == .host || isolation == .none }
+
+    /// How functions reach this server: inside a cell by the endpoint of its own, else as everybody.
+    var functionEndpoint: String {
+        functionsReachTheNetwork ? "http://127.0.0.1:\(port)" : "http://127.0.0.1:4566"
+    }
 
     var warnings: [String] {
         var warnings: [String] = []

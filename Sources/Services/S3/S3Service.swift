@@ -3,6 +3,7 @@ public import Logging
 import NIOCore
 public import Platform
 public import Storage
+import Synchronization
 import Wire
 
 /// Amazon S3: buckets, objects, multipart uploads and event notifications (see the README for what is missing).
@@ -18,6 +19,8 @@ public final class S3Service: Sendable {
     /// Objects that are being copied for other services.
     private let copies = Gate(limit: Limits.copiesAtOnce, waiting: Limits.copiesWaiting)
     private let schema: ServiceSchema
+    /// Nil until `connect`.
+    let links = Mutex<S3Links?>(nil)
 
     /// Throws `Failure(.bug)` when the generated schema cannot be read.
     public init(
@@ -69,6 +72,7 @@ public final class S3Service: Sendable {
             "AbortMultipartUpload": handler(abortMultipartUpload),
             "ListParts": handler(listParts),
             "ListMultipartUploads": handler(listMultipartUploads),
+            "WriteGetObjectResponse": handler(writeGetObjectResponse),
         ]
     }
 
@@ -77,7 +81,9 @@ public final class S3Service: Sendable {
     ) -> OperationHandler {
         .asynchronous { request in
             try S3Service.checkKey(request)
-            return try await body(Input(request.input), request)
+            return try await self.recorded(request) { request in
+                try await self.enter(request) { try await body(Input($0.input), $0) }
+            }
         }
     }
 

@@ -9,6 +9,7 @@ extension S3Service {
         _ event: String, key: ObjectKey, created: (size: Int64, etag: String)?, bucket: StoredBucket,
         cause: EventCause, in transaction: any WriteTransaction
     ) throws {
+        try cause.call?.record(in: transaction)
         let rules = bucket.notifications.matching(event: event, key: key)
         guard !rules.isEmpty || bucket.notifications.sendsToEventBridge else { return }
         let now = time.now()
