@@ -210,7 +210,9 @@ final class Server: Service {
         }
         gateway.metrics.addLines { events.metricLines }
 
-        // What an earlier run left unfinished goes on before the first request comes in.
+        // A port that is taken ends the start before anything runs. What an earlier run left unfinished goes on before the
+        // first request comes in.
+        let addresses = try await gateway.listen()
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
@@ -223,7 +225,7 @@ final class Server: Service {
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
-        let addresses = try await gateway.start()
+        try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
             rooms: Rooms(

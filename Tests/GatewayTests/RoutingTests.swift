@@ -50,32 +50,28 @@ import Wire
     private let table = ServiceTable([
         ServiceKey(
             id: "lambda", signingName: "lambda", endpointPrefix: "lambda", apiVersion: "2015-03-31", targetPrefix: "",
-            speaksQuery: false,
-            uris: [
-                "/2015-03-31/functions/{FunctionName}/invocations", "/2018-10-31/layers?find=LayerVersion",
-                "/2015-03-31/event-source-mappings",
-            ]),
+            speaksQuery: false, datedRoots: ["event-source-mappings", "functions", "layers"]),
         ServiceKey(
             id: "s3", signingName: "s3", endpointPrefix: "s3", apiVersion: "2006-03-01", targetPrefix: "",
-            speaksQuery: false, uris: ["/{Bucket}/{Key+}", "/{Bucket}"]),
+            speaksQuery: false),
         ServiceKey(
             id: "logs", signingName: "logs", endpointPrefix: "logs", apiVersion: "2014-03-28",
-            targetPrefix: "Logs_20140328", speaksQuery: false, uris: ["/"]),
+            targetPrefix: "Logs_20140328", speaksQuery: false),
         ServiceKey(
             id: "sts", signingName: "sts", endpointPrefix: "sts", apiVersion: "2011-06-15", targetPrefix: "",
-            speaksQuery: true, uris: ["/"]),
+            speaksQuery: true),
         ServiceKey(
             id: "iam", signingName: "iam", endpointPrefix: "iam", apiVersion: "2010-05-08", targetPrefix: "",
-            speaksQuery: true, uris: ["/"]),
+            speaksQuery: true),
         ServiceKey(
             id: "sqs", signingName: "sqs", endpointPrefix: "sqs", apiVersion: "2012-11-05", targetPrefix: "AmazonSQS",
-            speaksQuery: true, uris: ["/"]),
+            speaksQuery: true),
         ServiceKey(
             id: "sns-a", signingName: "shared", endpointPrefix: "sns-a", apiVersion: "1", targetPrefix: "TargetA",
-            speaksQuery: false, uris: ["/"], openActions: ["Confirm"]),
+            speaksQuery: false, openActions: ["Confirm"]),
         ServiceKey(
             id: "sns-b", signingName: "shared", endpointPrefix: "sns-b", apiVersion: "1", targetPrefix: "TargetB",
-            speaksQuery: false, uris: ["/"]),
+            speaksQuery: false),
     ])
 
     private func resolve(

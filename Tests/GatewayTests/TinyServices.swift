@@ -52,6 +52,7 @@ enum TinySchemas {
         version 2015-03-31
         protocols restJSON
         validation ValidationException
+        roots functions
         op DeleteFunction DELETE 204 /2015-03-31/functions/{FunctionName} in=DeleteFunctionRequest
         op GetFunction GET 200 /2015-03-31/functions/{FunctionName} in=DeleteFunctionRequest out=GetFunctionResponse
         op Invoke POST 200 /2015-03-31/functions/{FunctionName}/invocations in=InvocationRequest out=InvocationResponse blobin blobout

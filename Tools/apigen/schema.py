@@ -3,6 +3,8 @@
 Used by the generator and by the protocol tests (Conformance/wire), which make schemas of botocore's test models.
 """
 
+import re
+
 PROTOCOLS = {"rest-json": "restJSON", "rest-xml": "restXML", "query": "query", "smithy-rpc-v2-cbor": "cbor"}
 SCALARS = {
     "string": "string", "character": "string", "boolean": "boolean", "integer": "integer", "long": "long",
@@ -208,6 +210,16 @@ def reachable(model):
     )
 
 
+def dated_roots(model):
+    """Second segments of the paths that start with a date: `functions` of `/2015-03-31/functions/...`."""
+    roots = set()
+    for operation in model["operations"].values():
+        segments = operation.get("http", {}).get("requestUri", "/").split("?")[0].split("/")[1:]
+        if len(segments) > 1 and re.fullmatch(r"20\d\d-\d\d-\d\d", segments[0]) and not segments[1].startswith("{"):
+            roots.add(segments[1])
+    return sorted(roots)
+
+
 def text(model, service):
     metadata = model["metadata"]
     lines = [
@@ -223,6 +235,7 @@ def text(model, service):
         ("validation", service.get("validation")), ("errornamespace", service.get("errorNamespace")),
         ("bareerrors", service.get("bareErrors") and "yes"), ("constraints", service.get("constraints")),
         ("querycompatible", metadata.get("awsQueryCompatible") is not None and "yes"),
+        ("roots", ",".join(dated_roots(model))),
     ):
         if value:
             lines.append(f"{key} {value}")

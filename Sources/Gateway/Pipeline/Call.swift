@@ -1,6 +1,7 @@
 import Contracts
 import NIOCore
 import Platform
+import Synchronization
 import Wire
 
 /// A service with what the front door derives from it once.
@@ -8,13 +9,16 @@ final class ServiceEntry: Sendable {
     let definition: ServiceDefinition
     let style: ErrorStyle
     let isS3: Bool
-    let operations: [String: OperationEntry]
     /// Requests whose operation could not be found.
     let unmatched: GatewayMetrics.Series
+    private let metrics: GatewayMetrics
+    private let operations = AtomicLazyReference<OperationEntries>()
+    private let making = Mutex(())
 
     init(_ definition: ServiceDefinition, metrics: GatewayMetrics) {
         let schema = definition.schema
         self.definition = definition
+        self.metrics = metrics
         isS3 = schema.id == "s3"
         style =
             switch schema.protocols.first {
@@ -23,15 +27,16 @@ final class ServiceEntry: Sendable {
             case .restJSON: .rest
             case .json10, .json11, .cbor, .cbor11, nil: .json
             }
-        var operations: [String: OperationEntry] = [:]
-        for name in schema.operations.keys {
-            operations[name] = OperationEntry(
-                handler: definition.operations[name],
-                bodyLimit: definition.bodyLimits[name] ?? definition.bodyLimit,
-                series: metrics.series(service: schema.id, operation: name))
-        }
-        self.operations = operations
         unmatched = metrics.series(service: schema.id, operation: "")
+    }
+
+    /// Nil for a name that is not in the model.
+    func operation(_ name: String) -> OperationEntry? {
+        if let entries = operations.load() { return entries.byName[name] }
+        // One at a time: each makes its series known to the metrics.
+        return making.withLock { _ in
+            operations.load() ?? operations.storeIfNil(OperationEntries(definition, metrics: metrics))
+        }.byName[name]
     }
 
     /// The protocol to answer in when the operation is not known.
@@ -39,6 +44,23 @@ final class ServiceEntry: Sendable {
         let spoken = definition.schema.protocols
         let guess = Call.guessProtocol(head)
         return guess.flatMap { spoken.contains($0) ? $0 : nil } ?? spoken.first ?? guess ?? .restJSON
+    }
+}
+
+/// The operations of a service, made when the first of them is asked for.
+private final class OperationEntries: Sendable {
+    let byName: [String: OperationEntry]
+
+    init(_ definition: ServiceDefinition, metrics: GatewayMetrics) {
+        let schema = definition.schema
+        var entries: [String: OperationEntry] = [:]
+        for name in schema.operations.keys {
+            entries[name] = OperationEntry(
+                handler: definition.operations[name],
+                bodyLimit: definition.bodyLimits[name] ?? definition.bodyLimit,
+                series: metrics.series(service: schema.id, operation: name))
+        }
+        byName = entries
     }
 }
 

@@ -155,7 +155,7 @@ struct Pipeline: HTTPResponder {
             call.match = try Codec.match(call.head, body: body, schema: entry.definition.schema)
         }
         guard let match = call.match else { return }
-        call.operation = entry.operations[match.operation.name]
+        call.operation = entry.operation(match.operation.name)
         guard call.operation?.handler != nil else {
             throw .notImplemented(service: entry.definition.schema.id, operation: match.operation.name)
         }

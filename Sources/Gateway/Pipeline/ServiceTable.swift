@@ -9,14 +9,14 @@ struct ServiceKey: Sendable {
     /// Without the dot; empty for protocols without.
     var targetPrefix: String
     var speaksQuery: Bool
-    /// URI templates of its REST operations.
-    var uris: [String]
+    /// Second segments of its dated paths (`functions`, `layers`, …).
+    var datedRoots: [String]
     /// Query operations that need neither a signature nor a Version: links in messages (`?Action=ConfirmSubscription&…`).
     var openActions: Set<String>
 
     init(
         id: String, signingName: String, endpointPrefix: String, apiVersion: String, targetPrefix: String,
-        speaksQuery: Bool, uris: [String], openActions: Set<String> = []
+        speaksQuery: Bool, datedRoots: [String] = [], openActions: Set<String> = []
     ) {
         self.id = id
         self.signingName = signingName
@@ -24,7 +24,7 @@ struct ServiceKey: Sendable {
         self.apiVersion = apiVersion
         self.targetPrefix = targetPrefix
         self.speaksQuery = speaksQuery
-        self.uris = uris
+        self.datedRoots = datedRoots
         self.openActions = openActions
     }
 
@@ -32,7 +32,7 @@ struct ServiceKey: Sendable {
         self.init(
             id: schema.id, signingName: schema.signingName, endpointPrefix: schema.endpointPrefix,
             apiVersion: schema.apiVersion, targetPrefix: schema.targetPrefix,
-            speaksQuery: schema.protocols.contains(.query), uris: schema.operations.values.map(\.uri),
+            speaksQuery: schema.protocols.contains(.query), datedRoots: schema.datedRoots,
             openActions: openActions)
     }
 }
@@ -61,7 +61,6 @@ struct ServiceTable: Sendable {
     private var byEndpoint: [String: Int] = [:]
     private var byVersion: [String: [Int]] = [:]
     private var byOpenAction: [String: Int] = [:]
-    /// Second segments of dated paths (`functions`, `layers`, …).
     private var byDatedRoot: [String: Int] = [:]
 
     init(_ keys: [ServiceKey]) {
@@ -76,12 +75,7 @@ struct ServiceTable: Sendable {
             if byEndpoint[key.id] == nil { byEndpoint[key.id] = index }
             if key.speaksQuery { byVersion[key.apiVersion, default: []].append(index) }
             for action in key.openActions { byOpenAction[action] = index }
-            for uri in key.uris {
-                let segments = uri.prefix { $0 != "?" }.split(separator: "/", maxSplits: 2)
-                if segments.count >= 2, ServiceTable.isDate(segments[0]), !segments[1].hasPrefix("{") {
-                    byDatedRoot[String(segments[1])] = index
-                }
-            }
+            for root in key.datedRoots { byDatedRoot[root] = index }
         }
         // Object Lambda access points are S3 under another name.
         if let s3 { bySigningName["s3-object-lambda"] = [s3] }

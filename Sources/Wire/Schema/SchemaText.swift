@@ -5,7 +5,7 @@ import Platform
 /// Grammar (written by `Tools/apigen/schema.py`), words separated by one blank, values percent-encoded where they hold one:
 ///
 ///     martlet-schema 1
-///     service|signing|prefix|version|protocols|target|namespace|validation|querycompatible|errornamespace VALUE
+///     service|signing|prefix|version|protocols|target|namespace|validation|querycompatible|errornamespace|roots VALUE
 ///     bareerrors yes
 ///     constraints required
 ///     op NAME METHOD STATUS URI [in=SHAPE] [out=SHAPE] [wrapper=NAME] [root=NAME] [xmlns=URI] [xmlprefix=P]
@@ -23,37 +23,51 @@ import Platform
 /// timestamp:FORMAT document. Names of shapes may be in lower case too: those words are looked up first.
 struct SchemaText: Sendable {
     private let text: String
-    /// Byte offsets of the header and operation lines.
-    let headLines: [Range<Int>]
+    /// Byte offsets of the lines of operations.
+    let operationLines: [Range<Int>]
     /// Byte offsets of the lines that start a shape, sorted by its name.
     private let shapeLines: [Int]
 
-    init(_ text: String) throws {
+    /// The lines in front of the first operation, by their first word. Throws `Failure(.bug)` when it is no schema text.
+    static func header(_ text: String) throws -> [String: String] {
         var text = text
-        var head: [Range<Int>] = []
+        return try text.withUTF8 { bytes in
+            var head: [String: String] = [:]
+            var line = Self.line(bytes, 0)
+            guard Words(bytes, line).equals("martlet-schema 1") else {
+                throw Failure(.bug, "A schema text starts with: martlet-schema 1")
+            }
+            while line.upperBound < bytes.count {
+                line = Self.line(bytes, line.upperBound + 1)
+                var words = Words(bytes, line)
+                guard !words.starts(with: "op "), !words.equals("shapes") else { break }
+                if let key = words.next() { head[key] = words.rest() }
+            }
+            return head
+        }
+    }
+
+    init(_ text: String) {
+        var text = text
+        var operations: [Range<Int>] = []
         var shapes: [Int] = []
         text.withUTF8 { bytes in
             var start = 0
             var inShapes = false
             while start < bytes.count {
-                var end = start
-                while end < bytes.count, bytes[end] != UInt8(ascii: "\n") { end += 1 }
+                let line = Self.line(bytes, start)
                 if inShapes {
-                    if end > start, bytes[start] != UInt8(ascii: " ") { shapes.append(start) }
-                } else if Words(bytes, start..<end).equals("shapes") {
+                    if !line.isEmpty, bytes[start] != UInt8(ascii: " ") { shapes.append(start) }
+                } else if Words(bytes, line).equals("shapes") {
                     inShapes = true
-                } else if end > start {
-                    head.append(start..<end)
+                } else if Words(bytes, line).starts(with: "op ") {
+                    operations.append(line)
                 }
-                start = end + 1
+                start = line.upperBound + 1
             }
         }
-        guard let first = head.first, text.utf8.dropFirst(first.lowerBound).starts(with: "martlet-schema 1\n".utf8)
-        else {
-            throw Failure(.bug, "A schema text starts with: martlet-schema 1")
-        }
         self.text = text
-        headLines = Array(head.dropFirst())
+        operationLines = operations
         shapeLines = shapes
     }
 

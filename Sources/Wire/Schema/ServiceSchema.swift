@@ -14,7 +14,8 @@ public enum AWSProtocol: String, Sendable, CaseIterable {
 
 /// A service's model, parsed once from the generated schema text (`Tools/apigen`).
 ///
-/// Header and operations are read at once; shapes when an operation first needs them.
+/// The header is read at once; operations when the service is first asked for one; shapes when an operation first needs
+/// them. A start pays for nothing that nobody uses.
 public final class ServiceSchema: Sendable {
     /// Service id in lower case as the folder knows it, e.g. `lambda`, `s3`, `logs`, `iam`, `sts`.
     public let id: String
@@ -27,7 +28,8 @@ public final class ServiceSchema: Sendable {
     /// `X-Amz-Target` is this, a dot, the operation; empty for protocols without.
     public let targetPrefix: String
     public let xmlNamespace: String
-    public let operations: [String: OperationSchema]
+    /// Second segments of the dated paths of its operations: `functions` of `/2015-03-31/functions/…`.
+    public let datedRoots: [String]
     /// Error code of violated constraints, e.g. `ValidationException`, logs' `InvalidParameterException`.
     public let validationErrorCode: String
     /// The JSON protocol answers with `x-amzn-query-error` to clients that ask for it.
@@ -39,28 +41,48 @@ public final class ServiceSchema: Sendable {
     let hasBareErrors: Bool
     /// S3: only required members are checked, the service checks the rest in its own words.
     let checksOnlyRequired: Bool
-    let shapes: ShapeTable
-    let router: Router
-    private let text: SchemaText
+    private let source: String
+    private let readBody = AtomicLazyReference<Body>()
     /// Error shapes by code where the code is not the shape's name; made when first asked for.
     private let errorShapes = Mutex<[String: String]?>(nil)
 
-    /// Parses the generated text. Throws `Failure(.bug)` when it is malformed: the text is ours.
-    public init(text source: String) throws {
-        let text = try SchemaText(source)
-        let shapes = ShapeTable(text)
-        var head: [String: String] = [:]
-        var operations: [OperationSchema] = []
-        for line in text.headLines {
-            try text.words(line) { words in
-                guard let key = words.next() else { return }
-                if key == "op" {
-                    operations.append(try OperationSchema(&words, shapes: shapes))
-                } else {
-                    head[key] = words.rest()
+    /// Everything below the header.
+    private final class Body: Sendable {
+        let text: SchemaText
+        let shapes: ShapeTable
+        let operations: [String: OperationSchema]
+        let router: Router
+        /// Lines of operations that cannot be understood.
+        let complaints: [String]
+
+        init(_ source: String, isRouted: Bool) {
+            let text = SchemaText(source)
+            let shapes = ShapeTable(text)
+            var operations: [OperationSchema] = []
+            var complaints: [String] = []
+            for line in text.operationLines {
+                text.words(line) { words in
+                    _ = words.next()
+                    let line = words
+                    if let operation = OperationSchema(&words, shapes: shapes) {
+                        operations.append(operation)
+                    } else {
+                        var line = line
+                        complaints.append("malformed operation line: \(line.rest())")
+                    }
                 }
             }
+            self.text = text
+            self.shapes = shapes
+            self.operations = Dictionary(operations.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+            self.complaints = complaints
+            router = Router(isRouted ? operations : [])
         }
+    }
+
+    /// Reads the header of the generated text. Throws `Failure(.bug)` when it is malformed: the text is ours.
+    public init(text source: String) throws {
+        let head = try SchemaText.header(source)
         guard let id = head["service"], let protocols = head["protocols"] else {
             throw Failure(.bug, "A schema text needs the lines service and protocols")
         }
@@ -76,16 +98,22 @@ public final class ServiceSchema: Sendable {
         apiVersion = head["version"] ?? ""
         targetPrefix = head["target"] ?? ""
         xmlNamespace = head["namespace"] ?? ""
+        datedRoots = head["roots"]?.split(separator: ",").map(String.init) ?? []
         validationErrorCode = head["validation"] ?? "ValidationException"
         errorNamespace = head["errornamespace"] ?? ""
         hasBareErrors = head["bareerrors"] != nil
         checksOnlyRequired = head["constraints"] == "required"
         isQueryCompatible = head["querycompatible"] != nil
-        self.operations = Dictionary(operations.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        router = self.protocols.contains { $0.isREST } ? Router(operations) : Router([])
-        self.text = text
-        self.shapes = shapes
+        self.source = source
     }
+
+    private var body: Body {
+        readBody.load() ?? readBody.storeIfNil(Body(source, isRouted: protocols.contains { $0.isREST }))
+    }
+
+    public var operations: [String: OperationSchema] { body.operations }
+    var shapes: ShapeTable { body.shapes }
+    var router: Router { body.router }
 
     /// The modelled structure of an error code, nil when the model has none.
     func errorShape(_ code: String) -> ShapeSchema? {
@@ -93,6 +121,7 @@ public final class ServiceSchema: Sendable {
         let name = errorShapes.withLock { known -> String? in
             if let known { return known[code] }
             var found: [String: String] = [:]
+            let text = body.text
             for name in text.shapeNames {
                 guard let lines = text.lines(ofShape: name) else { continue }
                 let errorCode = text.words(lines.head) { words -> String? in
@@ -110,7 +139,7 @@ public final class ServiceSchema: Sendable {
     }
 
     /// What cannot be understood in the whole text, e.g. patterns that our matcher does not know. For tests.
-    package var complaints: [String] { shapes.complaints() }
+    package var complaints: [String] { body.complaints + shapes.complaints() }
 }
 
 /// One operation of a model.
@@ -144,10 +173,11 @@ public final class OperationSchema: Sendable {
     private let inputCache = AtomicLazyReference<ShapeSchema>()
     private let outputCache = AtomicLazyReference<ShapeSchema>()
 
-    init(_ words: inout Words, shapes: ShapeTable) throws {
+    /// Nil when the line is malformed.
+    init?(_ words: inout Words, shapes: ShapeTable) {
         guard let name = words.next(), let method = words.next(), let status = words.next().flatMap({ Int($0) }),
             let uri = words.next()
-        else { throw Failure(.bug, "Malformed operation line in a schema text") }
+        else { return nil }
         self.name = name
         self.method = method
         self.uri = uri
