@@ -1,6 +1,8 @@
 """S3 access points and Object Lambda: boto3 and raw HTTP against a real server."""
 
+import configparser
 import json
+import socket
 import textwrap
 import urllib.error
 import urllib.request
@@ -56,8 +58,22 @@ UPPER = source("""
 
 
 def control(server, account=None):
-    """An S3 Control client that puts no account in front of the host's name."""
-    return server.client("s3control", account=account, inject_host_prefix=False)
+    return server.client("s3control", account=account)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def names():
+    """SDKs put accounts, access points and routes in front of the endpoint; such names are this machine."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host, *arguments, **parameters):
+        if isinstance(host, str) and host.endswith((".127.0.0.1", ".localhost")):
+            host = "127.0.0.1"
+        return real(host, *arguments, **parameters)
+
+    socket.getaddrinfo = getaddrinfo
+    yield
+    socket.getaddrinfo = real
 
 
 class Point:
@@ -194,6 +210,7 @@ def test_objects_through_an_access_point(server, point):
         MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
     s3.delete_object(Bucket=alias, Key="big")
     assert refused(s3.delete_bucket, Bucket=alias).code == "MethodNotAllowed"
+    assert s3.get_object(Bucket=one.support, Key="copy")["Body"].read() == b"hello"
     # As SDKs address the ARN when they are given an endpoint, and as AWS's own names are.
     for host in (f"{one.name}-{ACCOUNT}.localhost", f"{one.name}-{ACCOUNT}.s3-accesspoint.{REGION}.amazonaws.com"):
         request = urllib.request.Request(
@@ -236,6 +253,7 @@ def test_get_goes_through_the_function(server, point):
     assert answer["ContentType"] == "text/loud"
     assert answer["ETag"] == '"upper"'
     assert answer["Metadata"]["seen"]
+    assert one.s3.get_object(Bucket=one.arn, Key="dir/quiet ü.txt")["Body"].read() == b"HELLO"
     # By the host and the scope of ARNs.
     request = urllib.request.Request(
         f"{server.url}/dir/quiet%20%C3%BC.txt",
@@ -335,7 +353,7 @@ def test_a_token_is_good_once_and_only_here(server, point):
     one.s3.put_object(Bucket=one.bucket, Key="k", Body=b"x")
     for status, body in json.loads(one.get("k")["Body"].read()):
         assert status == 400 and "<Code>ValidationError</Code>" in body
-    s3 = server.client("s3", inject_host_prefix=False)
+    s3 = server.client("s3")
     late = refused(s3.write_get_object_response, RequestRoute="io-martlet-001", RequestToken="t", Body=b"x")
     assert (late.status, late.code) == (400, "ValidationError")
 
@@ -469,28 +487,64 @@ def test_the_url_proves_only_what_was_signed(point):
     assert json.loads(one.get("open")["Body"].read()) == [403, 403]
 
 
-def test_boto3_in_a_function_answers_by_the_route(server, unique, make_function, point):
+def test_boto3_in_a_function_answers_by_the_route(point):
     """The SDK puts the route in front of the cell's endpoint; the cell resolves it."""
-    from .harness import RUNTIMES  # noqa: F401
+    one = point("""
+import boto3, urllib.request
 
-    one = point(source("""
-        def handler(event, context):
-            import socket
-            get = event["getObjectContext"]
-            names = [socket.gethostbyname(get["outputRoute"] + "." + name) for name in ("127.0.0.1", "localhost")]
-            respond(get, json.dumps(names).encode())
-    """))
-    assert json.loads(one.get("k")["Body"].read()) == ["127.0.0.1", "127.0.0.1"]
+s3 = boto3.client("s3")
+
+def handler(event, context):
+    get = event["getObjectContext"]
+    with urllib.request.urlopen(get["inputS3Url"]) as response:
+        s3.write_get_object_response(
+            Body=response.read()[::-1], RequestRoute=get["outputRoute"], RequestToken=get["outputToken"],
+            ContentType="text/plain", Metadata={"by": "boto3"})
+    return {"status_code": 200}
+""")
+    one.s3.put_object(Bucket=one.bucket, Key="k", Body=b"abc")
+    answer = one.get("k")
+    assert (answer["Body"].read(), answer["ContentType"], answer["Metadata"]) == (b"cba", "text/plain", {"by": "boto3"})
 
 
-def test_with_authentication_on(make_server, make_function, unique):
+def test_with_authentication_on(make_server, make_function, unique, python_runtime):
+    """Signatures of S3 Control and of presigned URLs are checked, and the caller's own rights count."""
     server = make_server("--auth", "sigv4")
-    root = json.loads((server.data_dir / "root-credentials.json").read_text()) if (
-        server.data_dir / "root-credentials.json").exists() else None
-    if root is None:
-        pytest.skip("root credentials are elsewhere")
-    keys = {"aws_access_key_id": root["accessKeyId"], "aws_secret_access_key": root["secretAccessKey"]}
-    clients = {name: boto3.client(name, endpoint_url=server.url, region_name=REGION,
-                                  config=botocore.config.Config(inject_host_prefix=False), **keys)
-               for name in ("s3", "s3control")}
-    assert clients["s3control"].list_access_points(AccountId=ACCOUNT)["AccessPointList"] == []
+    parser = configparser.ConfigParser()
+    parser.read(server.data_dir / "credentials")
+    keys = dict(parser["default"])
+
+    def client(name, **given):
+        return boto3.session.Session().client(
+            name, endpoint_url=server.url, region_name=REGION,
+            config=botocore.config.Config(retries={"total_max_attempts": 1}), **{**keys, **given})
+
+    server.client = lambda name, **_: client(name)
+    one = Point(server, unique, make_function(UPPER, server=server, Timeout=20, MemorySize=FAST_MB))
+    one.s3.put_object(Bucket=one.bucket, Key="a b/ü", Body=b"hello")
+    assert one.get("a b/ü")["Body"].read() == b"HELLO"
+    assert one.s3.get_object(Bucket=one.arn, Key="a b/ü")["Body"].read() == b"HELLO"
+    one.control.tag_resource(AccountId=ACCOUNT, ResourceArn=one.support, Tags=[{"Key": "a", "Value": "b"}])
+    forged = client("s3control", aws_secret_access_key="wrong")
+    with pytest.raises(ClientError) as refusal:
+        forged.list_access_points(AccountId=ACCOUNT)
+    assert refusal.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    # A role needs leave for the access point and for the function.
+    iam = client("iam")
+    iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}]}))
+    session = client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/reader", RoleSessionName="me")["Credentials"]
+    role = client("s3", aws_access_key_id=session["AccessKeyId"], aws_secret_access_key=session["SecretAccessKey"],
+                  aws_session_token=session["SessionToken"])
+    assert refused(role.get_object, Bucket=one.alias, Key="a b/ü").code == "AccessDenied"
+
+    def allow(*actions):
+        iam.put_role_policy(RoleName="reader", PolicyName="p", PolicyDocument=json.dumps({
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}))
+
+    allow("s3-object-lambda:GetObject")
+    assert refused(role.get_object, Bucket=one.alias, Key="a b/ü").code == "LambdaPermissionError"
+    allow("s3-object-lambda:GetObject", "lambda:InvokeFunction", "s3:GetObject")
+    assert role.get_object(Bucket=one.alias, Key="a b/ü")["Body"].read() == b"HELLO"

@@ -66,14 +66,12 @@ extension EventBridgeService: APICallLog {
     }
 
     /// For `/_martlet/metrics`: the calls that were lost because the store could not follow.
-    public var metricLines: [String] {
-        let dropped = waitingCalls.withLock { $0.dropped }
-        return dropped == 0
-            ? []
-            : [
-                "# TYPE martlet_events_calls_dropped_total counter",
-                "martlet_events_calls_dropped_total \(dropped)",
-            ]
+    public var metricLines: String {
+        """
+        # TYPE martlet_events_calls_dropped_total counter
+        martlet_events_calls_dropped_total \(waitingCalls.withLock { $0.dropped })
+
+        """
     }
 }
 
