@@ -7,6 +7,7 @@
 Nothing here knows Martlet: it is what you would deploy to AWS.
 """
 
+import base64
 import datetime
 import html
 import json
@@ -30,8 +31,11 @@ LATEST = "reports/latest.html"
 def api(event, context):
     """Takes orders, and shows the newest report."""
     if event["routeKey"] == "POST /orders":
+        body = event.get("body") or ""
+        if event.get("isBase64Encoded"):  # whatever is not text by its content type
+            body = base64.b64decode(body)
         try:
-            order = read_order(event.get("body") or "")
+            order = read_order(body)
         except ValueError as error:
             return answer(400, {"message": str(error)})
         sqs.send_message(QueueUrl=os.environ["QUEUE"], MessageBody=json.dumps(order))

@@ -203,7 +203,8 @@ class App:
 
     def order(self, product, quantity, price):
         body = json.dumps({"product": product, "quantity": quantity, "price": price}).encode()
-        request = urllib.request.Request(f"{self.url}/orders", data=body, method="POST")
+        request = urllib.request.Request(f"{self.url}/orders", data=body, method="POST",
+                                         headers={"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             return json.load(response)["id"]
 

@@ -109,7 +109,7 @@ struct HostName: Sendable, Equatable {
 
     /// The endpoint prefix of a service's host name (`lambda.us-east-1.amazonaws.com` → `lambda`).
     var endpointPrefix: String? {
-        if s3Index != nil { return "s3" }
+        if s3Index != nil || labels.contains("s3-accesspoint") || labels.contains("s3-object-lambda") { return "s3" }
         return labels.first
     }
 

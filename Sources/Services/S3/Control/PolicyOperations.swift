@@ -11,13 +11,12 @@ extension S3ControlService {
         guard text.utf8.count <= ControlLimits.policyBytes else {
             throw ControlError.malformedPolicy("The policy is larger than \(ControlLimits.policyBytes) bytes")
         }
-        let document: PolicyDocument
         do throws(PolicyError) {
-            document = try PolicyDocument(text: text)
+            _ = try PolicyDocument(text: text)
         } catch {
             throw ControlError.malformedPolicy(error.description)
         }
-        let isPublic = Self.isPublic(document, key(request, kind))
+        let isPublic = Self.isPublic(text)
         try await database.write { transaction in
             var point = try self.require(request, kind, in: transaction)
             let blocks = point.document["PublicAccessBlock"]?["BlockPublicPolicy"]?.bool ?? true
@@ -30,15 +29,13 @@ extension S3ControlService {
         return OperationResponse()
     }
 
-    /// Whether a stranger may read through it.
-    private static func isPublic(_ document: PolicyDocument, _ key: AccessPoint.Key) -> Bool {
-        ["GetObject", "PutObject", "ListBucket", "DeleteObject"].contains { action in
-            ["", "/object/x"].contains { rest in
-                document.decision(
-                    for: PolicyRequest(
-                        principal: .anonymous, action: "\(key.kind.service):\(action)", resource: key.arn + rest))
-                    == .allowed
-            }
+    /// Whether it lets everybody in, without a condition (S3 guide, "The meaning of public").
+    private static func isPublic(_ policy: String) -> Bool {
+        guard let statement = (try? JSON.parse(policy))?["Statement"] else { return false }
+        return (statement.list ?? [statement]).contains { statement in
+            guard statement["Effect"]?.string == "Allow", statement["Condition"] == nil else { return false }
+            let principal = statement["Principal"]?["AWS"] ?? statement["Principal"]
+            return principal?.string == "*" || principal?.list?.contains("*") == true
         }
     }
 
@@ -50,10 +47,8 @@ extension S3ControlService {
 
     func getPolicyStatus(_ request: OperationRequest, _ kind: AccessPoint.Kind) async throws -> OperationResponse {
         let point = try await database.read { try self.require(request, kind, in: $0) }
-        guard let policy = point.policy, let document = try? PolicyDocument(text: policy) else {
-            throw ControlError.noSuchPolicy(point.key.name)
-        }
-        return OperationResponse(["PolicyStatus": ["IsPublic": .bool(Self.isPublic(document, point.key))]])
+        guard let policy = point.policy else { throw ControlError.noSuchPolicy(point.key.name) }
+        return OperationResponse(["PolicyStatus": ["IsPublic": .bool(Self.isPublic(policy))]])
     }
 
     func deletePolicy(_ request: OperationRequest, _ kind: AccessPoint.Kind) async throws -> OperationResponse {
