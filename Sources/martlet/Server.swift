@@ -16,6 +16,7 @@ import NIOCore
 import NIOPosix
 import Outbound
 import Platform
+import Policies
 import S3
 import SNS
 import SQS
@@ -140,13 +141,14 @@ final class Server: Service {
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
+        let identities = IdentityGuard(authorizer: iam, database: database)
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition,
-                logs.definition,
-                iam.definition,
-                sts.definition,
+                identities.guarding(lambda.definition, needs: LambdaService.permissions),
+                identities.guarding(logs.definition, needs: CloudWatchLogsService.permissions),
+                identities.guarding(iam.definition, code: "AccessDenied", needs: IAMService.permissions),
+                identities.guarding(sts.definition, code: "AccessDenied", needs: STSService.permissions),
                 sns.definition,
                 sqs.definition,
                 kinesis.definition,
