@@ -10,39 +10,19 @@ enum CallRecord {
     static let source = "aws.s3"
     private static let version = "1.11"
 
-    private struct Kind {
-        /// CloudTrail's name of it.
-        var name: String
-        var isReadOnly: Bool
-    }
+    // The operations on objects that are recorded: S3's data events.
 
-    /// The operations on objects that are recorded: S3's data events.
-    private static let kinds: [String: Kind] = [
-        "GetObject": Kind(name: "GetObject", isReadOnly: true),
-        "HeadObject": Kind(name: "HeadObject", isReadOnly: true),
-        "GetObjectAttributes": Kind(name: "GetObjectAttributes", isReadOnly: true),
-        "GetObjectTagging": Kind(name: "GetObjectTagging", isReadOnly: true),
-        "GetObjectAcl": Kind(name: "GetObjectAcl", isReadOnly: true),
-        "ListObjects": Kind(name: "ListObjects", isReadOnly: true),
-        "ListObjectsV2": Kind(name: "ListObjects", isReadOnly: true),
-        "ListObjectVersions": Kind(name: "ListObjectVersions", isReadOnly: true),
-        "ListParts": Kind(name: "ListParts", isReadOnly: true),
-        "ListMultipartUploads": Kind(name: "ListMultipartUploads", isReadOnly: true),
-        "PutObject": Kind(name: "PutObject", isReadOnly: false),
-        "CopyObject": Kind(name: "CopyObject", isReadOnly: false),
-        "DeleteObject": Kind(name: "DeleteObject", isReadOnly: false),
-        "DeleteObjects": Kind(name: "DeleteObjects", isReadOnly: false),
-        "PutObjectTagging": Kind(name: "PutObjectTagging", isReadOnly: false),
-        "DeleteObjectTagging": Kind(name: "DeleteObjectTagging", isReadOnly: false),
-        "PutObjectAcl": Kind(name: "PutObjectAcl", isReadOnly: false),
-        "CreateMultipartUpload": Kind(name: "CreateMultipartUpload", isReadOnly: false),
-        "UploadPart": Kind(name: "UploadPart", isReadOnly: false),
-        "UploadPartCopy": Kind(name: "UploadPartCopy", isReadOnly: false),
-        "CompleteMultipartUpload": Kind(name: "CompleteMultipartUpload", isReadOnly: false),
-        "AbortMultipartUpload": Kind(name: "AbortMultipartUpload", isReadOnly: false),
+    private static let reads: Set<String> = [
+        "GetObject", "HeadObject", "GetObjectAttributes", "GetObjectTagging", "GetObjectAcl", "ListObjects",
+        "ListObjectsV2", "ListObjectVersions", "ListParts", "ListMultipartUploads",
+    ]
+    private static let writes: Set<String> = [
+        "PutObject", "CopyObject", "DeleteObject", "DeleteObjects", "PutObjectTagging", "DeleteObjectTagging",
+        "PutObjectAcl", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload",
+        "AbortMultipartUpload",
     ]
 
-    static func isRecorded(_ operation: String) -> Bool { kinds[operation] != nil }
+    static func isRecorded(_ operation: String) -> Bool { reads.contains(operation) || writes.contains(operation) }
 
     /// The call of a request; `failure` is what its caller got.
     static func call(_ request: OperationRequest, failure: AWSError?) -> APICall {
@@ -54,13 +34,14 @@ enum CallRecord {
 
     static func detail(_ request: OperationRequest, _ failure: AWSError?) -> Value {
         let context = request.context
-        let kind = kinds[context.operation] ?? Kind(name: context.operation, isReadOnly: false)
+        // Both listings have one name there.
+        let name = context.operation == "ListObjectsV2" ? "ListObjects" : context.operation
         let bucket = request.input["Bucket"]?.string ?? ""
         let key = request.input["Key"]?.string
         var fields: Fields = [
             "eventVersion": .string(version), "userIdentity": CallerIdentity.value(context),
             "eventTime": .string(context.now.iso8601()), "eventSource": "s3.amazonaws.com",
-            "eventName": .string(kind.name), "awsRegion": .string(context.scope.region),
+            "eventName": .string(name), "awsRegion": .string(context.scope.region),
             "sourceIPAddress": .string(context.sourceIP),
             "userAgent": .string("[\(bounded(context.header("user-agent") ?? ""))]"),
         ]
@@ -73,7 +54,7 @@ enum CallRecord {
         fields.append("additionalEventData", additional(context))
         fields.append("requestID", .string(context.requestID))
         fields.append("eventID", .string(Identifier.uuid()))
-        fields.append("readOnly", .bool(kind.isReadOnly))
+        fields.append("readOnly", .bool(reads.contains(context.operation)))
         let arn = bucket.hasPrefix("arn:") ? bucket : "arn:aws:s3:::\(bucket)"
         var resources: [Value] = []
         if let key {

@@ -124,19 +124,18 @@ extension S3Service {
         else { throw ControlError.denied(context.principal, action, resource) }
     }
 
-    /// IAM's action of an operation.
+    /// IAM's actions of operations that are named otherwise.
+    private static let actions: [(operation: String, action: String)] = [
+        ("HeadObject", "GetObject"), ("GetObjectAttributes", "GetObject"), ("CreateMultipartUpload", "PutObject"),
+        ("UploadPart", "PutObject"), ("UploadPartCopy", "PutObject"), ("CompleteMultipartUpload", "PutObject"),
+        ("CopyObject", "PutObject"), ("DeleteObjects", "DeleteObject"), ("ListObjects", "ListBucket"),
+        ("ListObjectsV2", "ListBucket"), ("HeadBucket", "ListBucket"), ("ListObjectVersions", "ListBucketVersions"),
+        ("ListMultipartUploads", "ListBucketMultipartUploads"), ("ListParts", "ListMultipartUploadParts"),
+        ("GetBucketNotificationConfiguration", "GetBucketNotification"),
+    ]
+
     private static func action(_ operation: String) -> String {
-        switch operation {
-        case "HeadObject", "GetObjectAttributes": "GetObject"
-        case "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "CopyObject": "PutObject"
-        case "DeleteObjects": "DeleteObject"
-        case "ListObjects", "ListObjectsV2", "HeadBucket": "ListBucket"
-        case "ListObjectVersions": "ListBucketVersions"
-        case "ListMultipartUploads": "ListBucketMultipartUploads"
-        case "ListParts": "ListMultipartUploadParts"
-        case "GetBucketNotificationConfiguration": "GetBucketNotification"
-        default: operation
-        }
+        actions.first { $0.operation == operation }?.action ?? operation
     }
 
     /// Range and part number go to functions that say they know them (S3 guide, "Working with Range and partNumber
