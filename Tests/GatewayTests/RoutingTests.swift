@@ -73,7 +73,8 @@ import Wire
             id: "sns-b", signingName: "shared", endpointPrefix: "sns-b", apiVersion: "1", targetPrefix: "TargetB",
             speaksQuery: false),
         ServiceKey(
-            id: "s3control", signingName: "s3", endpointPrefix: "s3-control", apiVersion: "2018-08-20", targetPrefix: "",
+            id: "s3control", signingName: "s3", endpointPrefix: "s3-control", apiVersion: "2018-08-20",
+            targetPrefix: "",
             speaksQuery: false),
     ])
 

@@ -128,10 +128,14 @@ import Wire
         let key = AccessPoint.Key(arn: "arn:aws:s3:us-east-1:123456789012:accesspoint/prod")
         #expect(key?.kind == .bucket && key?.name == "prod" && key?.scope.account == "123456789012")
         #expect(key?.arn == "arn:aws:s3:us-east-1:123456789012:accesspoint/prod")
-        #expect(AccessPoint.Key(arn: "arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/x")?.kind == .objectLambda)
+        #expect(
+            AccessPoint.Key(arn: "arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/x")?.kind == .objectLambda
+        )
         for wrong in [
-            "arn:aws:s3:::bucket", "arn:aws:s3:us-east-1:1:accesspoint/x", "arn:aws:sqs:us-east-1:123456789012:accesspoint/x",
-            "arn:aws:s3:us-east-1:123456789012:accesspoint/", "arn:aws:s3:us-east-1:123456789012:accesspoint/a/b", "arn:",
+            "arn:aws:s3:::bucket", "arn:aws:s3:us-east-1:1:accesspoint/x",
+            "arn:aws:sqs:us-east-1:123456789012:accesspoint/x",
+            "arn:aws:s3:us-east-1:123456789012:accesspoint/", "arn:aws:s3:us-east-1:123456789012:accesspoint/a/b",
+            "arn:",
         ] {
             #expect(AccessPoint.Key(arn: wrong) == nil, "\(wrong)")
         }
@@ -139,7 +143,8 @@ import Wire
 
     @Test func aliasesAreShortEnoughAndTellTheirKind() {
         for (kind, suffix) in [(AccessPoint.Kind.bucket, "-s3alias"), (.objectLambda, "--ol-s3")] {
-            for name in ["abc", String(repeating: "n", count: 50), "a-very-long-na-e-with-a-dash-at-the-cut-somewhere"] {
+            for name in ["abc", String(repeating: "n", count: 50), "a-very-long-na-e-with-a-dash-at-the-cut-somewhere"]
+            {
                 let key = AccessPoint.Key(
                     scope: AccountRegion(account: "123456789012", region: "us-east-1"), kind: kind, name: name)
                 let alias = AccessPoint.makeAlias(key, created: Instant(milliseconds: 1))
@@ -202,7 +207,8 @@ import Wire
         func failed(_ payload: String) -> Result<InvocationResult, any Error> {
             .success(
                 InvocationResult(
-                    payload: ByteBuffer(string: payload), functionError: "Unhandled", executedVersion: "1", logTail: nil))
+                    payload: ByteBuffer(string: payload), functionError: "Unhandled", executedVersion: "1", logTail: nil
+                ))
         }
         #expect(code(failed("{\"errorType\":\"ValueError\"}")) == "LambdaRuntimeError")
         #expect(code(failed("{\"errorType\":\"Sandbox.Timedout\"}")) == "LambdaTimeout")

@@ -165,7 +165,8 @@ extension S3Service {
             call.finish(nil)
             return response
         } catch {
-            call.finish(error as? AWSError ?? AWSError("InternalError", status: 500, "We encountered an internal error."))
+            call.finish(
+                error as? AWSError ?? AWSError("InternalError", status: 500, "We encountered an internal error."))
             throw error
         }
     }

@@ -9,7 +9,9 @@ extension S3ControlService {
         let input = ControlModel.CreateAccessPointRequest(request.input)
         let key = key(request, .bucket)
         try Self.checkName(key.name)
-        guard input.scope == nil else { throw ControlError.invalid("Scopes are for access points of directory buckets.") }
+        guard input.scope == nil else {
+            throw ControlError.invalid("Scopes are for access points of directory buckets.")
+        }
         var document: Fields = ["BucketAccount": .string(input.bucketAccountId ?? key.scope.account)]
         document["VpcId"] = (input.vpcConfiguration?.vpcId).map { .string($0) }
         document["PublicAccessBlock"] = Self.publicAccessBlock(input.publicAccessBlockConfiguration)

@@ -68,7 +68,9 @@ extension S3ControlService {
         for tag in given {
             guard let key = tag.key, !key.isEmpty, key.utf8.count <= 128, !key.hasPrefix("aws:"),
                 let value = tag.value["Value"]?.string, value.utf8.count <= 256
-            else { throw AWSError("InvalidTag", status: 400, "This request contains a tag key or value that isn't valid.") }
+            else {
+                throw AWSError("InvalidTag", status: 400, "This request contains a tag key or value that isn't valid.")
+            }
             tags[key] = .string(value)
         }
         guard tags.count <= ControlLimits.tags else {

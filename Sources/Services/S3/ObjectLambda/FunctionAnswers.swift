@@ -41,7 +41,8 @@ enum HeadAnswer {
         var headers: [(name: String, value: String)] = []
         for entry in (answer["headers"]?.fields?.entries ?? []).prefix(limit) {
             let name = entry.name.lowercased()
-            guard names.contains(name) || name.hasPrefix("x-amz-meta-"), let text = Self.text(entry.value), !text.isEmpty
+            guard names.contains(name) || name.hasPrefix("x-amz-meta-"), let text = Self.text(entry.value),
+                !text.isEmpty
             else { continue }
             headers.append((name: entry.name, value: text))
         }
@@ -71,7 +72,8 @@ enum ListAnswer {
                 headers: [(name: "Content-Type", value: "application/xml")])
         }
         guard let result = answer["listBucketResult"], result.fields != nil else {
-            throw ObjectLambdaError.invalidResponse("The function's response has neither listResultXml nor listBucketResult.")
+            throw ObjectLambdaError.invalidResponse(
+                "The function's response has neither listResultXml nor listBucketResult.")
         }
         return OperationResponse(try output(result, isV2: operation == "ListObjectsV2"), status: status)
     }

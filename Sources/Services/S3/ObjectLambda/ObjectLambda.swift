@@ -54,7 +54,7 @@ final class ObjectLambda: Sendable {
         let timer = time.schedule(at: time.now() + .seconds(ControlLimits.responseSeconds)) {
             exchange.end(ObjectLambdaError.timeout)
         }
-        job.context.closed.whenComplete { _ in exchange.end(ObjectLambdaError.callerLeft) }
+        job.context.closed.whenSuccess { exchange.end(ObjectLambdaError.callerLeft) }
         call(job, event) { result in
             exchange.end(ObjectLambdaError.failure(of: result) ?? ObjectLambdaError.notReceived)
         }
@@ -122,7 +122,7 @@ final class ObjectLambda: Sendable {
                 waiting.resume(.failure(ObjectLambdaError.timeout))
             }
             timer.withLock { $0 = call }
-            job.context.closed.whenComplete { _ in waiting.resume(.failure(ObjectLambdaError.callerLeft)) }
+            job.context.closed.whenSuccess { waiting.resume(.failure(ObjectLambdaError.callerLeft)) }
             self.call(job, event) { result in
                 if case .failure = result, let failure = ObjectLambdaError.failure(of: result) {
                     waiting.resume(.failure(failure))

@@ -37,7 +37,8 @@ enum ObjectLambdaError {
                 return AWSError("LambdaNotFound", status: 404, "The AWS Lambda function was not found." + details)
             case "AccessDeniedException":
                 return AWSError(
-                    "LambdaPermissionError", status: 403, "The caller is not authorized to invoke the Lambda function."
+                    "LambdaPermissionError", status: 403,
+                    "The caller is not authorized to invoke the Lambda function."
                         + details)
             case "TooManyRequestsException": return slowDown
             default:
