@@ -3,7 +3,7 @@
 
 /// The model of every operation of S3Control, for `ServiceSchema(text:)`.
 enum S3ControlSchema {
-    static let text = ##"""
+    static let text = #"""
 martlet-schema 1
 service s3control
 signing s3
@@ -1415,7 +1415,7 @@ StorageLensTag structure
  Key TagKeyString required
  Value TagValueString required
 StorageLensTags list StorageLensTag member=Tag
-StringForNextToken string min=1 max=1024 pattern ^[A-Za-z0-9\+\:\/\=\?\#-_]+$
+StringForNextToken string min=1 max=1024 pattern ^[A-Za-z0-9\+\:\/\=\?#-_]+$
 SubmitMultiRegionAccessPointRoutesRequest structure
  AccountId AccountId required header=x-amz-account-id
  Mrap MultiRegionAccessPointId required uri=mrap
@@ -1490,5 +1490,5 @@ VpcConfiguration structure
  VpcId VpcId required
 VpcId string min=1 max=1024
 
-"""##
+"""#
 }
