@@ -4,14 +4,19 @@ public import Wire
 /// Serves hosts that carry users' own HTTP instead of an AWS API: function URLs (`*.lambda-url.*`) and API Gateway
 /// (`*.execute-api.*`).
 public protocol HTTPDoor: Sendable {
-    /// The second label of the host names: `lambda-url`, `execute-api`.
+    /// The second label of the host names (`lambda-url`, `execute-api`), or the first (`git-codecommit`).
     var label: String { get }
+    /// Whether bodies come as `DoorRequest.stream`, piece by piece and of any length, instead of whole: false by default.
+    var streamsBody: Bool { get }
     /// Largest request body, bytes.
     var bodyLimit: Int { get }
     /// The answer to a body over `bodyLimit`.
     var tooLarge: DoorResponse { get }
     /// Called on the connection's loop; answers exactly once from anywhere.
     func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void)
+    /// Called as `respond`, instead of it, for a request that is a valid handshake of a WebSocket (RFC 6455, 4.2.1; HTTP/1.1). A
+    /// client that asks for one in another way is an ordinary request.
+    func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void)
 }
 
 /// A request as it was sent; nothing in it has been checked but its signature, if it has one.
@@ -25,6 +30,11 @@ public struct DoorRequest: Sendable {
     /// caller names none: what the first label names is to be found by it alone.
     public var labels: [String]
     public var body: ByteBuffer
+    /// The body, for doors that ask for it so (`streamsBody`); `body` is empty then, and signatures in headers are not checked.
+    /// Not reading it is well: what is left is dropped after the answer, or the connection closed.
+    public var stream: (any BodyReader)?
+    /// The function in whose cell the request was made; nil for those from outside.
+    public var cell: CellIdentity?
     /// The access key that it is signed with; `context.principal` is the signer then, else `.anonymous`.
     public var accessKeyID: String?
     public var isSigned: Bool { accessKeyID != nil }
@@ -56,6 +66,13 @@ public struct DoorResponse: Sendable {
 }
 
 extension HTTPDoor {
+    /// Most doors know no WebSockets: the request is one like any other.
+    public func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void) {
+        respond(to: request) { completion(.refuse($0)) }
+    }
+
+    public var streamsBody: Bool { false }
+
     /// API Gateway's.
     public var tooLarge: DoorResponse {
         DoorResponse(

@@ -1,5 +1,7 @@
 import APIGateway
+import CloudWatch
 import CloudWatchLogs
+import CodeCommit
 import Contracts
 import DynamoDB
 import EventBridge
@@ -45,6 +47,8 @@ final class Server: Service {
         let outbox: OutboxDispatcher
         let eventSources: EventSources
         let logs: CloudWatchLogsService
+        let cloudWatch: CloudWatchService
+        let meter: LambdaMeter
         let outbound: OutboundClient
         let machine: Machine
         /// Ends what keeps clients waiting, and upkeep.
@@ -98,8 +102,11 @@ final class Server: Service {
                 KinesisService.migrations,
                 EventSources.migrations,
                 APIGatewayService.migrations,
+                APIGatewayService.restMigrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
+                CloudWatchService.migrations,
+                CodeCommitService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -116,8 +123,11 @@ final class Server: Service {
         async let streams = KinesisService(
             database: database, time: time, serverKey: key, authorizer: iam,
             limitsThroughput: settings.limitsKinesisThroughput, logger: logger)
+        let cloudWatch = try CloudWatchService(
+            database: database, outbox: outbox, authorizer: iam, time: time, timeScale: settings.timeScale,
+            logger: logger)
         let logs = try CloudWatchLogsService(
-            database: database, outbox: outbox, metrics: nil, time: time, logger: logger)
+            database: database, outbox: outbox, metrics: cloudWatch, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let lambda = try LambdaService(
@@ -139,6 +149,10 @@ final class Server: Service {
         let s3Control = try S3ControlService(database: database, authorizer: iam)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let codeCommit = try CodeCommitService(
+            database: database, directory: directory.path("git"), outbox: outbox, authorizer: iam, credentials: sts,
+            passwords: iam, isAuthenticationOn: settings.isAuthenticationOn,
+            usesNamespaces: settings.isolation == .namespaces, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -156,13 +170,16 @@ final class Server: Service {
                 dynamoDB.definition,
                 dynamoDB.streamsDefinition,
                 apis.definition,
+                apis.restDefinition,
                 events.definition,
                 scheduler.definition,
+                cloudWatch.definition,
+                codeCommit.definition,
                 s3.definition,
                 s3Control.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor, apis],
+            doors: [lambda.urlDoor, apis, codeCommit.gitDoor],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -186,11 +203,14 @@ final class Server: Service {
             settings: EnvironmentSettings(
                 isolation: settings.isolation, egress: settings.egress, freezes: settings.freezesIdleEnvironments),
             logger: logger)
+        let meter = LambdaMeter(sink: cloudWatch, time: time)
+        outbox.register(meter: meter)
         let queue = AsynchronousQueue(
             database: database, time: time, timeScale: settings.timeScale,
-            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
+            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, meter: meter, logger: logger)
         let engine = InvocationEngine(
-            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
+            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, meter: meter,
+            logger: logger)
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
         s3.connect(
             functions: lambda, authorizer: iam, credentials: sts, calls: events,
@@ -206,10 +226,11 @@ final class Server: Service {
             database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
             directory: lambda, invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
+        eventSources.register(metrics: cloudWatch)
         lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
-                + sns.metricLines + sqs.metricLines
+                + sns.metricLines + sqs.metricLines + cloudWatch.metricLines
         }
         gateway.metrics.addLines { events.metricLines }
 
@@ -225,7 +246,9 @@ final class Server: Service {
             sns.start,
             events.start,
             scheduler.start,
+            cloudWatch.start,
             eventSources.start,
+            codeCommit.start,
         ]
         try await withThrowingTaskGroup { group in
             for start in starts { group.addTask(operation: start) }
@@ -240,8 +263,8 @@ final class Server: Service {
             addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
-                logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails],
+                logs: logs, cloudWatch: cloudWatch, meter: meter, outbound: outbound, machine: machine,
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails, cloudWatch.stop],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
@@ -285,7 +308,11 @@ final class Server: Service {
             await rooms.outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
-        await withDeadline(.seconds(2)) { [rooms] in await rooms.logs.flush() }
+        await withDeadline(.seconds(2)) { [rooms] in
+            await rooms.logs.flush()
+            rooms.meter.flush()
+            await rooms.cloudWatch.flush()
+        }
         rooms.machine.launcher.close()
         rooms.machine.groups?.removeParents()
         rooms.database.close()
