@@ -93,6 +93,7 @@ final class Server: Service {
                 Blobs.migrations,
                 LambdaService.migrations,
                 S3Service.migrations,
+                S3ControlService.migrations,
                 CloudWatchLogsService.migrations,
                 IAMService.migrations,
                 SNSService.migrations,
@@ -146,6 +147,7 @@ final class Server: Service {
             functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
         let events = try EventBridgeService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let s3Control = try S3ControlService(database: database, authorizer: iam)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let codeCommit = try CodeCommitService(
@@ -175,6 +177,7 @@ final class Server: Service {
                 cloudWatch.definition,
                 codeCommit.definition,
                 s3.definition,
+                s3Control.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
             doors: [lambda.urlDoor, apis, codeCommit.gitDoor],
@@ -210,6 +213,9 @@ final class Server: Service {
             factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, meter: meter,
             logger: logger)
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
+        s3.connect(
+            functions: lambda, authorizer: iam, credentials: sts, calls: events,
+            functionEndpoint: settings.functionEndpoint)
         outbox.register(lambda)
         outbox.register(sns)
         outbox.register(sqs)
@@ -227,6 +233,7 @@ final class Server: Service {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
                 + sns.metricLines + sqs.metricLines + cloudWatch.metricLines
         }
+        gateway.metrics.addLines { events.metricLines }
 
         // A port that is taken ends the start before anything runs. What an earlier run left unfinished goes on before the
         // first request comes in.
@@ -356,6 +363,11 @@ extension Settings {
     /// Whether functions could make requests of their own to whatever this machine reaches. Without namespaces nothing
     /// holds them.
     var functionsReachTheNetwork: Bool { egress == .host || isolation == .none }
+
+    /// How functions reach this server: inside a cell by the endpoint of its own, else as everybody.
+    var functionEndpoint: String {
+        functionsReachTheNetwork ? "http://127.0.0.1:\(port)" : "http://127.0.0.1:4566"
+    }
 
     var warnings: [String] {
         var warnings: [String] = []

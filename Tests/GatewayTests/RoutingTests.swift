@@ -57,7 +57,7 @@ import Wire
 }
 
 @Suite struct ServiceTableTests {
-    private static let names = ["lambda", "s3", "logs", "sts", "iam", "sqs", "sns-a", "sns-b"]
+    private static let names = ["lambda", "s3", "logs", "sts", "iam", "sqs", "sns-a", "sns-b", "s3control"]
     private let table = ServiceTable([
         ServiceKey(
             id: "lambda", signingName: "lambda", endpointPrefix: "lambda", apiVersion: "2015-03-31", targetPrefix: "",
@@ -82,6 +82,10 @@ import Wire
             speaksQuery: false, openActions: ["Confirm"]),
         ServiceKey(
             id: "sns-b", signingName: "shared", endpointPrefix: "sns-b", apiVersion: "1", targetPrefix: "TargetB",
+            speaksQuery: false),
+        ServiceKey(
+            id: "s3control", signingName: "s3", endpointPrefix: "s3-control", apiVersion: "2018-08-20",
+            targetPrefix: "",
             speaksQuery: false),
     ])
 
@@ -145,6 +149,16 @@ import Wire
         #expect(resolve("GET", "/bucket", query: "Action=Confirm") == "s3")
     }
 
+    @Test func s3ControlIsKnownByPathAndAccount() {
+        let account: [(name: String, value: String)] = [("x-amz-account-id", "123456789012")]
+        #expect(resolve("GET", "/v20180820/accesspoint", scope: "s3", headers: account) == "s3control")
+        #expect(resolve("GET", "/v20180820/accesspoint", headers: account) == "s3control")
+        #expect(resolve("GET", "/v20180820/accesspoint", scope: "s3") == "s3")
+        #expect(resolve("GET", "/v20180820x/accesspoint", scope: "s3", headers: account) == "s3")
+        #expect(resolve("GET", "/k", scope: "s3-object-lambda") == "s3")
+        #expect(resolve(host: "ap-1.s3-accesspoint.us-east-1.amazonaws.com") == "s3")
+    }
+
     @Test(arguments: [
         ("/v2/apis", "v2"), ("/restapis/x/resources", "v1"), ("/tags/arn", "v1"), ("/v2/tags/arn", "v2"), ("/v2", "v1"),
     ])
@@ -165,5 +179,43 @@ import Wire
     @Test func s3TakesTheRest() {
         #expect(resolve("PUT", "/bucket/key") == "s3")
         #expect(resolve("GET", "/") == "s3")
+    }
+}
+
+@Suite struct S3AddressTests {
+    private func path(
+        _ host: String, _ path: String = "/k", scope: String? = "s3", method: String = "GET",
+        headers: [(name: String, value: String)] = []
+    ) -> String? {
+        S3Address.path(
+            of: RequestHead(method: method, path: path, query: "", headers: headers), host: HostName(host),
+            scope: scope.map { CredentialScope(accessKeyID: "a", date: "20260101", region: "eu-west-1", service: $0) })
+    }
+
+    @Test func bucketsAndAccessPointsInHosts() {
+        let point = "accesspoint%2Fap"
+        #expect(path("localhost:4566") == nil)
+        #expect(path("photos.localhost") == "/photos/k")
+        #expect(path("ap-123456789012.localhost") == "/ap-123456789012/k")
+        #expect(path("ap-123456789012.127.0.0.1:4566") == "/ap-123456789012/k")
+        #expect(
+            path("ap-123456789012.localhost", scope: "s3-object-lambda")
+                == "/arn:aws:s3-object-lambda:eu-west-1:123456789012:\(point)/k")
+        #expect(
+            path("ap-123456789012.s3-accesspoint.us-west-2.amazonaws.com", "")
+                == "/arn:aws:s3:us-west-2:123456789012:\(point)/")
+        #expect(
+            path("ap-123456789012.s3-object-lambda.us-west-2.amazonaws.com", scope: nil)
+                == "/arn:aws:s3-object-lambda:us-west-2:123456789012:\(point)/k")
+        #expect(path("photos.localhost", scope: "s3-object-lambda") == "/photos/k")
+        #expect(path("s3-accesspoint.localhost") == "/s3-accesspoint/k")
+        #expect(path("-123456789012.localhost", scope: "s3-object-lambda") == "/-123456789012/k")
+    }
+
+    @Test func theRouteIsNoBucket() {
+        let route: [(name: String, value: String)] = [("x-amz-request-route", "io-martlet-001")]
+        #expect(
+            path("io-martlet-001.127.0.0.1:4566", "/WriteGetObjectResponse", method: "POST", headers: route) == nil)
+        #expect(path("b.localhost", "/WriteGetObjectResponse", method: "POST") == "/b/WriteGetObjectResponse")
     }
 }

@@ -20,7 +20,9 @@ final class Harness: Sendable {
     private let root: String
 
     init() throws {
-        database = try SQLiteDatabase.temporary(migrations: [Blobs.migrations, S3Service.migrations])
+        database = try SQLiteDatabase.temporary(migrations: [
+            Blobs.migrations, S3Service.migrations, S3ControlService.migrations,
+        ])
         root = database.directory
         blobs = try Blobs(directory: root + "/blobs", database: database, durability: .relaxed)
         service = try S3Service(

@@ -100,7 +100,10 @@ static void make_etc(const struct spec *spec) {
     write_text("etc/passwd", text);
     snprintf(text, sizeof text, "root:x:0:\nsbx_user1051:x:%u:\n", spec->gid);
     write_text("etc/group", text);
-    snprintf(text, sizeof text, "127.0.0.1 localhost sandbox.localdomain sandbox %s\n", spec->hostname);
+    // The last two are the host of WriteGetObjectResponse, which SDKs make of the endpoint (S3's `OutputRoute`).
+    snprintf(text, sizeof text,
+             "127.0.0.1 localhost sandbox.localdomain sandbox %s io-martlet-001.127.0.0.1 io-martlet-001.localhost\n",
+             spec->hostname);
     write_text("etc/hosts", text);
     bool alone = has(spec, SPEC_NETWORK);
     // Names fail at once where nothing can answer.

@@ -58,7 +58,7 @@ struct Authenticator: Sendable {
             let account = known.principal.account ?? AccountRegion.defaultAccount
             return Identity(
                 scope: AccountRegion(account: account, region: region), principal: known.principal,
-                secret: mode == .sigv4 ? known.secret : nil)
+                secret: mode == .sigv4 || origin.isCell(ofOther: known.principal) ? known.secret : nil)
         }
         if mode == .sigv4 { throw style.unknownKey(key) }
         let account = Authenticator.isAccount(key) ? key : AccountRegion.defaultAccount
@@ -79,6 +79,14 @@ struct Authenticator: Sendable {
 
     private static func isAccount(_ key: String) -> Bool {
         key.utf8.count == 12 && key.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    }
+}
+
+extension ConnectionInfo.Origin {
+    /// Whether a function brings somebody else's session. It must prove that it has the secret: a presigned URL that it was
+    /// given (S3 Object Lambda) has its maker's session in it, for nothing but what was signed.
+    fileprivate func isCell(ofOther principal: Principal) -> Bool {
+        if case .cell(let cell) = self { cell.principal != principal } else { false }
     }
 }
 

@@ -46,9 +46,10 @@ struct HostName: Sendable, Equatable {
         self.isLocal = isLocal
     }
 
-    /// AWS's domains, and the names that resolve to loopback.
+    /// AWS's domains, and the names that resolve to loopback. SDKs put labels in front of an address too (access points,
+    /// WriteGetObjectResponse); a cell resolves those that its function needs.
     private static let awsDomains = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"]
-    private static let localDomains = [".localhost.localstack.cloud", ".localhost"]
+    private static let localDomains = [".localhost.localstack.cloud", ".localhost", ".127.0.0.1"]
     /// DNS's limit of a name.
     private static let maximumBytes = 255
 
@@ -123,7 +124,7 @@ struct HostName: Sendable, Equatable {
 
     /// The endpoint prefix of a service's host name (`lambda.us-east-1.amazonaws.com` → `lambda`).
     var endpointPrefix: String? {
-        if s3Index != nil { return "s3" }
+        if s3Index != nil || labels.contains("s3-accesspoint") || labels.contains("s3-object-lambda") { return "s3" }
         return labels.first
     }
 

@@ -97,9 +97,8 @@ struct Pipeline: HTTPResponder {
         var entered = Call(call.exchange, requestID: RequestIdentifiers.s3(), host: call.host)
         entered.signed = call.signed
         entered.entry = entry
-        if let bucket = call.host.bucket {
-            let path = call.originalHead.path
-            entered.head.path = "/" + bucket + (path.isEmpty ? "/" : path)
+        if let path = S3Address.path(of: call.originalHead, host: call.host, scope: call.signed?.scope) {
+            entered.head.path = path
         }
         if call.signed?.isPresigned == true { entered.head.headers += PresignedHeaders.hoisted(from: entered.head) }
         return entered
@@ -227,9 +226,10 @@ struct Pipeline: HTTPResponder {
             body.withUnsafeReadableBytes { sum.update($0) }
             hash = hexEncoded(sum.finalize())
         }
+        // S3 Control signs paths as S3 does.
         _ = try SigV4.verify(
             call.originalHead, signed: signed, secret: secret, payloadHash: hash, now: call.exchange.receivedAt,
-            forS3: false)
+            forS3: call.entry?.definition.schema.signingName == "s3")
     }
 
     private func readBody(_ call: Call) {

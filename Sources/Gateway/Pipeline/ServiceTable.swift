@@ -52,6 +52,8 @@ struct ServiceTable: Sendable {
 
     let keys: [ServiceKey]
     let s3: Int?
+    /// S3 Control signs as S3, and is known by its paths.
+    private let s3Control: Int?
     /// SQS: unsigned query requests go to a queue's own URL.
     let queues: Int?
     private var bySigningName: [String: [Int]] = [:]
@@ -64,9 +66,10 @@ struct ServiceTable: Sendable {
     init(_ keys: [ServiceKey]) {
         self.keys = keys
         s3 = keys.firstIndex { $0.id == "s3" }
+        s3Control = keys.firstIndex { $0.id == "s3control" }
         queues = keys.firstIndex { $0.id == "sqs" && $0.speaksQuery }
         for (index, key) in keys.enumerated() {
-            bySigningName[key.signingName, default: []].append(index)
+            if key.id != "s3control" { bySigningName[key.signingName, default: []].append(index) }
             if !key.targetPrefix.isEmpty { byTarget[key.targetPrefix] = index }
             byEndpoint[key.endpointPrefix] = index
             if byEndpoint[key.id] == nil { byEndpoint[key.id] = index }
@@ -74,12 +77,20 @@ struct ServiceTable: Sendable {
             for action in key.openActions { byOpenAction[action] = index }
             for root in key.datedRoots { byDatedRoot[root] = index }
         }
+        // Object Lambda access points are S3 under another name.
+        if let s3 { bySigningName["s3-object-lambda"] = [s3] }
+    }
+
+    /// `/v20180820/…` could be a bucket; S3 Control's clients always name the account too.
+    private static func isS3Control(_ head: RequestHead) -> Bool {
+        head.path.utf8.starts(with: "/v20180820/".utf8) && head.header("x-amz-account-id") != nil
     }
 
     /// `scope` is the credential scope's service name, when there is one.
     func resolve(_ head: RequestHead, host: HostName, scope: String?) -> Resolution {
         // Before the scope: a signed call of a function URL has the scope of Lambda's own API.
         if let dataPlane = host.dataPlane { return .dataPlane(dataPlane) }
+        if let s3Control, Self.isS3Control(head) { return .service(s3Control) }
         let target = head.header("x-amz-target")
         if let scope {
             guard let candidates = bySigningName[scope] ?? byEndpoint[scope].map({ [$0] }) else {

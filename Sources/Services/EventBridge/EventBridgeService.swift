@@ -2,6 +2,7 @@ public import Contracts
 public import Logging
 public import Platform
 public import Storage
+import Synchronization
 import Wire
 
 /// Amazon EventBridge: buses, rules with patterns and schedules, and what they send to targets.
@@ -11,19 +12,27 @@ public final class EventBridgeService: Sendable {
 
     let access: Access
     let fanOut: FanOut
+    let database: any Database
+    let outbox: any DeliveryOutbox
+    let waitingCalls = Mutex(WaitingCalls())
+    let logger: Logger
     private let schedules: RuleSchedules
 
     public init(
         database: any Database, outbox: any DeliveryOutbox, authorizer: any Authorizer, time: any TimeSource,
         logger: Logger
     ) throws {
+        self.database = database
+        self.outbox = outbox
+        self.logger = logger
         access = Access(authorizer: authorizer)
         fanOut = FanOut(database: database, outbox: outbox, time: time, logger: logger)
         schedules = RuleSchedules(database: database, fanOut: fanOut, time: time, logger: logger)
         let buses = BusOperations(database: database, access: access)
         let permissions = PermissionOperations(database: database, access: access)
-        let rules = RuleOperations(database: database, access: access, schedules: schedules)
-        let targets = TargetOperations(database: database, access: access)
+        let rules = RuleOperations(
+            database: database, access: access, schedules: schedules, interest: fanOut.interest)
+        let targets = TargetOperations(database: database, access: access, interest: fanOut.interest)
         let events = EventOperations(database: database, access: access, fanOut: fanOut)
         let tags = TagOperations(database: database, access: access)
         definition = ServiceDefinition(

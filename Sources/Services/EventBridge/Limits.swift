@@ -25,6 +25,8 @@ enum Limits {
 
     // MARK: Ours
 
+    /// API calls that changed nothing and wait to be recorded; more are dropped, and counted.
+    static let waitingCalls = 4_096
     /// Deliveries, and bytes of them, that one transaction writes; the rest of a big fan-out follows in others.
     static let deliveriesPerTransaction = 256
     static let bytesPerTransaction = 8 << 20

@@ -4,6 +4,7 @@ import NIOCore
 public import Platform
 import Policies
 public import Storage
+import Synchronization
 import Wire
 
 /// Amazon S3: buckets, objects, multipart uploads and event notifications (see the README for what is missing).
@@ -24,6 +25,8 @@ public final class S3Service: Sendable {
     /// Objects that are being copied for other services.
     private let copies = Gate(limit: Limits.copiesAtOnce, waiting: Limits.copiesWaiting)
     let schema: ServiceSchema
+    /// Nil until `connect`.
+    let links = Mutex<S3Links?>(nil)
 
     /// Throws `Failure(.bug)` when the generated schema cannot be read.
     public init(
@@ -89,6 +92,7 @@ public final class S3Service: Sendable {
             "GetBucketTagging": handler(getBucketTagging),
             "PutBucketTagging": handler(putBucketTagging),
             "DeleteBucketTagging": handler(deleteBucketTagging),
+            "WriteGetObjectResponse": handler(writeGetObjectResponse),
         ].merging(accessOperations) { first, _ in first }.merging(settingOperations) { first, _ in first }
     }
 
@@ -97,10 +101,15 @@ public final class S3Service: Sendable {
     ) -> OperationHandler {
         .asynchronous { request in
             try S3Service.checkKey(request)
-            guard request.context.foreignPage != nil || request.context.header("origin") != nil else {
-                return try await body(Input(request.input), request)
+            let run: @Sendable () async throws -> OperationResponse = {
+                try await self.recorded(request) { request in
+                    try await self.enter(request) { try await body(Input($0.input), $0) }
+                }
             }
-            return try await self.answerPage(request) { try await body(Input(request.input), request) }
+            guard request.context.foreignPage != nil || request.context.header("origin") != nil else {
+                return try await run()
+            }
+            return try await self.answerPage(request, run)
         }
     }
 

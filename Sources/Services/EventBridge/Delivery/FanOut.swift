@@ -27,6 +27,7 @@ final class FanOut: Sendable {
     private static let queue = DueQueue(name: "events-fanout")
 
     let indexes = BusIndexes()
+    let interest = CallInterest()
     private let database: any Database
     private let outbox: any DeliveryOutbox
     private let time: any TimeSource

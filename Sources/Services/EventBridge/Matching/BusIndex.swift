@@ -1,3 +1,4 @@
+import Contracts
 import EventPatterns
 import Platform
 import Storage
@@ -56,16 +57,24 @@ final class BusIndex: Sendable {
     func matching(_ event: Event) -> [CompiledRule] {
         let (source, type) = (event.value["source"]?.string, event.value["detail-type"]?.string)
         var candidates: [Int] = []
+        // Calls of APIs come only to rules that name their detail-type: others never asked for a trail.
+        let isCall = type == APICall.detailType && event.forwards == 0 && source?.hasPrefix("aws.") == true
         for lookup in [
             Lookup(source: source, detailType: type), Lookup(source: source, detailType: nil),
             Lookup(source: nil, detailType: type), Lookup(source: nil, detailType: nil),
         ] {
+            if isCall, lookup.detailType == nil { continue }
             if let found = byLookup[lookup] { candidates += found }
         }
         return candidates.sorted().compactMap { index in
             guard let pattern = rules[index].pattern, pattern.matches(event.value) else { return nil }
             return rules[index]
         }
+    }
+
+    /// The sources that rules which name this detail-type name; nil stands for those that name none.
+    func sources(of detailType: String) -> Set<String?> {
+        Set(byLookup.keys.filter { $0.detailType == detailType }.map(\.source))
     }
 
     func rule(_ name: String) -> CompiledRule? { rules.first { $0.key.name == name } }

@@ -9,6 +9,7 @@ struct RuleOperations: Sendable {
     let database: any Database
     let access: Access
     let schedules: RuleSchedules
+    let interest: CallInterest
 
     func put(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.PutRuleRequest(request.input)
@@ -35,7 +36,7 @@ struct RuleOperations: Sendable {
         document["RoleArn"] = input.roleArn.map { .string($0) }
         document["CreatedBy"] = .string(context.scope.account)
         let made = Rule(key: key, document: document)
-        try await database.write { [access, schedules] transaction in
+        try await database.write { [access, schedules, interest] transaction in
             try access.check(context.principal, "PutRule", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             var rule = made
@@ -52,6 +53,7 @@ struct RuleOperations: Sendable {
             }
             try schedules.plan(&rule, now: context.now, in: transaction)
             try RuleTable.put(rule, in: transaction)
+            interest.changed(key.bus, in: transaction)
         }
         var output = Model.PutRuleResponse()
         output.ruleArn = key.arn
@@ -62,13 +64,14 @@ struct RuleOperations: Sendable {
         let input = Model.DeleteRuleRequest(request.input)
         let key = RuleKey(bus: BusKey(input.eventBusName, in: request.context.scope), name: input.name ?? "")
         let principal = request.context.principal
-        try await database.write { [access] transaction in
+        try await database.write { [access, interest] transaction in
             try access.check(principal, "DeleteRule", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             guard try TargetTable.list(key, limit: 1, in: transaction).isEmpty else {
                 throw AWSError.validation("Rule can't be deleted since it has targets.")
             }
             try RuleTable.delete(key, in: transaction)
+            interest.changed(key.bus, in: transaction)
         }
         return OperationResponse()
     }
@@ -142,7 +145,7 @@ struct RuleOperations: Sendable {
     ) async throws -> OperationResponse {
         let context = request.context
         let key = RuleKey(bus: BusKey(bus, in: context.scope), name: name ?? "")
-        try await database.write { [access, schedules] transaction in
+        try await database.write { [access, schedules, interest] transaction in
             try access.check(context.principal, action, key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             var rule = try RuleTable.require(key, in: transaction)
@@ -150,6 +153,7 @@ struct RuleOperations: Sendable {
             rule.document["State"] = .string(state)
             try schedules.plan(&rule, now: context.now, in: transaction)
             try RuleTable.put(rule, in: transaction)
+            interest.changed(key.bus, in: transaction)
         }
         return OperationResponse()
     }

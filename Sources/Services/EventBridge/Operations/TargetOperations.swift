@@ -6,13 +6,14 @@ import Wire
 struct TargetOperations: Sendable {
     let database: any Database
     let access: Access
+    let interest: CallInterest
 
     func put(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.PutTargetsRequest(request.input)
         let context = request.context
         let key = RuleKey(bus: BusKey(input.eventBusName, in: context.scope), name: input.rule ?? "")
         let targets = input.targets ?? []
-        try await database.write { [access] transaction in
+        try await database.write { [access, interest] transaction in
             try access.check(context.principal, "PutTargets", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             _ = try RuleTable.require(key, in: transaction)
@@ -28,6 +29,7 @@ struct TargetOperations: Sendable {
                 try TargetTable.put(target, of: key, in: transaction)
             }
             guard ids.count <= Limits.targetsPerRule else { throw AWSError.limitExceeded }
+            interest.changed(key.bus, in: transaction)
         }
         var output = Model.PutTargetsResponse()
         output.failedEntryCount = 0
@@ -40,11 +42,12 @@ struct TargetOperations: Sendable {
         let context = request.context
         let key = RuleKey(bus: BusKey(input.eventBusName, in: context.scope), name: input.rule ?? "")
         let ids = input.ids ?? []
-        let missing = try await database.write { [access] transaction in
+        let missing = try await database.write { [access, interest] transaction in
             try access.check(
                 context.principal, "RemoveTargets", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             _ = try RuleTable.require(key, in: transaction)
+            interest.changed(key.bus, in: transaction)
             return try ids.filter { try !TargetTable.delete($0, of: key, in: transaction) }
         }
         var output = Model.RemoveTargetsResponse()

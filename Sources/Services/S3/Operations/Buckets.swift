@@ -127,6 +127,12 @@ extension S3Service {
                         bucket,
                         "The bucket you tried to delete is not empty. You must delete all versions in the bucket.")
                 }
+                guard try !AccessPointTable.exists(bucket: bucket.name, in: transaction) else {
+                    throw AWSError(
+                        "BucketHasAccessPointsAttached", status: 409,
+                        "Delete the access points of the bucket before the bucket",
+                        fields: ["BucketName": .string(bucket.name)])
+                }
                 let uploads = try UploadTable.list(
                     bucket: bucket.name, at: .from([]), end: [0xFF], limit: Limits.uploadsAbortedAtOnce, in: transaction
                 )

@@ -9,6 +9,7 @@ extension S3Service {
         _ event: String, of subject: EventSubject, bucket: StoredBucket, cause: EventCause,
         in transaction: any WriteTransaction
     ) throws {
+        try cause.call?.record(in: transaction)
         let rules = bucket.notifications.matching(event: event, key: subject.key)
         guard !rules.isEmpty || bucket.notifications.sendsToEventBridge else { return }
         let now = time.now()

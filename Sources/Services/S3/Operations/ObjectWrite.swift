@@ -10,6 +10,8 @@ struct EventCause: Sendable {
     var principal: Principal
     /// `X-Amzn-Trace-Id`: a function's lineage is in it.
     var traceHeader: String?
+    /// The call that is to be recorded with it.
+    var call: RecordedCall?
 
     init(requestID: String, sourceIP: String, principal: Principal, traceHeader: String? = nil) {
         self.requestID = requestID
@@ -22,6 +24,7 @@ struct EventCause: Sendable {
         self.init(
             requestID: context.requestID, sourceIP: context.sourceIP, principal: context.principal,
             traceHeader: context.header("x-amzn-trace-id").flatMap { $0.utf8.count <= 1_024 ? $0 : nil })
+        call = context.recordedCall
     }
 }
 

@@ -363,4 +363,53 @@ extension Model {
         var mfaDelete: String? { get { value["MFADelete"]?.string } set { put("MFADelete", newValue) } }
         var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
     }
+    struct WriteGetObjectResponseRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var requestRoute: String? { get { value["RequestRoute"]?.string } set { put("RequestRoute", newValue) } }
+        var requestToken: String? { get { value["RequestToken"]?.string } set { put("RequestToken", newValue) } }
+        var statusCode: Int? { get { value["StatusCode"]?.wholeNumber } set { put("StatusCode", newValue) } }
+        var errorCode: String? { get { value["ErrorCode"]?.string } set { put("ErrorCode", newValue) } }
+        var errorMessage: String? { get { value["ErrorMessage"]?.string } set { put("ErrorMessage", newValue) } }
+        var acceptRanges: String? { get { value["AcceptRanges"]?.string } set { put("AcceptRanges", newValue) } }
+        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
+        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
+        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
+        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
+        var contentLength: Int? { get { value["ContentLength"]?.wholeNumber } set { put("ContentLength", newValue) } }
+        var contentRange: String? { get { value["ContentRange"]?.string } set { put("ContentRange", newValue) } }
+        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
+        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
+        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
+        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
+        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
+        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
+        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
+        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
+        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
+        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
+        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
+        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
+        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
+        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
+        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
+        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
+        var missingMeta: Int? { get { value["MissingMeta"]?.wholeNumber } set { put("MissingMeta", newValue) } }
+        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
+        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
+        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
+        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
+        var partsCount: Int? { get { value["PartsCount"]?.wholeNumber } set { put("PartsCount", newValue) } }
+        var replicationStatus: String? { get { value["ReplicationStatus"]?.string } set { put("ReplicationStatus", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+        var restore: String? { get { value["Restore"]?.string } set { put("Restore", newValue) } }
+        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
+        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
+        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
+        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
+        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
+        var tagCount: Int? { get { value["TagCount"]?.wholeNumber } set { put("TagCount", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
+    }
 }
