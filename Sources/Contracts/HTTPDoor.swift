@@ -2,7 +2,7 @@ public import NIOCore
 public import Wire
 
 /// Serves hosts that carry users' own HTTP instead of an AWS API: function URLs (`*.lambda-url.*`) and API Gateway
-/// (`*.execute-api.*`).
+/// (`*.execute-api.*`); and APIs that are not AWS's own protocols (`*.alexa.*`).
 public protocol HTTPDoor: Sendable {
     /// The second label of the host names: `lambda-url`, `execute-api`.
     var label: String { get }
@@ -32,6 +32,8 @@ public struct DoorRequest: Sendable {
     public var signatureFailure: AWSError?
     /// Whether it came over TLS.
     public var isSecure = false
+    /// Of a request through the endpoint in a cell: whose cell.
+    public var cell: CellIdentity?
     /// `HTTP/1.1`, `HTTP/2.0`.
     public var httpVersion = "HTTP/1.1"
 

@@ -1,4 +1,5 @@
 import APIGateway
+import Alexa
 import CloudWatchLogs
 import Contracts
 import DynamoDB
@@ -98,6 +99,7 @@ final class Server: Service {
                 APIGatewayService.migrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
+                AlexaService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -135,6 +137,9 @@ final class Server: Service {
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let alexa = AlexaService(
+            database: database, functions: lambda, http: outbound, credentials: sts,
+            isAuthenticationOn: settings.isAuthenticationOn, serverKey: key, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -156,7 +161,7 @@ final class Server: Service {
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor, apis],
+            doors: [lambda.urlDoor, apis, alexa],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }

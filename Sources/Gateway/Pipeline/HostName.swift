@@ -126,5 +126,5 @@ struct HostName: Sendable, Equatable {
         return labels[1]
     }
 
-    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api"]
+    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", "alexa"]
 }

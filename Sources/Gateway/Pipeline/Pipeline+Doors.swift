@@ -30,6 +30,7 @@ extension Pipeline {
             labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels, body: body)
         if call.identity?.principal != .anonymous { request.accessKeyID = call.signed?.scope.accessKeyID }
         request.signatureFailure = failure
+        if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
         request.isSecure = call.exchange.info.isSecure
         request.httpVersion = call.exchange.request.version
         return request
