@@ -166,6 +166,12 @@ struct TalkOperations: Sendable {
             let body = envelope.body(
                 request, session, isNew: isNew, now: time.now(),
                 requestID: "amzn1.echo-api.request.\(Identifier.uuid())")
+            if case .ended(_, .timedOut?) = request {
+                // Nobody waits another eight seconds to hear that the session is over.
+                let caller = caller
+                Task { _ = await caller.send(JSON.encode(body), to: turn.endpoint, .custom, skillID: turn.skill.id) }
+                break
+            }
             let answer = await caller.send(JSON.encode(body), to: turn.endpoint, .custom, skillID: turn.skill.id)
             var invocation: Fields = [
                 "invocationRequest": ["endpoint": .string(turn.endpoint.uri), "body": body],

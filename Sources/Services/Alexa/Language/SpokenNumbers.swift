@@ -18,8 +18,8 @@ enum SpokenNumbers {
         "fortieth": 40, "fiftieth": 50, "sixtieth": 60, "seventieth": 70, "eightieth": 80, "ninetieth": 90,
         "hundredth": 100,
     ]
-    /// Longest number in words: "nine hundred and ninety nine million …" is 16.
-    static let maximumWords = 18
+    /// Longest number in words, with "and" in each of its four groups.
+    static let maximumWords = 28
 
     /// "forty two", "one hundred and five", "a thousand", "minus three", "42", "3.5" is none.
     static func cardinal(_ words: ArraySlice<String>) -> Int64? {

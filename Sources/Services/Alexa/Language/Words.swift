@@ -25,7 +25,7 @@ enum Words {
             let next = index + 1 < characters.count ? characters[index + 1] : " "
             let isBetweenDigits = current.last.map(isDigit) == true && isDigit(next)
             if character.isLetter || isDigit(character) || character.isNumber {
-                if let last = current.last, isDigit(last) != isDigit(character), last != "'" { flush() }
+                if let last = current.last, isNumeric(last) != isDigit(character), last != "'" { flush() }
                 current.append(character)
             } else if character == "," && isBetweenDigits {
                 continue
@@ -58,6 +58,11 @@ enum Words {
 
     private static func isDigit(_ character: Character) -> Bool {
         character.isASCII && character >= "0" && character <= "9"
+    }
+
+    /// What is inside a number: marks are only taken between digits.
+    private static func isNumeric(_ character: Character) -> Bool {
+        isDigit(character) || character == "." || character == ":"
     }
 
     /// What a slot's value is: the words as they were written, with `'s` put back.
