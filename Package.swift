@@ -88,7 +88,8 @@ var targets: [Target] = [
         name: "Execution",
         dependencies: ["Platform", "Wire", "Contracts", "Sandbox", nioCore, nioPosix, logging],
         exclude: ["README.md"], swiftSettings: settings),
-    .target(name: "Policies", dependencies: ["Platform", "Contracts"], swiftSettings: settings),
+    .target(
+        name: "Policies", dependencies: ["Platform", "Wire", "Storage", "Contracts", nioCore], swiftSettings: settings),
     // 3
     .target(
         name: "EventSources",
@@ -114,7 +115,7 @@ var targets: [Target] = [
         name: "martlet",
         dependencies: [
             "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "EventSources",
-            "Outbound", "Gateway", nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics,
+            "Outbound", "Gateway", "Policies", nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

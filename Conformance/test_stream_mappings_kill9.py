@@ -36,6 +36,31 @@ KEEP = """
 """
 
 
+# As KEEP, but fails in every way there is: an error, a time-out, a part that is not done, an answer about records that it was
+# never given. What it keeps is what it has done.
+FAIL = """
+    import base64, boto3, json, os, random, time
+
+    s3 = boto3.client("s3")
+
+    def handler(event, context):
+        way = random.random()
+        if way < 0.1:
+            raise ValueError("not now")
+        if way < 0.12:
+            time.sleep(30)
+        if way < 0.2:
+            return {"batchItemFailures": [{"itemIdentifier": "no such record"}]}
+        records = event["Records"]
+        done = random.randrange(len(records)) if way < 0.4 else len(records)
+        seen = [base64.b64decode(record["kinesis"]["data"]).decode() for record in records[:done]]
+        body = json.dumps({"time": time.time(), "seen": seen})
+        s3.put_object(Bucket=os.environ["BUCKET"], Key=context.aws_request_id, Body=body)
+        rest = [{"itemIdentifier": records[done]["kinesis"]["sequenceNumber"]}] if done < len(records) else []
+        return {"batchItemFailures": rest}
+"""
+
+
 class Kept:
     """What the function has kept."""
 
@@ -62,7 +87,8 @@ class Kept:
 class Writers:
     """Threads that put records, each for keys of its own, until everything was acknowledged."""
 
-    def __init__(self, server, stream):
+    def __init__(self, server, stream, records):
+        self.records = records
         self.clients = [server.client("kinesis", user_agent_extra=f"writer/{i}") for i in range(WRITERS)]
         self.stream = stream
         self.acknowledged = 0
@@ -80,7 +106,7 @@ class Writers:
     def _run(self, index, client):
         turns = {}
         keys = [key for key in range(KEYS) if key % WRITERS == index]
-        for start in range(0, RECORDS // WRITERS, 25):
+        for start in range(0, self.records // WRITERS, 25):
             records = []
             for number in range(start, start + 25):
                 key = keys[number % len(keys)]
@@ -100,32 +126,58 @@ class Writers:
                     return
 
 
+def reshard(kinesis, stream, random_):
+    """Splits a shard or merges two neighbours, and does not wait for what comes of it."""
+    shards = kinesis.list_shards(StreamName=stream, ShardFilter={"Type": "AT_LATEST"})["Shards"]
+    shards.sort(key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
+    if random_.random() < 0.5:
+        place = random_.randrange(len(shards) - 1)
+        kinesis.merge_shards(
+            StreamName=stream, ShardToMerge=shards[place]["ShardId"], AdjacentShardToMerge=shards[place + 1]["ShardId"])
+        return
+    shard = random_.choice(shards)
+    low, high = (int(shard["HashKeyRange"][end]) for end in ("StartingHashKey", "EndingHashKey"))
+    kinesis.split_shard(
+        StreamName=stream, ShardToSplit=shard["ShardId"], NewStartingHashKey=str((low + high) // 2))
+
+
 @pytest.mark.slow
-def test_every_record_in_order(make_server, make_function, unique):
+@pytest.mark.parametrize("code, records, settings, reshards", [
+    (KEEP, RECORDS, {}, False),
+    (FAIL, RECORDS // 2, {
+        "BisectBatchOnFunctionError": True, "FunctionResponseTypes": ["ReportBatchItemFailures"]}, True),
+], ids=["sound", "failing-and-resharded"])
+def test_every_record_in_order(make_server, make_function, unique, code, records, settings, reshards):
     server = make_server("--time-scale", "60")
     bucket = unique("seen")
     server.client("s3").create_bucket(Bucket=bucket)
     function = make_function(
-        textwrap.dedent(KEEP), server=server, MemorySize=1769, Timeout=10, Environment={"Variables": {"BUCKET": bucket}})
+        textwrap.dedent(code), server=server, MemorySize=1769, Timeout=2, Environment={"Variables": {"BUCKET": bucket}})
     stream = Stream(server, unique("stream"), SHARDS)
     mapping = server.client("lambda").create_event_source_mapping(
         FunctionName=function.name, EventSourceArn=stream.arn, StartingPosition="TRIM_HORIZON",
-        ParallelizationFactor=2, BatchSize=50)
+        ParallelizationFactor=2, BatchSize=50, **settings)
     wait_for(lambda: get(server.client("lambda"), mapping)["State"] == "Enabled")
     random_ = random.Random(SEED)
-    writers = Writers(server, stream.name)
+    writers = Writers(server, stream.name, records)
     for kill in range(KILLS):
-        goal = (kill + 1) * RECORDS // (KILLS + 1) - random_.randrange(200)
+        goal = (kill + 1) * records // (KILLS + 1) - random_.randrange(200)
         wait_for(lambda: writers.acknowledged >= goal or not writers.is_running, seconds=60)
+        for _ in range(2 if reshards else 0):
+            reshard(server.client("kinesis"), stream.name, random_)
         server.restart("kill9")
     wait_for(lambda: not writers.is_running, seconds=60)
     assert not writers.problems
-    expected = {f"{key}:{turn}" for key in range(KEYS) for turn in range(RECORDS // KEYS)}
+    expected = {f"{key}:{turn}" for key in range(KEYS) for turn in range(records // KEYS)}
 
     kept = Kept(server, bucket)
-    wait_for(lambda: kept.seen() >= expected, seconds=60, interval_s=0.2)
+    wait_for(lambda: kept.seen() >= expected, seconds=120, interval_s=0.2)
     assert kept.seen() == expected
     first = kept.first_seen()
     for key in range(KEYS):
-        moments = [first[f"{key}:{turn}"] for turn in range(RECORDS // KEYS)]
+        moments = [first[f"{key}:{turn}"] for turn in range(records // KEYS)]
         assert moments == sorted(moments), f"key {key} out of order"
+    if reshards:
+        parents = [shard for shard in server.client("kinesis").list_shards(StreamName=stream.name)["Shards"]
+                   if "ParentShardId" in shard]
+        assert len(parents) >= KILLS

@@ -1,5 +1,6 @@
 """HTTP/2 with prior knowledge: the services, function URLs and streams over it; clients that misbehave."""
 
+import base64
 import json
 import shutil
 import socket
@@ -14,6 +15,7 @@ import h2.settings
 import httpx
 import hyperframe.frame
 import pytest
+from botocore.eventstream import EventStreamBuffer
 
 from . import raw
 from .doors import URL
@@ -69,6 +71,50 @@ def test_urls_and_streams(http2, fast_function):
     with pytest.raises(httpx.RemoteProtocolError):
         http2.post(url.base, json={"pieces": ["begun"], "fail": True})
     assert http2.post(url.base, json={"pieces": ["again"]}).content == b"again"
+
+
+def test_subscribe_to_shard(server, http2, unique):
+    """As Java's consumers read: records come as they are put, and more than one subscription shares the connection."""
+    kinesis = server.client("kinesis")
+    stream = unique("stream")
+    kinesis.create_stream(StreamName=stream, ShardCount=2)
+    arn = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamARN"]
+    consumer = kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"]["ConsumerARN"]
+    wait_for(lambda: kinesis.describe_stream_consumer(
+        ConsumerARN=consumer)["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE")
+
+    def subscribe(shard):
+        return http2.stream(
+            "POST", server.url,
+            headers={
+                "X-Amz-Target": "Kinesis_20131202.SubscribeToShard", "Content-Type": "application/x-amz-json-1.1",
+                "Authorization": raw.scope("kinesis")},
+            json={"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": {"Type": "TRIM_HORIZON"}})
+
+    def messages(answer):
+        buffer = EventStreamBuffer()
+        for piece in answer.iter_raw():
+            buffer.add_data(piece)
+            yield from (message.to_response_dict() for message in buffer)
+
+    with subscribe("shardId-000000000000") as first, subscribe("shardId-000000000001") as second:
+        assert (first.status_code, first.http_version) == (200, "HTTP/2")
+        assert first.headers["content-type"] == "application/vnd.amazon.eventstream"
+        of_first, of_second = messages(first), messages(second)
+        for reader in (of_first, of_second):
+            assert next(reader)["headers"][":event-type"] == "initial-response"
+        low, high = "0", str((1 << 128) - 1)
+        for turn in range(3):
+            for reader, place, data in ((of_second, high, f"b{turn}"), (of_first, low, f"a{turn}")):
+                kinesis.put_record(StreamName=stream, Data=data, PartitionKey="k", ExplicitHashKey=place)
+                records = []
+                while not records:
+                    message = next(reader)
+                    assert message["headers"][":event-type"] == "SubscribeToShardEvent"
+                    records = json.loads(message["body"])["Records"]
+                assert [base64.b64decode(record["Data"]).decode() for record in records] == [data]
+    # The connection serves on after both were ended by the client.
+    assert http2.get(f"{server.url}/_martlet/health").status_code == 200
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")

@@ -61,7 +61,10 @@ class ResponseStream extends Writable {
         const { request, accepted } = this.#open(this.#contentType);
         this.#request = request;
         this.#accepted = accepted;
-        accepted.catch((error) => this.destroy(error));
+        // An answer before the end is a refusal: nothing reads the rest, and whoever writes must not wait for that.
+        accepted.then(() => {
+            if (!request.writableFinished) this.destroy(new Error('The response was refused.'));
+        }, (error) => this.destroy(error));
         this._onBeforeFirstWrite?.((piece) => request.write(piece));
     }
 
@@ -109,7 +112,9 @@ export class StreamingInvocation {
             }
             if (await returned !== undefined) console.warn('Streaming handlers ignore return values.');
             if (!stream.writableEnded) throw new Error('Response stream is not finished.');
-            if (!stream.writableFinished) await new Promise((resolve) => stream.once('close', resolve));
+            if (!stream.writableFinished && !stream.closed) {
+                await new Promise((resolve) => stream.once('close', resolve));
+            }
             await stream.accepted;
         } catch (error) {
             logFailure('Invoke Error', error);

@@ -14,6 +14,8 @@ public final class ResponseStream: Sendable {
     public static let highWater = 256 << 10
     /// Bytes of pieces that are read as one when several wait. Ours.
     static let joinedBytes = 64 << 10
+    /// Bytes that a piece costs beside its content, about: the buffer's own storage and its place.
+    static let pieceBytes = 128
 
     typealias Waiter = CheckedContinuation<ByteBuffer?, Never>
 
@@ -92,6 +94,8 @@ struct ResponseStreamMachine<Waiter> {
     private let highWater: Int
     private var pieces = CircularBuffer<ByteBuffer>()
     private var bytes = 0
+    /// What the pieces hold, with their own storage: many of one byte weigh more than their bytes.
+    private var weight: Int { bytes + pieces.count * ResponseStream.pieceBytes }
     private var isPaused = false
     private var isAbandoned = false
     private var begun: ResponseStream.Begun?
@@ -114,7 +118,7 @@ struct ResponseStreamMachine<Waiter> {
         if let waiter = self.waiter.take() { return (begun, waiter, true) }
         pieces.append(piece)
         bytes += piece.readableBytes
-        if bytes >= highWater {
+        if weight >= highWater {
             isPaused = true
             self.resume = resume
         }
@@ -156,7 +160,7 @@ struct ResponseStreamMachine<Waiter> {
     }
 
     private mutating func takeResume(below limit: Int) -> (@Sendable () -> Void)? {
-        guard isPaused, bytes < limit else { return nil }
+        guard isPaused, weight < limit else { return nil }
         isPaused = false
         return resume.take()
     }

@@ -47,6 +47,8 @@ enum Limits {
     /// the longest. Ours.
     static let troubleFirstMilliseconds = 100
     static let troubleLongestMilliseconds = 60_000
+    /// A mapping with a stream that cannot be looked at is Enabled after so many looks (some 3 s). Ours.
+    static let looksBeforeEnabled = 5
     /// Mappings read at a time at start.
     static let mappingsPerPage = 500
     /// Handles that wait to be deleted while the store refuses writes; more are forgotten and come again. Ours.

@@ -56,9 +56,9 @@ public final class Gateway: Sendable, CellEndpoint {
             group: group, responder: pipeline, limits: limits, counters: counters, registry: registry, time: time)
     }
 
-    /// Opens the listeners and answers where. Throws `Failure(.configuration)` when an address or the certificate cannot
-    /// be used.
-    public func start() async throws -> [SocketAddress] {
+    /// Opens the listeners and answers where; connections wait until `start`. Throws `Failure(.configuration)` when an
+    /// address or the certificate cannot be used.
+    public func listen() async throws -> [SocketAddress] {
         let listener = ConnectionRegistry.Listener(limit: limits.connections, bodies: factory.counters.bodies)
         var main = ListenerFactory.Transport.plain
         var second: ListenerFactory.Transport?
@@ -77,11 +77,21 @@ public final class Gateway: Sendable, CellEndpoint {
         return listeners.withLock { $0.compactMap(\.localAddress) }
     }
 
+    /// Accepts connections; listens before, if that has not been done. Answers and throws as `listen`.
+    @discardableResult
+    public func start() async throws -> [SocketAddress] {
+        if listeners.withLock({ $0.isEmpty }) { _ = try await listen() }
+        let open = listeners.withLock { $0 }
+        for channel in open { try await channel.setOption(.autoRead, value: true).get() }
+        return open.compactMap(\.localAddress)
+    }
+
     private func bind(
         _ transport: ListenerFactory.Transport, port: Int, _ listener: ConnectionRegistry.Listener
     ) async throws {
         do {
             let channel = try await factory.bootstrap(transport, origin: .outside, listener: listener)
+                .serverChannelOption(.autoRead, value: false)
                 .bind(host: configuration.host, port: port).get()
             listeners.withLock { $0.append(channel) }
         } catch {

@@ -94,13 +94,13 @@ public struct ControlGroups: Sendable {
             guard !available.isEmpty, access(base + "/cgroup.procs", W_OK) == 0 else { continue }
             var error: Int32 = 0
             for attempt in 0..<2 {
-                error = 0
-                for controller in available {
-                    let enabled = Set(words(readSmallFile(base + "/cgroup.subtree_control")))
-                    if enabled.contains(controller.rawValue) { continue }
-                    let failed = writeSmallFile(base + "/cgroup.subtree_control", "+\(controller.rawValue)")
-                    if failed != 0 { error = failed }
-                }
+                let enabled = Set(words(readSmallFile(base + "/cgroup.subtree_control")))
+                let absent = available.filter { !enabled.contains($0.rawValue) }.map { "+\($0.rawValue)" }
+                // All or none: with CPU and processes alone a group that has processes turns into one of threads, which
+                // nobody can step aside from.
+                error =
+                    absent.isEmpty
+                    ? 0 : writeSmallFile(base + "/cgroup.subtree_control", absent.joined(separator: " "))
                 // A group with processes cannot have limited groups below it: step aside if it is only us.
                 guard error == EBUSY, attempt == 0, stepAside(in: base) else { break }
             }

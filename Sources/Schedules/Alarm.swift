@@ -30,6 +30,16 @@ public final class Alarm: Sendable {
         act(state.withLock { $0.machine.finished(next: next, now: now) })
     }
 
+    /// As `finished`, when the work could not be done: what is due is still being worked on.
+    public func failed(retryAt due: Instant) {
+        let now = time.now()
+        act(state.withLock { $0.machine.failed(retryAt: due, now: now) })
+    }
+
+    /// Since when the work goes on without a rest: what was due before the end of it is late because there is much to do. What
+    /// was long overdue when it began was missed: the machine slept, or no server ran. Nil at rest.
+    public var workingSince: Instant? { state.withLock { $0.machine.workingSince } }
+
     public func stop() {
         let call = state.withLock { state in
             state.machine.stop()
@@ -85,6 +95,7 @@ struct AlarmMachine {
 
     private var phase = Phase.idle
     private var waits: UInt64 = 0
+    private(set) var workingSince: Instant?
 
     func isWaiting(for number: UInt64) -> Bool {
         if case .waiting = phase { number == waits } else { false }
@@ -109,7 +120,15 @@ struct AlarmMachine {
     mutating func finished(next: Instant?, now: Instant) -> Action {
         guard case .working(let told) = phase else { return .none }
         phase = .idle
-        guard let due = [next, told].compactMap({ $0 }).min() else { return .none }
+        let due = [next, told].compactMap { $0 }.min()
+        if due.map({ $0 > now }) ?? true { workingSince = nil }
+        guard let due else { return .none }
+        return begin(due, now)
+    }
+
+    mutating func failed(retryAt due: Instant, now: Instant) -> Action {
+        guard case .working = phase else { return .none }
+        phase = .idle
         return begin(due, now)
     }
 
@@ -118,6 +137,7 @@ struct AlarmMachine {
     private mutating func begin(_ due: Instant, _ now: Instant) -> Action {
         if due <= now {
             phase = .working(next: nil)
+            workingSince = workingSince ?? now
             return .ring
         }
         phase = .waiting(until: due)

@@ -17,6 +17,7 @@ import NIOCore
 import NIOPosix
 import Outbound
 import Platform
+import Policies
 import S3
 import SNS
 import SQS
@@ -143,13 +144,14 @@ final class Server: Service {
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
+        let identities = IdentityGuard(authorizer: iam, database: database)
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                lambda.definition,
-                logs.definition,
-                iam.definition,
-                sts.definition,
+                identities.guarding(lambda.definition, needs: LambdaService.permissions),
+                identities.guarding(logs.definition, needs: CloudWatchLogsService.permissions),
+                identities.guarding(iam.definition, code: "AccessDenied", needs: IAMService.permissions),
+                identities.guarding(sts.definition, code: "AccessDenied", needs: STSService.permissions),
                 sns.definition,
                 sqs.definition,
                 kinesis.definition,
@@ -208,7 +210,9 @@ final class Server: Service {
                 + sns.metricLines + sqs.metricLines
         }
 
-        // What an earlier run left unfinished goes on before the first request comes in.
+        // A port that is taken ends the start before anything runs. What an earlier run left unfinished goes on before the
+        // first request comes in.
+        let addresses = try await gateway.listen()
         try await lambda.start()
         try await queue.start(invoker: engine, directory: lambda)
         try await sqs.start()
@@ -221,7 +225,7 @@ final class Server: Service {
         try await eventSources.start()
         logs.start()
         sweepDaily(blobs, time: time, logger: logger)
-        let addresses = try await gateway.start()
+        try await gateway.start()
         return Server(
             addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
             rooms: Rooms(

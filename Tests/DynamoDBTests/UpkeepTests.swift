@@ -1,3 +1,4 @@
+import Logging
 import Platform
 import Storage
 import Testing
@@ -106,6 +107,101 @@ import Wire
             (try TableStore.counts(table.id, in: $0), try TableStore.counts(index.id, in: $0))
         }
         #expect(whole.items == part.items && whole.bytes == part.bytes)
+    }
+
+    private func damage(_ sql: String, _ harness: Harness) async throws {
+        try await harness.database.write { _ = try $0.execute(sql, []) }
+    }
+
+    private func addIndex(_ harness: Harness, to table: String) async throws {
+        _ = try await harness.call(
+            "UpdateTable",
+            [
+                "TableName": .string(table), "AttributeDefinitions": [["AttributeName": "g", "AttributeType": "S"]],
+                "GlobalSecondaryIndexUpdates": [
+                    [
+                        "Create": [
+                            "IndexName": "late", "KeySchema": [["AttributeName": "g", "KeyType": "HASH"]],
+                            "Projection": ["ProjectionType": "KEYS_ONLY"],
+                        ]
+                    ]
+                ],
+            ])
+    }
+
+    @Test func stepsBoundBytes() async throws {
+        let harness = try Harness()
+        let table = try await harness.makeTable("tab", view: "NEW_IMAGE")
+        let large = AttributeValue.string(String(repeating: "x", count: 390_000))
+        for number in 0..<24 {
+            try await harness.put("tab", Harness.item("p", number, [("g", .string("g")), ("large", large)]))
+        }
+        let perStep = Limits.bytesPerStep / 390_000 + 1
+        let page = try await harness.database.read { try ItemStore.page(table.id, after: [], in: $0) }
+        #expect(page.rows.count == perStep && page.hasMore)
+        harness.desk.jobs.stop()
+        try await addIndex(harness, to: "tab")
+        var steps = 1
+        while try await harness.database.write({ [desk = harness.desk] in try desk.jobs.step(in: $0) }) { steps += 1 }
+        #expect(steps >= 24 / perStep + 1)
+        let cutoff = harness.time.now() + .seconds(1)
+        let trimmed = try await harness.database.write {
+            try StreamStore.trim(before: cutoff, limit: Limits.rowsPerStep, in: $0)
+        }
+        let kept = try await harness.database.read {
+            try $0.first("SELECT count(*) FROM dynamodb_records", []) { $0.int(0) }
+        }
+        #expect(trimmed && (kept ?? 0) >= Int64(24 - perStep))
+        let more = try await harness.database.write { try ItemStore.removeSome(table: table.id, in: $0) }
+        let left = try await harness.database.read {
+            try $0.first("SELECT count(*) FROM dynamodb_items", []) { $0.int(0) }
+        }
+        #expect(more && left == Int64(24 - perStep))
+    }
+
+    @Test func damagedItemsStopNothingElse() async throws {
+        let harness = try Harness()
+        try await harness.makeTable("tab")
+        try await timeToLive(harness, true)
+        try await harness.finishJobs()
+        let now = harness.time.now().seconds
+        for number in 0..<3 {
+            try await harness.put("tab", Harness.item("p", number, [("g", .string("g"))] + ends(now + 10)))
+        }
+        try await damage(
+            "UPDATE dynamodb_items SET item = x'FF' WHERE id = (SELECT min(id) FROM dynamodb_items)", harness)
+        try await addIndex(harness, to: "tab")
+        try await harness.finishJobs()
+        let table = try await harness.table("tab")
+        #expect(try table.index("late").state == .active)
+        harness.time.advance(by: .seconds(60))
+        await harness.service.housekeeping.expire()
+        let left = try await harness.database.read {
+            try $0.query("SELECT expires IS NULL FROM dynamodb_items", []) { $0.bool(0) }
+        }
+        #expect(left == [true])
+    }
+
+    @Test func aJobThatFailsIsPassedOver() async throws {
+        let harness = try Harness()
+        for name in ["bad", "good"] {
+            try await harness.makeTable(name)
+            try await harness.put(name, Harness.item("p", 1, [("g", .string("g"))]))
+        }
+        harness.desk.jobs.stop()
+        try await addIndex(harness, to: "bad")
+        try await addIndex(harness, to: "good")
+        try await damage("UPDATE dynamodb_tables SET definition = x'FF' WHERE name = 'bad'", harness)
+        let jobs = Jobs(
+            database: harness.database, time: harness.time, directory: harness.desk.directory,
+            expiry: harness.desk.keeper.expiry, logger: Logger(label: "test"))
+        jobs.run()
+        for _ in 0..<10_000 {
+            if try await harness.table("good").index("late").state == .active { break }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        #expect(try await harness.table("good").index("late").state == .active)
+        jobs.stop()
     }
 
     @Test func whatADeletedTableLeavesIsRemoved() async throws {

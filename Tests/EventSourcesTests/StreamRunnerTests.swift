@@ -347,6 +347,80 @@ import Wire
         #expect(first["window"]?["start"] == final["window"]?["start"])
     }
 
+    /// What the function wrote goes back to it as it is: numbers with more digits than 64 bits hold, too.
+    @Test(arguments: [
+        (#"{"state":{"n":123456789012345678901234567890}}"#, #"{"n":123456789012345678901234567890}"#),
+        (#"{ "x" : [1], "state" :  { "a": 1.50 } , "batchItemFailures":[]}"#, #"{ "a": 1.50 }"#),
+        (#"{"state":1,"st\u0061te":{"last":true}}"#, #"{"last":true}"#),
+    ])
+    func statesKeepTheirDigits(_ answer: String, _ state: String) {
+        let batch = ShardPoller.Batch(
+            number: 0, records: [],
+            window: TumblingWindow(containing: Instant(nanoseconds: 0), length: .seconds(60)))
+        let read = StreamAnswer(
+            Functions.answer(answer), to: batch, requestID: "r", reportsBatchItemFailures: false)
+        #expect(read.outcome == .success() && read.state == Array(state.utf8))
+    }
+
+    @Test(arguments: [#"{"state":null}"#, "{}", "[]", #"{"state":{}"#, #"{"state":{}} x"#, ""])
+    func windowsNeedAState(_ answer: String) {
+        let batch = ShardPoller.Batch(
+            number: 0, records: [],
+            window: TumblingWindow(containing: Instant(nanoseconds: 0), length: .seconds(60)))
+        let read = StreamAnswer(
+            Functions.answer(answer), to: batch, requestID: "r", reportsBatchItemFailures: false)
+        #expect(read.outcome == .functionError && read.state == nil)
+    }
+
+    @Test func latestIsSettledWhenTheFunctionIsThereAgain() async throws {
+        let house = try House()
+        house.functions.state.withLock { $0.missing = true }
+        house.put(1)
+        house.room.mappingChanged(makeStreamMapping(stream: .init(start: .latest)))
+        try await house.until("timer") { house.time.nextDue() != nil }
+        #expect(house.mappings.settled.withLock { $0.isEmpty })
+        house.functions.state.withLock { $0.missing = false }
+        house.time.advance(by: .seconds(1))
+        try await house.until("settled") { !house.mappings.settled.withLock { $0.isEmpty } }
+        house.put(1)
+        try await house.until("what came after") { house.sequences == [["2"]] }
+    }
+
+    /// Whatever stands on disk: it may be read from another place, but nothing stops.
+    @Test func damagedCheckpointsAndWindows() async throws {
+        var random = Seeded(state: 42)
+        let extremes: [Int64] = [.min, -1, 0, 1, 60_000_000_000, .max - 1, .max]
+        for turn in 0..<120 {
+            let house = try House()
+            house.put(6)
+            let settings = EventSourceMapping.StreamSettings(
+                start: .trimHorizon, tumblingWindow: turn % 2 == 0 ? .seconds(60) : .zero)
+            let position = ["", "0", "3", "99", "-1", "x", "999999999999999999999999"].randomElement(using: &random)
+            let anchor = ["", "2", "4", "1e9", "\u{0}"].randomElement(using: &random)
+            let bits = (0..<Int.random(in: 0...40, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random)
+            }
+            let state = [[], Array("{".utf8), Array("{}".utf8), bits].randomElement(using: &random) ?? []
+            let (starts, ends) = (
+                extremes.randomElement(using: &random) ?? 0, extremes.randomElement(using: &random) ?? 0
+            )
+            let created = house.stream.state.withLock { $0.shards[0].createdAt.nanoseconds }
+            try await house.database.write { transaction in
+                try CheckpointTable.begin("m", in: transaction)
+                try transaction.execute(
+                    "INSERT INTO eventsources_shards VALUES ('m', 'shardId-0', ?, ?, ?, ?, 0)",
+                    [.int(created), .optional(position), .optional(anchor), .blob(bits)])
+                try transaction.execute(
+                    "INSERT INTO eventsources_windows VALUES ('m', 'shardId-0', ?, ?, ?, ?)",
+                    [.int(created), .int(starts), .int(ends), .blob(state)])
+            }
+            house.answer(Functions.answer(#"{"state":{}}"#), Functions.answer(#"{"state":{}}"#))
+            house.room.mappingChanged(makeStreamMapping(stream: settings))
+            try await house.until("read") { house.stream.state.withLock { $0.reads > 0 } }
+            house.time.advance(by: .seconds(200))
+            await house.room.stop(grace: .milliseconds(1))
+        }
+    }
+
     @Test func aThousandIdleShardsRest() async throws {
         let house = try House(FakeStream(shards: 1_000))
         house.room.mappingChanged(makeStreamMapping())

@@ -294,4 +294,16 @@ struct SplitMix: RandomNumberGenerator {
             _ = try? channel.finish(acceptAlreadyClosed: true)
         }
     }
+
+    /// RFC 9113, 8.2.3: an application knows one field.
+    @Test func cookiesOfHTTP2ArePutTogether() throws {
+        let fields = [("host", "h"), ("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")]
+        for (version, expected) in [(HTTPVersion.http2, ["a=1; b=2; c=3"]), (.http1_1, ["a=1", "b=2", "c=3"])] {
+            var head = HTTPRequestHead(version: version, method: .GET, uri: "/")
+            for (name, value) in fields { head.headers.add(name: name, value: value) }
+            let request = try HTTPRequest(head, limits: GatewayLimits())
+            #expect(request.head.headers.filter { $0.name == "cookie" }.map(\.value) == expected)
+            #expect(request.head.headers.count == expected.count + 2)
+        }
+    }
 }

@@ -13,7 +13,7 @@ import Testing
             "EventPatterns": ["Platform"],
             "Schedules": ["Platform"],
             "Contracts": ["Platform", "Wire", "Storage"],
-            "Policies": ["Platform", "Contracts"],
+            "Policies": ["Platform", "Wire", "Storage", "Contracts"],
             "Execution": ["Platform", "Wire", "Storage", "Contracts", "Sandbox"],
             "Invocation": ["Platform", "Wire", "Storage", "Contracts", "Execution"],
             "EventSources": ["Platform", "Wire", "Storage", "Contracts", "EventPatterns"],
@@ -28,7 +28,7 @@ import Testing
         rooms["martlet"] = Set(
             [
                 "Platform", "Wire", "Storage", "Contracts", "Sandbox", "Execution", "Invocation", "EventSources",
-                "Outbound", "Gateway",
+                "Outbound", "Gateway", "Policies",
             ] + services)
         return rooms
     }()

@@ -31,9 +31,13 @@ import Testing
         #expect(plan.first(now: Self.start - Self.minute) == Self.start)
         #expect(plan.first(now: Self.start + Self.minute) == Self.start)
         #expect(plan.occurrence(after: Self.start) == nil)
-        let step = plan.step(occurrence: Self.start, due: Self.start, now: Self.start + .seconds(3_600))
+        let step = plan.step(
+            occurrence: Self.start, due: Self.start, now: Self.start + .seconds(3_600),
+            workingSince: Self.start + .seconds(3_600))
         #expect(step == SchedulePlan.Step(fire: Self.start, next: nil))
-        let late = plan.step(occurrence: Self.start, due: Self.start, now: Self.start + .seconds(90_000))
+        let late = plan.step(
+            occurrence: Self.start, due: Self.start, now: Self.start + .seconds(90_000),
+            workingSince: Self.start + .seconds(90_000))
         #expect(late == SchedulePlan.Step(fire: nil, next: nil))
     }
 
@@ -42,19 +46,36 @@ import Testing
         let hour = Duration.seconds(3_600)
         // On time, though other things were slow.
         #expect(
-            plan.step(occurrence: Self.start, due: Self.start, now: Self.start + .seconds(59))
+            plan.step(
+                occurrence: Self.start, due: Self.start, now: Self.start + .seconds(59),
+                workingSince: Self.start + .seconds(59))
                 == SchedulePlan.Step(fire: Self.start, next: Self.start + hour))
         // Down for five and a half hours.
         #expect(
-            plan.step(occurrence: Self.start, due: Self.start, now: Self.start + hour * 5 + .seconds(1_800))
+            plan.step(
+                occurrence: Self.start, due: Self.start, now: Self.start + hour * 5 + .seconds(1_800),
+                workingSince: Self.start + hour * 5 + .seconds(1_800))
                 == SchedulePlan.Step(fire: Self.start, next: Self.start + hour * 6))
         // Down for two days: the oldest that is not too old.
-        let step = plan.step(occurrence: Self.start, due: Self.start, now: Self.start + hour * 48 + .seconds(60))
+        let step = plan.step(
+            occurrence: Self.start, due: Self.start, now: Self.start + hour * 48 + .seconds(60),
+            workingSince: Self.start + hour * 48 + .seconds(60))
         #expect(step == SchedulePlan.Step(fire: Self.start + hour * 25, next: Self.start + hour * 49))
         let strict = try Self.plan("rate(1 hour)", maximumAge: .seconds(120))
         #expect(
-            strict.step(occurrence: Self.start, due: Self.start, now: Self.start + hour * 2 + .seconds(200))
+            strict.step(
+                occurrence: Self.start, due: Self.start, now: Self.start + hour * 2 + .seconds(200),
+                workingSince: Self.start + hour * 2 + .seconds(200))
                 == SchedulePlan.Step(fire: nil, next: Self.start + hour * 3))
+    }
+
+    @Test func muchToDoIsNoDowntime() throws {
+        let plan = try Self.plan("rate(1 minute)", maximumAge: .seconds(60))
+        // Two hours late, of work that began in time.
+        let step = plan.step(
+            occurrence: Self.start, due: Self.start, now: Self.start + .seconds(7_200),
+            workingSince: Self.start + .seconds(5))
+        #expect(step == SchedulePlan.Step(fire: Self.start, next: Self.start + Self.minute))
     }
 
     @Test func windows() throws {
@@ -91,7 +112,7 @@ import Testing
             if hasDowntime, Int.random(in: 0..<20, using: &random) == 0 {
                 now = now + .seconds(Int64.random(in: 1...200_000, using: &random))
             }
-            let step = plan.step(occurrence: occurrence, due: due, now: now)
+            let step = plan.step(occurrence: occurrence, due: due, now: now, workingSince: now)
             if let time = step.fire {
                 if let last = fired.last { #expect(time > last) }
                 #expect(time <= now && now - time <= .seconds(86_400) + Self.minute * 4)

@@ -64,6 +64,8 @@ extension ShardPoller {
                     continue
                 }
             } else {
+                // A wait ends when its records expire; what was let go of meanwhile is not asked for before.
+                if case .waiting(let until) = lanes[index].step, until > now { return }
                 // What was done before is written down first, what is given up too.
                 guard maySpendMore else { return }
                 if let number = work.records.first(where: { ledger[$0].json == nil && !ledger[$0].isGone }) {
@@ -74,10 +76,7 @@ extension ShardPoller {
                 fit(index)
                 work = lanes[index].work[0]
             }
-            if case .waiting(let until) = lanes[index].step, until > now {
-                // The records may expire before.
-                return
-            }
+            if case .waiting(let until) = lanes[index].step, until > now { return }
             guard maySpendMore else { return }
             let number = number()
             lanes[index].step = .invoking(number)

@@ -216,11 +216,12 @@ final class ShardRunner: Sendable {
         let deliveries = save.givenUp.compactMap { deliver($0, mapping) }
         room.counters.givenUp.add(save.givenUp.reduce(0) { $0 + $1.records.count })
         room.database.write { [room] transaction in
-            guard
-                try CheckpointTable.update(
-                    mapping.id, key, save.checkpoint, window: save.window, in: transaction)
-            else { return }
-            if deletesWindow { try CheckpointTable.deleteWindow(mapping.id, key, in: transaction) }
+            if try CheckpointTable.update(mapping.id, key, save.checkpoint, window: save.window, in: transaction) {
+                if deletesWindow { try CheckpointTable.deleteWindow(mapping.id, key, in: transaction) }
+            } else {
+                // The shard has left the stream: what was given up of it is told all the same, unless the mapping is gone too.
+                guard try CheckpointTable.isBegun(mapping.id, in: transaction) else { return }
+            }
             for delivery in deliveries { try room.outbox?.send(delivery, in: transaction) }
         } completion: { [self] result in
             switch result {

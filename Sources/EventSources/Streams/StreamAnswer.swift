@@ -43,11 +43,26 @@ struct StreamAnswer: Equatable {
         }
     }
 
+    /// The member `state` as the function wrote it: read and written again, its numbers could lose digits.
     private static func state(_ payload: ByteBuffer) -> [UInt8]? {
-        guard let answer = try? JSON.parse(payload.readableBytesView), let state = answer["state"], !state.isNull else {
-            return nil
+        let view = payload.readableBytesView
+        guard (try? JSON.validate(view)) != nil else { return nil }
+        let place = try? JSON.withReader(view) { (reader) throws(JSONError) -> Range<Int>? in
+            guard try reader.peek() == .object else { return nil }
+            try reader.enterObject()
+            var first = true
+            var place: Range<Int>?
+            while let name = try reader.nextName(first: &first) {
+                let isState = reader.string(name) == "state"
+                let kind = try reader.peek()
+                let start = reader.position
+                try reader.skipValue()
+                // Of several members of a name the last one counts.
+                if isState { place = kind == .null ? nil : start..<reader.position }
+            }
+            return place
         }
-        let bytes = JSON.encode(state)
-        return bytes.count <= Limits.largestWindowStateBytes ? bytes : nil
+        guard let place = place ?? nil, place.count <= Limits.largestWindowStateBytes else { return nil }
+        return Array(view.dropFirst(place.lowerBound).prefix(place.count))
     }
 }

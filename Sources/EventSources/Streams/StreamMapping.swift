@@ -252,12 +252,14 @@ final class StreamMapping: RunningMapping {
 
     private func look() async {
         let wait = await lookOnce()
-        settleBeginning()
-        let isStopping = state.withLock { state in
+        let (isStopping, troubles) = state.withLock { state in
             state.isListing = false
             state.troubles = wait == nil ? 0 : state.troubles + 1
-            return state.isStopping
+            return (state.isStopping, state.troubles)
         }
+        // "Enabled" says that LATEST is settled. While the function or the store is in trouble that is waited for, but not for
+        // ever: a mapping that is being created can be neither changed nor deleted.
+        if wait == nil || wait == .zero || isStopping || troubles >= Limits.looksBeforeEnabled { settleBeginning() }
         if isStopping { return checkStopped() }
         if state.withLock({ $0.mustList }) { return list() }
         if let wait, wait > .zero {

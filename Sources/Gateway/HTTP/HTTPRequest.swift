@@ -51,6 +51,7 @@ struct HTTPRequest: Sendable {
         isChunked = false
         expectsContinue = false
         var upgrades = false
+        var cookies: Int?
         for (rawName, value) in part.headers {
             let name = lowercasedASCII(rawName)
             bytes += name.utf8.count + value.utf8.count
@@ -71,6 +72,13 @@ struct HTTPRequest: Sendable {
                 expectsContinue = true
             case "upgrade":
                 upgrades = true
+            case "cookie" where part.version.major == 2:
+                // Clients may split the field; applications know one (RFC 9113, 8.2.3).
+                if let cookies {
+                    headers[cookies].value += "; " + value
+                    continue
+                }
+                cookies = headers.count
             default: break
             }
             headers.append((name: name, value: value))

@@ -74,6 +74,11 @@ enum Limits {
 
     /// Rows that one transaction of the background changes.
     static let rowsPerStep = 256
+    /// Bytes of items that one transaction of the background reads or frees, and one item more: everything else waits for
+    /// it. Ours.
+    static let bytesPerStep = 4 << 20
+    /// Jobs that failed are passed over, up to so many, until they are tried again.
+    static let jobsPassedOver = 64
     /// Between two looks for old stream records and tokens, seconds.
     static let sweepSeconds: Int64 = 300
     /// Items whose time to live ended this long ago or longer stay, seconds: five years (developer guide, "Using TTL").

@@ -11,12 +11,21 @@ enum Schemas {
     static let logs = load("CloudWatchLogs")
     static let iam = load("IAM")
     static let sts = load("STS")
-    static let all = [lambda, s3, logs, iam, sts]
+    /// Of every service there is.
+    static let all: [ServiceSchema] = {
+        let paths = (try? FileManager.default.subpathsOfDirectory(atPath: services.path)) ?? []
+        return paths.filter { $0.contains("/Shapes/") && $0.hasSuffix("Schema.swift") }
+            .map { load(services.appending(path: $0)) }
+    }()
+
+    private static let services = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Sources/Services")
 
     static func text(_ name: String) -> String {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
-        let path = root.appending(path: "Sources/Services/\(name)/Shapes/\(name)Schema.swift")
+        text(services.appending(path: "\(name)/Shapes/\(name)Schema.swift"))
+    }
+
+    private static func text(_ path: URL) -> String {
         guard let source = try? String(contentsOf: path, encoding: .utf8) else { return "" }
         let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
         guard let start = lines.firstIndex(where: { $0.hasSuffix("#\"\"\"") }),
@@ -26,7 +35,11 @@ enum Schemas {
     }
 
     private static func load(_ name: String) -> ServiceSchema {
-        do { return try ServiceSchema(text: text(name)) } catch { fatalError("\(name): \(error)") }
+        load(services.appending(path: "\(name)/Shapes/\(name)Schema.swift"))
+    }
+
+    private static func load(_ path: URL) -> ServiceSchema {
+        do { return try ServiceSchema(text: text(path)) } catch { fatalError("\(path): \(error)") }
     }
 }
 

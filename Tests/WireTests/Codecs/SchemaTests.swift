@@ -5,8 +5,10 @@ import Testing
 
 @Suite struct SchemaTests {
     @Test func generatedTextsAreUnderstood() {
+        #expect(Schemas.all.count >= 13)
         for schema in Schemas.all {
-            #expect(schema.complaints == [])
+            // Pairs of surrogates, in patterns of operations that are not there: of Java's regular expressions only.
+            #expect(schema.complaints.filter { !$0.contains(": surrogate at ") } == [])
             for operation in schema.operations.values {
                 #expect((operation.input == nil) == (operation.input?.kind != .structure), "\(operation.name)")
                 _ = operation.output

@@ -109,27 +109,76 @@ enum ItemStore {
 
     // MARK: Background
 
-    /// Items of a table by their keys, for work on all of them.
-    static func page(
-        _ table: Int64, after key: [UInt8], limit: Int, in transaction: any ReadTransaction
-    ) throws -> [(row: Int64, key: [UInt8], item: Item)] {
-        try transaction.query(
-            "SELECT id, key, item FROM dynamodb_items WHERE table_id = ? AND key > ? ORDER BY key LIMIT ?",
-            [.int(table), .blob(key), .int(Int64(limit))],
-            { ($0.int(0), $0.blob(1), try decode($0.blob(2))) })
+    /// Some rows, as many as one step of the background takes.
+    struct Step<Row: Sendable>: Sendable {
+        var rows: [Row] = []
+        /// Rows whose items cannot be read.
+        var unreadable: [Int64] = []
+        /// The key of the last row, readable or not.
+        var lastKey: [UInt8] = []
+        /// Whether there are rows that it did not take.
+        var hasMore = false
+        private var count = 0
+        private var bytes = 0
+
+        /// Reads a row, if there is room for it. Throws `Enough` when there is none.
+        fileprivate mutating func take(
+            id: Int64, key: [UInt8], item: [UInt8], _ make: (Item) -> Row
+        ) throws {
+            guard count < Limits.rowsPerStep, bytes < Limits.bytesPerStep else {
+                hasMore = true
+                throw Enough()
+            }
+            count += 1
+            bytes += item.count
+            lastKey = key
+            if let item = try? ItemStore.decode(item) { rows.append(make(item)) } else { unreadable.append(id) }
+        }
     }
 
-    /// Items whose time has ended.
-    static func expired(
-        now: Int64, limit: Int, in transaction: any ReadTransaction
-    ) throws -> [(row: Int64, table: Int64, key: [UInt8], expires: Int64, item: Item)] {
-        try transaction.query(
-            """
-            SELECT id, table_id, key, expires, item FROM dynamodb_items
-            WHERE expires IS NOT NULL AND expires <= ? ORDER BY expires LIMIT ?
-            """,
-            [.int(now), .int(Int64(limit))],
-            { ($0.int(0), $0.int(1), $0.blob(2), $0.int(3), try decode($0.blob(4))) })
+    /// Items of a table by their keys, for work on all of them.
+    static func page(
+        _ table: Int64, after key: [UInt8], in transaction: any ReadTransaction
+    ) throws -> Step<(row: Int64, key: [UInt8], item: Item)> {
+        var step = Step<(row: Int64, key: [UInt8], item: Item)>()
+        do {
+            _ = try transaction.query(
+                "SELECT id, key, item FROM dynamodb_items WHERE table_id = ? AND key > ? ORDER BY key LIMIT ?",
+                [.int(table), .blob(key), .int(Int64(Limits.rowsPerStep + 1))]
+            ) { row in
+                let (id, key) = (row.int(0), row.blob(1))
+                try step.take(id: id, key: key, item: row.blob(2)) { (id, key, $0) }
+            }
+        } catch is Enough {}
+        return step
+    }
+
+    /// An item whose time has ended.
+    struct Expired: Sendable {
+        var row: Int64
+        var table: Int64
+        var key: [UInt8]
+        var expires: Int64
+        var item: Item
+    }
+
+    static func expired(now: Int64, in transaction: any ReadTransaction) throws -> Step<Expired> {
+        var step = Step<Expired>()
+        do {
+            _ = try transaction.query(
+                """
+                SELECT id, table_id, key, expires, item FROM dynamodb_items
+                WHERE expires IS NOT NULL AND expires <= ? ORDER BY expires LIMIT ?
+                """,
+                [.int(now), .int(Int64(Limits.rowsPerStep + 1))]
+            ) { row in
+                let (id, table, key, expires) = (row.int(0), row.int(1), row.blob(2), row.int(3))
+                try step.take(id: id, key: key, item: row.blob(4)) {
+                    Expired(row: id, table: table, key: key, expires: expires, item: $0)
+                }
+            }
+        } catch is Enough {}
+        return step
     }
 
     static func nextExpiry(in transaction: any ReadTransaction) throws -> Int64? {
@@ -142,14 +191,22 @@ enum ItemStore {
             "UPDATE dynamodb_items SET expires = ? WHERE id = ?", [.optional(expires), .int(row)])
     }
 
-    /// How many rows went.
-    static func removeSome(table: Int64, limit: Int, in transaction: any WriteTransaction) throws -> Int {
-        try transaction.execute(
-            """
-            DELETE FROM dynamodb_items WHERE id IN (SELECT id FROM dynamodb_items WHERE table_id = ? LIMIT ?)
-            """, [.int(table), .int(Int64(limit))])
+    /// Whether there may be more.
+    static func removeSome(table: Int64, in transaction: any WriteTransaction) throws -> Bool {
+        let rows = try transaction.query(
+            "SELECT id, length(item) FROM dynamodb_items WHERE table_id = ? LIMIT ?",
+            [.int(table), .int(Int64(Limits.rowsPerStep))]
+        ) { (id: $0.int(0), bytes: Int($0.int(1))) }
+        var bytes = 0
+        for (count, row) in rows.enumerated() {
+            guard bytes < Limits.bytesPerStep || count == 0 else { return true }
+            bytes += row.bytes
+            try delete(row.id, in: transaction)
+        }
+        return rows.count == Limits.rowsPerStep
     }
 
+    /// How many rows went.
     static func removeSomeEntries(index: Int64, limit: Int, in transaction: any WriteTransaction) throws -> Int {
         try transaction.execute(
             """

@@ -324,15 +324,20 @@ enum StreamStore {
     /// Removes some of what is older than `cutoff`: records, then closed shards and ended streams. Whether there is more.
     static func trim(before cutoff: Instant, limit: Int, in transaction: any WriteTransaction) throws -> Bool {
         let records = try transaction.query(
-            "SELECT id, created FROM dynamodb_records ORDER BY id LIMIT ?", [.int(Int64(limit))],
-            { (id: $0.int(0), created: $0.int(1)) })
+            "SELECT id, created, size FROM dynamodb_records ORDER BY id LIMIT ?", [.int(Int64(limit))],
+            { (id: $0.int(0), created: $0.int(1), size: Int($0.int(2))) })
         let newest = try lastID(in: transaction)
+        var bytes = 0
         // The newest one stays, so that sequence numbers of new shards begin above those of old ones.
-        let old = records.prefix { $0.created <= cutoff.nanoseconds && $0.id < newest }
+        let old = records.prefix { record in
+            guard bytes < Limits.bytesPerStep else { return false }
+            bytes += max(record.size, 0)
+            return record.created <= cutoff.nanoseconds && record.id < newest
+        }
         if let last = old.last {
             try transaction.execute("DELETE FROM dynamodb_records WHERE id <= ?", [.int(last.id)])
         }
-        if old.count == limit { return true }
+        if old.count == limit || bytes >= Limits.bytesPerStep { return !old.isEmpty }
         let bound: [SQLValue] = [.int(cutoff.nanoseconds), .int(Int64(limit))]
         let shards = try transaction.execute(
             """

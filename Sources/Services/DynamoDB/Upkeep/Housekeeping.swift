@@ -72,23 +72,27 @@ final class Housekeeping: Sendable {
     /// Whether there may be more.
     private func expireSome(in transaction: any WriteTransaction) throws -> Bool {
         let now = time.now()
-        let due = try ItemStore.expired(now: now.seconds, limit: Limits.rowsPerStep, in: transaction)
+        let due = try ItemStore.expired(now: now.seconds, in: transaction)
+        for row in due.unreadable {
+            logger.error("an item cannot be read and does not expire", metadata: ["row": "\(row)"])
+            try ItemStore.setExpiry(row, nil, in: transaction)
+        }
         var tables: [Int64: Table] = [:]
-        for (row, id, key, expires, item) in due {
-            let table = try tables[id] ?? TableStore.get(id: id, in: transaction)
-            tables[id] = table
+        for found in due.rows {
+            let table = try tables[found.table] ?? TableStore.get(id: found.table, in: transaction)
+            tables[found.table] = table
             // A table without time to live, or that is gone, and what is too old to be meant: left alone from now on.
-            guard let table, let rule = table.definition.timeToLive, rule.expiry(of: item) == expires,
-                expires > now.seconds - Limits.oldestExpirySeconds
+            guard let table, let rule = table.definition.timeToLive, rule.expiry(of: found.item) == found.expires,
+                found.expires > now.seconds - Limits.oldestExpirySeconds
             else {
-                try ItemStore.setExpiry(row, nil, in: transaction)
+                try ItemStore.setExpiry(found.row, nil, in: transaction)
                 continue
             }
             _ = try keeper.write(
-                table, key: key, old: StoredItem(row: row, item: item), new: nil, byService: true, now: now,
-                in: transaction)
+                table, key: found.key, old: StoredItem(row: found.row, item: found.item), new: nil, byService: true,
+                now: now, in: transaction)
         }
-        return due.count == Limits.rowsPerStep
+        return due.hasMore
     }
 
     // MARK: Streams and tokens

@@ -23,6 +23,10 @@ final class Jobs: Sendable {
         var mustRunAgain = false
         var isStopped = false
         var retry: ScheduledCall?
+        /// Jobs that failed: others go on meanwhile.
+        var failed: Set<Int64> = []
+        /// The one that a step is at.
+        var current: Int64?
     }
     private let state = Mutex(State())
     private let database: any Database
@@ -80,6 +84,8 @@ final class Jobs: Sendable {
     private func stepped(_ result: Result<Bool, any Error>) {
         let goes: Bool = state.withLock { state in
             if state.isStopped { return false }
+            let current = state.current
+            state.current = nil
             switch result {
             case .success(let more):
                 let again = more || state.mustRunAgain
@@ -87,11 +93,17 @@ final class Jobs: Sendable {
                 state.isRunning = again
                 return again
             case .failure:
-                state.isRunning = false
-                state.retry = time.schedule(at: time.now() + .seconds(Limits.retrySeconds)) { [weak self] in
-                    self?.run()
+                if state.failed.isEmpty {
+                    state.retry = time.schedule(at: time.now() + .seconds(Limits.retrySeconds)) { [weak self] in
+                        self?.state.withLock { $0.failed = [] }
+                        self?.run()
+                    }
                 }
-                return false
+                // Nil: the store did not even tell of a job.
+                if let current { state.failed.insert(current) } else { state.failed.insert(-1) }
+                let again = current != nil && state.failed.count <= Limits.jobsPassedOver
+                state.isRunning = again
+                return again
             }
         }
         if case .failure(let error) = result {
@@ -100,16 +112,19 @@ final class Jobs: Sendable {
         if goes { step() }
     }
 
-    /// One step of the oldest job; whether there may be more to do.
+    /// One step of the oldest job that has not failed; whether there may be more to do.
     func step(in transaction: any WriteTransaction) throws -> Bool {
-        let job = try transaction.first(
-            "SELECT id, kind, table_id, target, position FROM dynamodb_jobs ORDER BY id LIMIT 1"
+        let failed = state.withLock { $0.failed }
+        let jobs = try transaction.query(
+            "SELECT id, kind, table_id, target, position FROM dynamodb_jobs ORDER BY id LIMIT ?",
+            [.int(Int64(failed.count + 1))]
         ) { row in
             Job(
                 id: row.int(0), kind: Kind(rawValue: row.text(1)), table: row.int(2), target: row.int(3),
                 position: row.blob(4))
         }
-        guard let job else { return false }
+        guard let job = jobs.first(where: { !failed.contains($0.id) }) else { return false }
+        state.withLock { $0.current = job.id }
         let next: [UInt8]?
         switch job.kind {
         case .fillIndex: next = try fillIndex(job, in: transaction)
@@ -127,6 +142,13 @@ final class Jobs: Sendable {
         return true
     }
 
+    private func report(_ unreadable: [Int64], of table: Table) {
+        guard !unreadable.isEmpty else { return }
+        logger.error(
+            "items of a table cannot be read and are passed over",
+            metadata: ["table": "\(table.name)", "rows": "\(unreadable)"])
+    }
+
     // Each answers where to go on; nil when it is done.
 
     private func fillIndex(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
@@ -134,10 +156,10 @@ final class Jobs: Sendable {
             let place = table.definition.indexes.firstIndex(where: { $0.id == job.target })
         else { return nil }
         let index = table.definition.indexes[place]
-        let page = try ItemStore.page(
-            table.id, after: job.position, limit: Limits.rowsPerStep, in: transaction)
+        let page = try ItemStore.page(table.id, after: job.position, in: transaction)
+        report(page.unreadable, of: table)
         var (items, bytes) = (0, 0)
-        for (row, key, item) in page {
+        for (row, key, item) in page.rows {
             guard let entry = index.key.entry(item, primary: key),
                 try ItemStore.insertEntry(index.id, entry, row: row, in: transaction)
             else { continue }
@@ -145,7 +167,7 @@ final class Jobs: Sendable {
             bytes += index.project(item, table: table.key).size
         }
         try TableStore.count(index.id, items: items, bytes: bytes, in: transaction)
-        if page.count == Limits.rowsPerStep { return page.last?.key }
+        if page.hasMore { return page.lastKey }
         table.definition.indexes[place].state = .active
         try TableStore.update(table, in: transaction)
         directory.forget(table, in: transaction)
@@ -155,14 +177,14 @@ final class Jobs: Sendable {
     private func findExpiries(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
         guard var table = try TableStore.get(id: job.table, in: transaction), let rule = table.definition.timeToLive
         else { return nil }
-        let page = try ItemStore.page(
-            table.id, after: job.position, limit: Limits.rowsPerStep, in: transaction)
-        for (row, _, item) in page {
+        let page = try ItemStore.page(table.id, after: job.position, in: transaction)
+        report(page.unreadable, of: table)
+        for (row, _, item) in page.rows {
             let expires = rule.expiry(of: item)
             try ItemStore.setExpiry(row, expires, in: transaction)
             if let expires { expiry.note(expires, in: transaction) }
         }
-        if page.count == Limits.rowsPerStep { return page.last?.key }
+        if page.hasMore { return page.lastKey }
         table.definition.timeToLive?.isReady = true
         try TableStore.update(table, in: transaction)
         directory.forget(table, in: transaction)
@@ -170,8 +192,7 @@ final class Jobs: Sendable {
     }
 
     private func removeItems(_ job: Job, in transaction: any WriteTransaction) throws -> [UInt8]? {
-        let limit = Limits.rowsPerStep
-        if try ItemStore.removeSome(table: job.target, limit: limit, in: transaction) == limit { return [] }
+        if try ItemStore.removeSome(table: job.target, in: transaction) { return [] }
         try TableStore.removeCounts(job.target, in: transaction)
         return nil
     }

@@ -42,30 +42,34 @@ final class RuleSchedules: Sendable {
 
     private func work() {
         let now = time.now()
+        let since = alarm.withLock { $0 }?.workingSince ?? now
         database.write { [self] transaction in
             for rule in try RuleTable.due(now, limit: Limits.schedulesPerTransaction, in: transaction) {
-                try fire(rule, now: now, in: transaction)
+                try fire(rule, now: now, workingSince: since, in: transaction)
             }
             return try RuleTable.nextDue(in: transaction)
         } completion: { [self] result in
-            var next: Instant?
+            let alarm = alarm.withLock { $0 }
             switch result {
-            case .success(let due): next = due
+            case .success(let due): alarm?.finished(next: due)
             case .failure(let error):
                 logger.error("cannot fire scheduled rules", metadata: ["error": "\(error)"])
-                next = time.now() + .seconds(1)
+                alarm?.failed(retryAt: time.now() + .seconds(1))
             }
-            alarm.withLock { $0 }?.finished(next: next)
         }
     }
 
-    private func fire(_ rule: Rule, now: Instant, in transaction: any WriteTransaction) throws {
+    private func fire(
+        _ rule: Rule, now: Instant, workingSince: Instant, in transaction: any WriteTransaction
+    ) throws {
         let due = rule.due ?? now
+        // What is late because there is much to do is not missed, nor is what comes due meanwhile.
+        let isMissed = workingSince - due > Limits.scheduleGrace
         let next = rule.text("ScheduleExpression").flatMap {
-            Self.next($0, anchor: rule.anchor ?? due, after: now)
+            Self.next($0, anchor: rule.anchor ?? due, after: isMissed ? now : due)
         }
         try RuleTable.setDue(next, of: rule.key, in: transaction)
-        guard now - due <= Limits.scheduleGrace else {
+        guard !isMissed else {
             logger.notice(
                 "a scheduled rule missed its time", metadata: ["rule": "\(rule.key.arn)", "due": "\(due.iso8601())"])
             return

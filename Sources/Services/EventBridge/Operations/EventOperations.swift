@@ -71,6 +71,11 @@ struct EventOperations: Sendable {
 
     func test(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TestEventPatternRequest(request.input)
+        let (principal, scope) = (request.context.principal, request.context.scope)
+        let resource = "arn:aws:events:\(scope.region):\(scope.account):*"
+        try await database.read { [access] in
+            try access.check(principal, "TestEventPattern", resource, account: scope.account, in: $0)
+        }
         let pattern = try PatternRules.compile(input.eventPattern ?? "")
         guard let event = try? JSON.parse(input.event ?? ""), event.fields != nil else {
             throw AWSError.validation("Parameter Event is not valid.")

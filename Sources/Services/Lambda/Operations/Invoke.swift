@@ -82,13 +82,26 @@ extension LambdaService {
         } catch {
             return done(.failure(error))
         }
-        let target = invocation.target
+        find(invocation.target, for: request.context) { [self] found in
+            switch found {
+            case .success(let entry): run(invocation, entry, request.context, done)
+            case .failure(let error): done(.failure(error))
+            }
+        }
+    }
+
+    /// The function of a call, for a caller who may: a role's right to it is asked, the account has it.
+    func find(
+        _ target: FunctionTarget, for context: OperationContext,
+        _ done: @escaping @Sendable (Result<FunctionCache.Entry, any Error>) -> Void
+    ) {
+        if case .roleSession = context.principal { return admit(target, [.invoke(context.principal)], done) }
         if let entry = cache.lookup(target.scope, target.name, target.qualifier ?? Qualifier.latestName) {
-            return run(invocation, entry, request.context, done)
+            return done(.success(entry))
         }
         Task { [self] in
             do {
-                run(invocation, try await entry(target), request.context, done)
+                done(.success(try await entry(target)))
             } catch {
                 done(.failure(error))
             }
@@ -184,8 +197,11 @@ extension LambdaService {
         if !invocation.traceID.contains("Lineage=") {
             invocation.traceID = TraceHeader.generate(now: request.context.now)
         }
-        let entry = try await entry(invocation.target)
         let context = request.context
+        let target = invocation.target
+        let entry = try await withCheckedThrowingContinuation { continuation in
+            find(target, for: context) { continuation.resume(with: $0) }
+        }
         _ = try await withCheckedThrowingContinuation { continuation in
             run(invocation, entry, context) { continuation.resume(with: $0) }
         }

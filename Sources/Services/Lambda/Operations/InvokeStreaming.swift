@@ -15,15 +15,10 @@ extension LambdaService {
         } catch {
             return done(.failure(error))
         }
-        let target = invocation.target
-        if let entry = cache.lookup(target.scope, target.name, target.qualifier ?? Qualifier.latestName) {
-            return stream(invocation, entry, request.context, done)
-        }
-        Task { [self] in
-            do {
-                stream(invocation, try await entry(target), request.context, done)
-            } catch {
-                done(.failure(error))
+        find(invocation.target, for: request.context) { [self] found in
+            switch found {
+            case .success(let entry): stream(invocation, entry, request.context, done)
+            case .failure(let error): done(.failure(error))
             }
         }
     }

@@ -42,24 +42,26 @@ final class Firing: Sendable {
 
     private func work() {
         let now = time.now()
+        let since = alarm.withLock { $0 }?.workingSince ?? now
         database.write { [self] transaction in
             for schedule in try ScheduleTable.due(now, limit: Limits.firingsPerTransaction, in: transaction) {
-                try fire(schedule, now: now, in: transaction)
+                try fire(schedule, now: now, workingSince: since, in: transaction)
             }
             return try ScheduleTable.nextDue(in: transaction)
         } completion: { [self] result in
-            var next: Instant?
+            let alarm = alarm.withLock { $0 }
             switch result {
-            case .success(let due): next = due
+            case .success(let due): alarm?.finished(next: due)
             case .failure(let error):
                 logger.error("cannot fire schedules", metadata: ["error": "\(error)"])
-                next = time.now() + .seconds(1)
+                alarm?.failed(retryAt: time.now() + .seconds(1))
             }
-            alarm.withLock { $0 }?.finished(next: next)
         }
     }
 
-    private func fire(_ schedule: Schedule, now: Instant, in transaction: any WriteTransaction) throws {
+    private func fire(
+        _ schedule: Schedule, now: Instant, workingSince: Instant, in transaction: any WriteTransaction
+    ) throws {
         let key = schedule.key
         guard let group = try GroupTable.get(key.group, in: transaction), !group.isDeleting else {
             try ScheduleTable.setNext(key, occurrence: nil, due: nil, in: transaction)
@@ -72,7 +74,7 @@ final class Firing: Sendable {
             return
         }
         let due = schedule.due ?? now
-        let step = plan.step(occurrence: schedule.occurrence ?? due, due: due, now: now)
+        let step = plan.step(occurrence: schedule.occurrence ?? due, due: due, now: now, workingSince: workingSince)
         if let scheduled = step.fire {
             let call = TargetCall(
                 schedule: schedule, scheduled: scheduled, executionID: Identifier.hex(16), now: now)
@@ -91,7 +93,9 @@ final class Firing: Sendable {
 
     private func plan(of schedule: Schedule) -> SchedulePlan? {
         do throws(AWSError) {
-            return schedule.plan(zone: try zones.zone(schedule.zoneName))
+            if let plan = schedule.plan(zone: try zones.zone(schedule.zoneName)) { return plan }
+            logger.error("a schedule cannot be read and does not fire", metadata: ["schedule": "\(schedule.key.arn)"])
+            return nil
         } catch {
             // The system's time zones are gone since the schedule was made.
             logger.error(

@@ -99,9 +99,10 @@ struct SchedulePlan: Sendable {
     }
 
     /// What happens when `now` an occurrence's due time has come. Of several that were missed while no server ran, only one is made
-    /// up for: the oldest that is not older than the maximum age.
-    func step(occurrence: Instant, due: Instant, now: Instant) -> Step {
-        if now - due < Limits.precision {
+    /// up for: the oldest that is not older than the maximum age. Missed is what was overdue when the work that goes on began
+    /// (`workingSince`): what is late because there is much to do is not.
+    func step(occurrence: Instant, due: Instant, now: Instant, workingSince: Instant) -> Step {
+        if workingSince - due < Limits.precision {
             return Step(fire: occurrence, next: self.occurrence(after: occurrence))
         }
         let oldest = now - maximumAge

@@ -1,0 +1,91 @@
+public import Contracts
+import NIOCore
+public import Storage
+public import Wire
+
+/// An action on a resource that a caller's identity policies must allow.
+public struct PermissionNeed: Sendable, Hashable {
+    /// E.g. `lambda:CreateFunction`.
+    public var action: String
+    /// An ARN, or `*` for actions that know no resource.
+    public var resource: String
+
+    public init(_ action: String, _ resource: String) {
+        self.action = action
+        self.resource = resource
+    }
+}
+
+/// Asks the identity policies of role sessions before each operation of a service: functions, and whoever assumed a role. The
+/// account itself may everything, and costs nothing. For services whose resources have no policies of their own; the others
+/// weigh both.
+public struct IdentityGuard: Sendable {
+    private let authorizer: any Authorizer
+    private let database: any Database
+
+    public init(authorizer: any Authorizer, database: any Database) {
+        self.authorizer = authorizer
+        self.database = database
+    }
+
+    /// The definition with a question before every operation. `needs` may be empty: the operation asks by itself. `code` is
+    /// the service's error code for a refusal.
+    public func guarding(
+        _ definition: ServiceDefinition, code: String = "AccessDeniedException",
+        needs: @escaping @Sendable (_ operation: String, _ request: OperationRequest) -> [PermissionNeed]
+    ) -> ServiceDefinition {
+        var guarded = definition
+        guarded.operations = definition.operations.reduce(into: [:]) { operations, entry in
+            let (name, handler) = entry
+            let check: @Sendable (OperationRequest) async throws -> Void = { request in
+                try await self.check(request.context.principal, needs(name, request), code: code)
+            }
+            switch handler {
+            case .asynchronous(let body):
+                operations[name] = .asynchronous { request in
+                    if request.context.principal.isRoleSession { try await check(request) }
+                    return try await body(request)
+                }
+            case .callback(let body):
+                operations[name] = .callback { request, completion in
+                    guard request.context.principal.isRoleSession else { return body(request, completion) }
+                    Task {
+                        do {
+                            try await check(request)
+                            // Where the front door calls it.
+                            request.context.eventLoop.execute { body(request, completion) }
+                        } catch {
+                            completion(.failure(error))
+                        }
+                    }
+                }
+            }
+        }
+        return guarded
+    }
+
+    private func check(_ principal: Principal, _ needs: [PermissionNeed], code: String) async throws {
+        guard !needs.isEmpty else { return }
+        let refused = try await database.read { [authorizer] transaction -> (PermissionNeed, PolicyDecision)? in
+            for need in needs {
+                let decision = try authorizer.decide(
+                    principal, action: need.action, resource: need.resource, in: transaction)
+                if decision != .allowed { return (need, decision) }
+            }
+            return nil
+        }
+        guard let (need, decision) = refused else { return }
+        let because =
+            decision == .explicitlyDenied
+            ? "with an explicit deny in an identity-based policy"
+            : "because no identity-based policy allows the \(need.action) action"
+        throw AWSError(
+            code, status: 403,
+            "User: \(principal.arn) is not authorized to perform: \(need.action) on resource: \(need.resource) \(because)"
+        )
+    }
+}
+
+extension Principal {
+    fileprivate var isRoleSession: Bool { if case .roleSession = self { true } else { false } }
+}
