@@ -50,7 +50,8 @@ struct SkillClient {
         let begun = try await call(
             .POST, path,
             body: [
-                "input": ["content": .string(text)], "device": ["locale": .string(locale), "deviceId": .string(device)],
+                "input": ["content": .string(text)],
+                "device": ["locale": .string(locale), "deviceId": .string(device)],
                 "session": ["mode": isFresh ? "FORCE_NEW_SESSION" : "DEFAULT"],
             ])
         guard let id = begun["id"]?.string else { return begun }
@@ -143,7 +144,9 @@ struct AlexaChat: AsyncParsableCommand {
 
     /// Whether the session is over after this exchange.
     private static func isEnd(_ invocation: Value) -> Bool {
-        if invocation["invocationRequest"]?["body"]?["request"]?["type"]?.string == "SessionEndedRequest" { return true }
+        if invocation["invocationRequest"]?["body"]?["request"]?["type"]?.string == "SessionEndedRequest" {
+            return true
+        }
         let response = invocation["invocationResponse"]?["body"]?["response"]
         if let end = response?["shouldEndSession"]?.bool { return end }
         let keepsOpen = response?["directives"]?.list?.contains { $0["type"]?.string?.hasPrefix("Dialog.") ?? false }

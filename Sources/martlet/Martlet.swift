@@ -14,7 +14,9 @@ struct Martlet: AsyncParsableCommand {
               martlet doctor                    what this machine can run, and how to get the rest
             """,
         version: Version.current,
-        subcommands: [Serve.self, InvokeCommand.self, LogsCommand.self, AlexaCommand.self, Doctor.self, VersionCommand.self])
+        subcommands: [
+            Serve.self, InvokeCommand.self, LogsCommand.self, AlexaCommand.self, Doctor.self, VersionCommand.self,
+        ])
 }
 
 enum Version {

@@ -15,9 +15,12 @@ import Testing
                     "intents": [
                         [
                             "name": "Paint", "samples": ["paint it {Color}", "paint", "paint {Count} walls"],
-                            "slots": [["name": "Color", "type": "Color"], ["name": "Count", "type": "AMAZON.NUMBER"]],
+                            "slots": [
+                                ["name": "Color", "type": "Color"], ["name": "Count", "type": "AMAZON.NUMBER"],
+                            ],
                         ],
-                        ["name": "Other", "samples": ["something else"]], ["name": "AMAZON.YesIntent"], ["name": "AMAZON.HelpIntent"],
+                        ["name": "Other", "samples": ["something else"]], ["name": "AMAZON.YesIntent"],
+                        ["name": "AMAZON.HelpIntent"],
                     ],
                 ],
                 "dialog": [
@@ -41,8 +44,10 @@ import Testing
                 ],
                 "prompts": .list(
                     [
-                        ("P.Color", "Which color?"), ("P.Right", "{Color}, right?"), ("P.No", "Not {Color}. Which color?"),
-                        ("P.Count", "How many?"), ("P.More", "More than {Count}!"), ("P.Sure", "Paint {Count} {Color}?"),
+                        ("P.Color", "Which color?"), ("P.Right", "{Color}, right?"),
+                        ("P.No", "Not {Color}. Which color?"),
+                        ("P.Count", "How many?"), ("P.More", "More than {Count}!"),
+                        ("P.Sure", "Paint {Count} {Color}?"),
                     ].map { id, text in
                         ["id": .string(id), "variations": [["type": "PlainText", "value": .string(text)]]]
                     }),
@@ -90,7 +95,8 @@ import Testing
         #expect(talk.say("open test skill").sent.count == 1)
         // Nothing is sent before the dialog is complete.
         for (text, said) in [
-            ("paint", "Which color?"), ("green", "Not green. Which color?"), ("red", "red, right?"), ("no", "Which color?"),
+            ("paint", "Which color?"), ("green", "Not green. Which color?"), ("red", "red, right?"),
+            ("no", "Which color?"),
             ("blue", "blue, right?"), ("yes", "How many?"), ("zero", "More than 0!"), ("three", "Paint 3 blue?"),
         ] {
             let turn = talk.say(text)
@@ -179,14 +185,16 @@ import Testing
         let model = try Self.model(random.pick(["ALWAYS", "SKILL_RESPONSE"]))
         let directives = [
             #"{"type":"Dialog.Delegate"}"#, #"{"type":"Dialog.ConfirmIntent"}"#,
-            #"{"type":"Dialog.ElicitSlot","slotToElicit":"Color"}"#, #"{"type":"Dialog.ConfirmSlot","slotToConfirm":"Count"}"#,
+            #"{"type":"Dialog.ElicitSlot","slotToElicit":"Color"}"#,
+            #"{"type":"Dialog.ConfirmSlot","slotToConfirm":"Count"}"#,
             #"{"type":"Dialog.ElicitSlot","slotToElicit":"Nothing"}"#, #"{"type":"Dialog.ElicitSlot"}"#,
             #"{"type":"Dialog.Delegate","updatedIntent":{"name":"Paint","slots":{"Color":{"value":"red"},"X":null}}}"#,
             #"{"type":"Dialog.Delegate","updatedIntent":{"name":"Other"}}"#,
             #"{"type":"Dialog.Delegate","updatedIntent":{"name":"Gone"}}"#, #"{"type":"Hint"}"#, #"{}"#,
         ]
         let utterances = [
-            "open test skill", "paint", "paint it red", "red", "yes", "no", "three", "stop", "exit", "help", "what ever",
+            "open test skill", "paint", "paint it red", "red", "yes", "no", "three", "stop", "exit", "help",
+            "what ever",
             "ask test skill to paint 3 walls", "something else", "minus one", "…",
         ]
         var session: Session?
@@ -201,15 +209,18 @@ import Testing
                 let list = (0..<random.below(3)).map { _ in random.pick(directives) }.joined(separator: ",")
                 let end = random.pick(["false", "false", "true", "null"])
                 let text = random.pick([
-                    #"{"version":"1.0","response":{"directives":[\#(list)],"shouldEndSession":\#(end)}}"#, "{}", "nonsense",
+                    #"{"version":"1.0","response":{"directives":[\#(list)],"shouldEndSession":\#(end)}}"#, "{}",
+                    "nonsense",
                     Self.open, Self.delegate, Self.delegate,
                 ])
                 if random.below(12) == 0 {
-                    step = conversation.fail(with: random.pick([.timedOut, .notPermitted("x"), .failed("x"), .unreachable("x")]))
+                    step = conversation.fail(
+                        with: random.pick([.timedOut, .notPermitted("x"), .failed("x"), .unreachable("x")]))
                     continue
                 }
                 do throws(SkillFailure) {
-                    step = conversation.receive(try SkillResponse(Array(text.utf8), isEnd: request.isEnd, interfaces: []))
+                    step = conversation.receive(
+                        try SkillResponse(Array(text.utf8), isEnd: request.isEnd, interfaces: []))
                 } catch { step = conversation.fail(with: error) }
             }
             if let failure = conversation.failure, failure.code != "UTTERANCE_NOT_UNDERSTOOD" {
@@ -221,14 +232,18 @@ import Testing
     }
 
     @Test(arguments: [
-        ("<speak>Hello <break time=\"1s\"/> you &amp; <emphasis level='strong'>me</emphasis></speak>", "Hello you & me"),
+        (
+            "<speak>Hello <break time=\"1s\"/> you &amp; <emphasis level='strong'>me</emphasis></speak>",
+            "Hello you & me"
+        ),
         ("<speak>a<!-- > --> b</speak>", "a b"), ("<?xml version=\"1.0\"?><speak>x</speak> ", "x"),
     ]) func markup(text: String, plain: String) {
         #expect(SSML.plain(text) == plain)
     }
 
     @Test(arguments: [
-        "Hello", "<speak>", "<speak>a</b></speak>", "<speak>a</speak>b", "<b>a</b>", "<speak><b></speak></b>", "</speak>",
+        "Hello", "<speak>", "<speak>a</b></speak>", "<speak>a</speak>b", "<b>a</b>", "<speak><b></speak></b>",
+        "</speak>",
         "<speak>a</speak><speak>b</speak>", "<speak>a", "<", "<speak><", "", "<speak><!-- </speak>",
     ]) func brokenMarkup(text: String) {
         #expect(SSML.plain(text) == nil)

@@ -61,15 +61,19 @@ import Testing
     @Test(arguments: [
         ("minus three", "-3"), ("a hundred", "100"), ("one hundred and five", "105"), ("42", "42"),
     ]) func numbers(text: String, value: String) {
-        #expect(SlotType(name: "AMAZON.NUMBER", values: []).parse(Self.words(text), dates: SpokenDates(now: Self.now)) == value)
+        #expect(
+            SlotType(name: "AMAZON.NUMBER", values: []).parse(Self.words(text), dates: SpokenDates(now: Self.now))
+                == value)
     }
 
     @Test(arguments: [
-        ("AMAZON.FOUR_DIGIT_NUMBER", "nineteen eighty four", "1984"), ("AMAZON.FOUR_DIGIT_NUMBER", "six oh four five", "6045"),
+        ("AMAZON.FOUR_DIGIT_NUMBER", "nineteen eighty four", "1984"),
+        ("AMAZON.FOUR_DIGIT_NUMBER", "six oh four five", "6045"),
         ("AMAZON.FOUR_DIGIT_NUMBER", "two thousand seven", "2007"), ("AMAZON.Ordinal", "twenty first", "21"),
         ("AMAZON.Ordinal", "3rd", "3"), ("AMAZON.PhoneNumber", "five five five 12", "55512"),
         ("AMAZON.TIME", "five pm", "17:00"), ("AMAZON.TIME", "half past five", "05:30"),
-        ("AMAZON.TIME", "quarter to twelve", "11:45"), ("AMAZON.TIME", "12 am", "00:00"), ("AMAZON.TIME", "5:07 p.m.", "17:07"),
+        ("AMAZON.TIME", "quarter to twelve", "11:45"), ("AMAZON.TIME", "12 am", "00:00"),
+        ("AMAZON.TIME", "5:07 p.m.", "17:07"),
         ("AMAZON.TIME", "midnight", "00:00"), ("AMAZON.TIME", "in the morning", "MO"), ("AMAZON.TIME", "tonight", "NI"),
         ("AMAZON.TIME", "eight o'clock in the evening", "20:00"), ("AMAZON.TIME", "seven thirty", "07:30"),
         ("AMAZON.DURATION", "ten minutes", "PT10M"), ("AMAZON.DURATION", "two hours and thirty minutes", "PT2H30M"),
@@ -80,7 +84,8 @@ import Testing
         ("AMAZON.DATE", "next monday", "2026-11-30"), ("AMAZON.DATE", "last monday", "2026-11-16"),
         ("AMAZON.DATE", "on sunday", "2026-11-29"), ("AMAZON.DATE", "this week", "2026-W48"),
         ("AMAZON.DATE", "next weekend", "2026-W49-WE"), ("AMAZON.DATE", "next month", "2026-12"),
-        ("AMAZON.DATE", "december", "2026-12"), ("AMAZON.DATE", "january", "2027-01"), ("AMAZON.DATE", "next year", "2027"),
+        ("AMAZON.DATE", "december", "2026-12"), ("AMAZON.DATE", "january", "2027-01"),
+        ("AMAZON.DATE", "next year", "2027"),
         ("AMAZON.DATE", "this decade", "202X"), ("AMAZON.DATE", "next winter", "2027-WI"),
         ("AMAZON.DATE", "november twenty third", "2026-11-23"), ("AMAZON.DATE", "the 22nd of november", "2027-11-22"),
         ("AMAZON.DATE", "december 1 2030", "2030-12-01"), ("AMAZON.DATE", "2026-12-24", "2026-12-24"),
@@ -103,7 +108,8 @@ import Testing
 
     /// ISO weeks at the ends of years, against known ones.
     @Test(arguments: [
-        ("2026-01-01T00:00:00Z", "2026-W01"), ("2027-01-01T00:00:00Z", "2026-W53"), ("2024-12-30T12:00:00Z", "2025-W01"),
+        ("2026-01-01T00:00:00Z", "2026-W01"), ("2027-01-01T00:00:00Z", "2026-W53"),
+        ("2024-12-30T12:00:00Z", "2025-W01"),
         ("2023-01-01T00:00:00Z", "2022-W52"),
     ]) func weeks(day: String, week: String) throws {
         let now = try #require(Instant(iso8601: day))
@@ -113,8 +119,10 @@ import Testing
     /// Whatever is said, reading it does not trap, and means the same each time.
     @Test func anyWordsAreRead() {
         let vocabulary = [
-            "twenty", "hundred", "thousand", "and", "minus", "a", "5", "99999999999999", "next", "last", "week", "monday",
-            "november", "first", "of", "the", "to", "past", "half", "quarter", "am", "pm", "m", "p", "o'clock", "ago", "in",
+            "twenty", "hundred", "thousand", "and", "minus", "a", "5", "99999999999999", "next", "last", "week",
+            "monday",
+            "november", "first", "of", "the", "to", "past", "half", "quarter", "am", "pm", "m", "p", "o'clock", "ago",
+            "in",
             "days", "hours", "2026", "31", "0", "5:30", ":", "winter", "decade", "st",
         ]
         let types = ["NUMBER", "FOUR_DIGIT_NUMBER", "Ordinal", "DATE", "TIME", "DURATION", "PhoneNumber"].map {
@@ -123,7 +131,9 @@ import Testing
         var random = SplitMix(seed: 11)
         let dates = SpokenDates(now: Self.now)
         for _ in 0..<20_000 {
-            let words = (0..<Int(random.next() % 8)).map { _ in vocabulary[Int(random.next() % UInt64(vocabulary.count))] }
+            let words = (0..<Int(random.next() % 8)).map { _ in
+                vocabulary[Int(random.next() % UInt64(vocabulary.count))]
+            }
             for type in types { #expect(type.parse(words[...], dates: dates) == type.parse(words[...], dates: dates)) }
         }
     }

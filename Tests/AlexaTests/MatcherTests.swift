@@ -50,7 +50,10 @@ import Testing
             ], types: [Self.signs])
         let expected: [(String, String, [String: String])] = [
             ("What's Gemini's horoscope for tomorrow?", "Horoscope", ["Sign": "Gemini", "Day": "2026-11-24"]),
-            ("what is the twins horoscope for next week", "Search", ["Query": "what is the twins horoscope for next week"]),
+            (
+                "what is the twins horoscope for next week", "Search",
+                ["Query": "what is the twins horoscope for next week"]
+            ),
             ("the twins", "Horoscope", ["Sign": "the twins"]), ("leo", "Horoscope", ["Sign": "leo"]),
             ("count to one hundred and five", "Count", ["Number": "105"]), ("stop", "AMAZON.StopIntent", [:]),
             ("search for leo", "Search", ["Query": "leo"]), ("anything at all", "Search", ["Query": "anything at all"]),
@@ -110,7 +113,8 @@ import Testing
         var types: [Value] = []
         for name in ["Alpha", "Beta"] {
             let list = (0..<3).map { number in
-                (0...random.below(2)).map { _ in random.pick(vocabulary) }.joined(separator: " ") + " \(name.lowercased())"
+                (0...random.below(2)).map { _ in random.pick(vocabulary) }.joined(separator: " ")
+                    + " \(name.lowercased())"
                     + ["x", "y", "z"][number]
             }
             values[name] = list
@@ -147,7 +151,9 @@ import Testing
             let intent = random.pick(built.intents)
             let sample = random.pick(intent.samples)
             let text = sample.map { part in
-                guard part.hasPrefix("{"), let slot = intent.slots.first(where: { "{\($0.name)}" == part }) else { return part }
+                guard part.hasPrefix("{"), let slot = intent.slots.first(where: { "{\($0.name)}" == part }) else {
+                    return part
+                }
                 return random.pick(built.values[slot.type] ?? [])
             }.joined(separator: " ")
             let words = Words.split(text)
@@ -237,7 +243,9 @@ import Testing
                 "DuplicateIntentName", "InvalidIntentName", "NoSampleUtterance", "UndefinedSlot", "InvalidSample",
                 "UndefinedSlotType", "InvalidInvocationName", "UndefinedDialogIntent",
             ]), "\(codes)")
-        for document: Value in [[:], ["interactionModel": 7], ["interactionModel": ["languageModel": ["intents": []]]], .null] {
+        for document: Value in [
+            [:], ["interactionModel": 7], ["interactionModel": ["languageModel": ["intents": []]]], .null,
+        ] {
             #expect(throws: ModelReader.SchemaProblems.self) { try ModelReader.read(document) }
         }
     }

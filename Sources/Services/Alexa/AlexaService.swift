@@ -34,7 +34,8 @@ public final class AlexaService: HTTPDoor, Sendable {
         self.logger = logger
         signer = SignerKeeper(database: database, time: time)
         access = TokenEndpoint(
-            tokens: AccessTokens(serverKey: serverKey), credentials: credentials, isAuthenticationOn: isAuthenticationOn)
+            tokens: AccessTokens(serverKey: serverKey), credentials: credentials, isAuthenticationOn: isAuthenticationOn
+        )
         let caller = SkillCaller(functions: functions, http: http, signer: signer, time: time)
         let cache = ModelCache(database: database)
         skills = SkillOperations(database: database, caller: caller, signer: signer)

@@ -9,7 +9,9 @@ struct TokenEndpoint: Sendable {
     let isAuthenticationOn: Bool
 
     func answer(_ body: [UInt8], now: Instant) -> APIAnswer {
-        guard body.count <= Limits.tokenRequestBytes else { return refuse("invalid_request", "The request is too large.") }
+        guard body.count <= Limits.tokenRequestBytes else {
+            return refuse("invalid_request", "The request is too large.")
+        }
         let form = Form(body)
         guard let grant = form["grant_type"] else {
             return refuse("invalid_request", "The request is missing a required parameter : grant_type")

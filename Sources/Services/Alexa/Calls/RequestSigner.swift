@@ -37,12 +37,14 @@ struct RequestSigner: Sendable {
         }
         let authorityKey = Array(authority.publicKey.derRepresentation)
         let own = try Certificate.make(
-            subject: issuer, issuer: issuer, publicKey: authorityKey, serial: Array(serial.utf8.prefix(8)) + [1], now: now,
+            subject: issuer, issuer: issuer, publicKey: authorityKey, serial: Array(serial.utf8.prefix(8)) + [1],
+            now: now,
             extensions: Certificate.authorityExtensions(authorityKey), sign: sign)
         let leaf = try Certificate.make(
             subject: Certificate.name("echo-api.amazon.com"), issuer: issuer,
             publicKey: Array(key.publicKey.derRepresentation), serial: Array(serial.utf8.prefix(8)) + [2], now: now,
-            extensions: Certificate.signingExtensions(host: "echo-api.amazon.com", authorityKey: authorityKey), sign: sign)
+            extensions: Certificate.signingExtensions(host: "echo-api.amazon.com", authorityKey: authorityKey),
+            sign: sign)
         root = Certificate.pem(own)
         chain = Certificate.pem(leaf) + root
     }

@@ -153,7 +153,9 @@ struct Conversation: Sendable {
         case .slot(let name):
             guard let slot = intent.slot(named: name) else { break }
             // "Stop" and "help" are heard as such; the rest is for the slot first, if it fits well.
-            if let best = found.first, best.literals > 0, best.slots.isEmpty, best.intent != place { return start(best, session, isNew: false) }
+            if let best = found.first, best.literals > 0, best.slots.isEmpty, best.intent != place {
+                return start(best, session, isNew: false)
+            }
             let filled = matcher.fill(slot, of: place)
             let isSure = filled.map { fit in fit.slots.values.allSatisfy { isCertain($0, intent, fit) } } ?? false
             if !isSure, let best = found.first, best.literals > 0 {
@@ -242,14 +244,16 @@ struct Conversation: Sendable {
             if document?.name == name { document?.update(updated) } else { document = nil }
         }
         guard let document, let place = model.intent(named: document.name) else {
-            return reject("The directive \(directive.type) has no intent of the interaction model to go on with.", session)
+            return reject(
+                "The directive \(directive.type) has no intent of the interaction model to go on with.", session)
         }
         let intent = model.intents[place]
         let spoken = response.captions.joined(separator: " ")
         switch directive.kind {
         case .delegate:
             guard intent.dialog != nil else {
-                return reject("The intent '\(intent.name)' has no dialog model, so that it cannot be delegated.", session)
+                return reject(
+                    "The intent '\(intent.name)' has no dialog model, so that it cannot be delegated.", session)
             }
             if DialogRules(intent: intent, prompts: model.prompts).isComplete(document), isCompleted(request) {
                 return reject("The dialog of '\(intent.name)' is complete, so that it cannot be delegated.", session)

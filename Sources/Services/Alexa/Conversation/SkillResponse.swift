@@ -61,7 +61,9 @@ struct SkillResponse: Sendable {
         }
         if let card = fields["card"], !card.isNull { try Self.check(card: card) }
         if let end = fields["shouldEndSession"], !end.isNull {
-            guard let end = end.bool else { throw .invalidResponse("'response.shouldEndSession' must be true or false.") }
+            guard let end = end.bool else {
+                throw .invalidResponse("'response.shouldEndSession' must be true or false.")
+            }
             shouldEndSession = end
         }
         if let list = fields["directives"], !list.isNull { try readDirectives(list, interfaces) }
@@ -79,7 +81,8 @@ struct SkillResponse: Sendable {
             guard let text = value["ssml"]?.string else { throw .invalidResponse("'\(path).ssml' is missing.") }
             try checkLength(text)
             guard let plain = SSML.plain(text) else {
-                throw .invalidResponse("Invalid SSML Output Speech for '\(path)': it must be well-formed, in one <speak>.")
+                throw .invalidResponse(
+                    "Invalid SSML Output Speech for '\(path)': it must be well-formed, in one <speak>.")
             }
             return plain
         default: throw .invalidResponse("'\(path).type' must be PlainText or SSML.")
@@ -135,7 +138,8 @@ struct SkillResponse: Sendable {
                 }
                 guard interface.isEmpty || interfaces.contains(interface) else {
                     throw .invalidResponse(
-                        "The directive '\(type)' needs the interface \(interface), which the skill's manifest does not declare.")
+                        "The directive '\(type)' needs the interface \(interface), which the skill's manifest does not declare."
+                    )
                 }
             }
             guard let kind = try Self.dialogKind(type, directive) else { continue }
@@ -166,10 +170,12 @@ struct SkillResponse: Sendable {
     /// directive is not known.
     private static func interface(of type: String) -> String?? {
         let prefixes: [(String, String)] = [
-            ("Dialog.", ""), ("Hint", ""), ("Tasks.", ""), ("Connections.", ""), ("CustomInterfaceController.", "CUSTOM_INTERFACE"),
+            ("Dialog.", ""), ("Hint", ""), ("Tasks.", ""), ("Connections.", ""),
+            ("CustomInterfaceController.", "CUSTOM_INTERFACE"),
             ("AudioPlayer.", "AUDIO_PLAYER"), ("VideoApp.", "VIDEO_APP"), ("Display.", "RENDER_TEMPLATE"),
             ("Alexa.Presentation.APLT.", "ALEXA_PRESENTATION_APL"), ("Alexa.Presentation.APLA.", ""),
-            ("Alexa.Presentation.APL.", "ALEXA_PRESENTATION_APL"), ("Alexa.Presentation.HTML.", "ALEXA_PRESENTATION_HTML"),
+            ("Alexa.Presentation.APL.", "ALEXA_PRESENTATION_APL"),
+            ("Alexa.Presentation.HTML.", "ALEXA_PRESENTATION_HTML"),
             ("GameEngine.", "GAME_ENGINE"), ("GadgetController.", "GADGET_CONTROLLER"), ("Geolocation.", "GEOLOCATION"),
             ("Navigation.", "NAVIGATION"), ("Alexa.", ""),
         ]

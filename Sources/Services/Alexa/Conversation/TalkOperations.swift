@@ -43,7 +43,9 @@ struct TalkOperations: Sendable {
 
     /// The skill, which must be enabled.
     private func enabled(_ id: String) async throws -> SkillRecord {
-        guard let skill = try await database.read({ try SkillTable.get(id, in: $0) }) else { throw APIError.noSkill(id) }
+        guard let skill = try await database.read({ try SkillTable.get(id, in: $0) }) else {
+            throw APIError.noSkill(id)
+        }
         guard skill.isEnabled else {
             throw APIError(
                 status: 403, message: "The skill is not enabled: PUT /v1/skills/\(id)/stages/development/enablement.")
@@ -77,7 +79,9 @@ struct TalkOperations: Sendable {
         guard utterance.count <= Limits.utteranceCharacters else {
             throw APIError.bad("input.content exceeds \(Limits.utteranceCharacters) characters.")
         }
-        guard SkillManifest.isLocale(locale) else { throw APIError.bad("device.locale is no locale: it is like en-US.") }
+        guard SkillManifest.isLocale(locale) else {
+            throw APIError.bad("device.locale is no locale: it is like en-US.")
+        }
         if let type = body["simulation"]?["type"]?.string, type != "DEFAULT" {
             throw APIError.notImplemented("The simulation type \(APIError.shown(type))")
         }
@@ -91,7 +95,9 @@ struct TalkOperations: Sendable {
         }
         let skill = try await enabled(id)
         let facts = skill.facts
-        guard facts.kind == .custom else { throw APIError.bad("Only custom skills can be simulated; invoke the skill.") }
+        guard facts.kind == .custom else {
+            throw APIError.bad("Only custom skills can be simulated; invoke the skill.")
+        }
         guard let endpoint = facts.endpoint(region: SkillManifest.region(of: locale), of: .custom) else {
             throw APIError.bad("The skill's manifest has no endpoint.")
         }
@@ -99,8 +105,10 @@ struct TalkOperations: Sendable {
             throw APIError.bad("The skill has no interaction model for the locale \(locale).")
         }
         let turn = Turn(
-            id: Identifier.uuid(), skill: skill, model: model, endpoint: endpoint, locale: locale, device: name + "/" + locale,
-            utterance: utterance, isFresh: mode == "FORCE_NEW_SESSION", version: version, busyKey: "\(id)/\(name)/\(locale)")
+            id: Identifier.uuid(), skill: skill, model: model, endpoint: endpoint, locale: locale,
+            device: name + "/" + locale,
+            utterance: utterance, isFresh: mode == "FORCE_NEW_SESSION", version: version,
+            busyKey: "\(id)/\(name)/\(locale)")
         return try await begin(turn, now: call.now)
     }
 
@@ -220,7 +228,9 @@ struct TalkOperations: Sendable {
         var (status, result) = (record.status, record.result)
         if status == "IN_PROGRESS", record.process != process {
             status = "FAILED"
-            result = ["error": ["code": "INTERRUPTED", "message": "The server was restarted while the simulation ran."]]
+            result = [
+                "error": ["code": "INTERRUPTED", "message": "The server was restarted while the simulation ran."]
+            ]
         }
         return APIAnswer(
             status: 200, body: ["id": .string(record.id), "status": .string(status), "result": result])

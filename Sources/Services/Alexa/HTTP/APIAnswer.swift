@@ -40,7 +40,8 @@ struct APIError: Error, Sendable {
     }
     static let unauthorized = APIError(
         status: 401,
-        message: "Token is invalid/expired. Get an access token from Login with Amazon's token endpoint of this server.")
+        message: "Token is invalid/expired. Get an access token from Login with Amazon's token endpoint of this server."
+    )
     static func noSkill(_ id: String) -> APIError {
         APIError(status: 404, message: "Resource not found: there is no skill \(shown(id)).")
     }
@@ -51,6 +52,7 @@ struct APIError: Error, Sendable {
 
     /// What a client has sent, fit for an error text.
     static func shown(_ text: String) -> String {
-        "'" + String(text.unicodeScalars.filter { (0x20...0x7E).contains($0.value) }.prefix(100).map(Character.init)) + "'"
+        "'" + String(text.unicodeScalars.filter { (0x20...0x7E).contains($0.value) }.prefix(100).map(Character.init))
+            + "'"
     }
 }

@@ -54,7 +54,8 @@ enum InvocationPhrase {
         ["talk", "to"], ["speak", "to"], ["speak", "with"], ["give", "me"], ["ask"], ["tell"],
     ]
     private static let askers: [[String]] = [
-        ["ask"], ["tell"], ["search"], ["open"], ["launch"], ["start"], ["talk", "to"], ["speak", "to"], ["use"], ["play"],
+        ["ask"], ["tell"], ["search"], ["open"], ["launch"], ["start"], ["talk", "to"], ["speak", "to"], ["use"],
+        ["play"],
         ["run"], ["load"], ["begin"], ["resume"],
     ]
     private static let connectors: Set<String> = [
@@ -62,7 +63,9 @@ enum InvocationPhrase {
     ]
     private static let politeness: [[String]] = [["alexa"], ["please"], ["can", "you"], ["could", "you"]]
     /// "… from daily horoscopes".
-    private static let trailers: [[String]] = [["by", "asking"], ["using"], ["with"], ["from"], ["in"], ["asking"], ["on"]]
+    private static let trailers: [[String]] = [
+        ["by", "asking"], ["using"], ["with"], ["from"], ["in"], ["asking"], ["on"],
+    ]
 
     /// How `words` call the skill named `name`; nil when they do not.
     static func read(_ given: [Word], name: [String]) -> Call? {

@@ -28,7 +28,9 @@ struct LanguageModel: Sendable {
         var elements: [Element]
         /// The words that an utterance must have to match.
         let literals: Set<String>
-        var hasSlots: Bool { literals.count < elements.count && elements.contains { if case .slot = $0 { true } else { false } } }
+        var hasSlots: Bool {
+            literals.count < elements.count && elements.contains { if case .slot = $0 { true } else { false } }
+        }
 
         init(_ elements: [Element]) {
             self.elements = elements

@@ -130,7 +130,8 @@ struct SpokenDates {
             words = words.dropLast()
         }
         if words.isEmpty { return named.map { "\(pad4($0))-\(pad(index + 1))" } }
-        guard let dayNumber = SpokenNumbers.ordinal(words) ?? SpokenNumbers.cardinal(words), (1...31).contains(dayNumber)
+        guard let dayNumber = SpokenNumbers.ordinal(words) ?? SpokenNumbers.cardinal(words),
+            (1...31).contains(dayNumber)
         else { return nil }
         let isPast =
             CivilTime.days(year: year, month: index + 1, day: Int(dayNumber)) < today

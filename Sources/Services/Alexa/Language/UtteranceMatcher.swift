@@ -70,7 +70,9 @@ struct UtteranceMatcher {
             for sample in BuiltInIntents.samples(of: intent.name) + intent.samples {
                 guard let match = match(sample, intent, index) else { continue }
                 // A slot alone would take anything, and leave nothing for the fallback.
-                if hasFallback, match.literals == 0, match.slots.contains(where: { isGuess(intent.slots[$0.key].type, $0.value) }) {
+                if hasFallback, match.literals == 0,
+                    match.slots.contains(where: { isGuess(intent.slots[$0.key].type, $0.value) })
+                {
                     continue
                 }
                 if best.map({ isBetter(match, $0) }) ?? true { best = match }
@@ -175,7 +177,9 @@ struct UtteranceMatcher {
 
     // MARK: One slot
 
-    private mutating func span(_ slot: LanguageModel.Slot, _ start: Int, _ end: Int) -> (cost: Int, filling: SlotFilling)? {
+    private mutating func span(_ slot: LanguageModel.Slot, _ start: Int, _ end: Int) -> (
+        cost: Int, filling: SlotFilling
+    )? {
         let key = Span(
             type: ObjectIdentifier(slot.type), start: start, end: end, allowsMultiple: slot.allowsMultiple)
         if let known = spans[key] { return known }
@@ -211,7 +215,8 @@ struct UtteranceMatcher {
             return (Cost.slot + count * Cost.knownWord, SlotFilling(value: value, spoken: spoken, matches: []))
         }
         switch type.reading {
-        case .query: return (Cost.slot + count * Cost.queryWord, SlotFilling(value: spoken, spoken: spoken, matches: []))
+        case .query:
+            return (Cost.slot + count * Cost.queryWord, SlotFilling(value: spoken, spoken: spoken, matches: []))
         case .list:
             guard count <= Limits.freeSlotWords else { return nil }
             let perWord = type.hasValues ? Cost.freeWord : Cost.queryWord
@@ -230,8 +235,11 @@ struct UtteranceMatcher {
                 continue
             }
             var next: (end: Int, filling: SlotFilling)?
-            for stop in stride(from: min(end, position + max(type.longestValue, SpokenTimes.maximumWords)), to: position, by: -1) {
-                if let value = read(type, position, stop), value.cost == Cost.slot + (stop - position) * Cost.knownWord {
+            for stop in stride(
+                from: min(end, position + max(type.longestValue, SpokenTimes.maximumWords)), to: position, by: -1)
+            {
+                if let value = read(type, position, stop), value.cost == Cost.slot + (stop - position) * Cost.knownWord
+                {
                     next = (stop, value.filling)
                     break
                 }

@@ -142,7 +142,10 @@ struct ModelOperations: Sendable {
         var outcome: Fields = ["status": status]
         if !problems.isEmpty { outcome["errors"] = .list(problems.map(\.value)) }
         outcome["buildDetails"] = [
-            "steps": [["name": "LANGUAGE_MODEL_QUICK_BUILD", "status": status], ["name": "LANGUAGE_MODEL_FULL_BUILD", "status": status]]
+            "steps": [
+                ["name": "LANGUAGE_MODEL_QUICK_BUILD", "status": status],
+                ["name": "LANGUAGE_MODEL_FULL_BUILD", "status": status],
+            ]
         ]
         return .map(outcome)
     }

@@ -21,7 +21,8 @@ struct ModelReader {
 
     /// Compiles `document` (`{"interactionModel": {…}}`). Throws `SchemaProblems`; a model that has `problems` is not used.
     static func read(_ document: Value) throws(SchemaProblems) -> (model: LanguageModel, problems: [Problem]) {
-        guard let root = document["interactionModel"], let language = root["languageModel"], language.fields != nil else {
+        guard let root = document["interactionModel"], let language = root["languageModel"], language.fields != nil
+        else {
             throw SchemaProblems(problems: [Problem.missing("interactionModel.languageModel")])
         }
         guard let name = language["invocationName"]?.string else {
@@ -183,7 +184,8 @@ struct ModelReader {
             report("TooManySlots", "The intent '\(name)' has more than \(Limits.slotsPerIntent) slots.")
         }
         for item in list.prefix(Limits.slotsPerIntent) {
-            guard let slot = item["name"]?.string, Self.isName(slot, dots: true), let typeName = item["type"]?.string else {
+            guard let slot = item["name"]?.string, Self.isName(slot, dots: true), let typeName = item["type"]?.string
+            else {
                 report("InvalidSlot", "The intent '\(name)' has a slot without a valid name and type.")
                 continue
             }
@@ -237,7 +239,9 @@ struct ModelReader {
                     read.append(LanguageModel.Sample(elements))
                 }
             case .failure(let problem):
-                report(problem.code, "Sample utterance '\(text.prefix(120))' of the intent '\(intent)': \(problem.message)")
+                report(
+                    problem.code, "Sample utterance '\(text.prefix(120))' of the intent '\(intent)': \(problem.message)"
+                )
             }
         }
         return read
@@ -298,7 +302,8 @@ struct ModelReader {
             guard let name = entry["name"]?.string, let place = intents.firstIndex(where: { $0.name == name }) else {
                 report(
                     "UndefinedDialogIntent",
-                    "The dialog names the intent '\(entry["name"]?.string?.prefix(80) ?? "")', which the model does not have.")
+                    "The dialog names the intent '\(entry["name"]?.string?.prefix(80) ?? "")', which the model does not have."
+                )
                 continue
             }
             var read = LanguageModel.Dialog(

@@ -74,7 +74,8 @@ struct SkillManifest: Sendable {
 
     static func isLocale(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
-        return bytes.count == 5 && bytes[2] == UInt8(ascii: "-") && bytes[..<2].allSatisfy { (0x61...0x7A).contains($0) }
+        return bytes.count == 5 && bytes[2] == UInt8(ascii: "-")
+            && bytes[..<2].allSatisfy { (0x61...0x7A).contains($0) }
             && bytes[3...].allSatisfy { (0x41...0x5A).contains($0) }
     }
 
@@ -85,7 +86,9 @@ struct SkillManifest: Sendable {
         guard let manifest = document["manifest"], manifest.fields != nil else { return [.missing("manifest")] }
         var problems: [Problem] = []
         for member in ["publishingInformation", "apis"] {
-            if let value = manifest[member], value.fields == nil { problems.append(.wrong("manifest.\(member)", "object")) }
+            if let value = manifest[member], value.fields == nil {
+                problems.append(.wrong("manifest.\(member)", "object"))
+            }
         }
         let locales = manifest["publishingInformation"]?["locales"]?.fields?.names ?? []
         for locale in locales.prefix(Limits.problems) where !Self.isLocale(locale) {
@@ -93,7 +96,8 @@ struct SkillManifest: Sendable {
                 Problem(code: "INVALID_ENUM_VALUE", message: "'\(locale.prefix(80))' is no locale: it is like en-US."))
         }
         if locales.count > Limits.locales {
-            problems.append(Problem(code: "TOO_MANY_LOCALES", message: "A skill has at most \(Limits.locales) locales."))
+            problems.append(
+                Problem(code: "TOO_MANY_LOCALES", message: "A skill has at most \(Limits.locales) locales."))
         }
         for (kind, endpoint) in endpoints {
             if let problem = Self.violation(endpoint, kind) { problems.append(problem) }
@@ -104,7 +108,8 @@ struct SkillManifest: Sendable {
     private static func violation(_ endpoint: Endpoint, _ kind: Kind) -> Problem? {
         switch endpoint {
         case .function(let uri):
-            guard let arn = ARN(uri), arn.service == "lambda", arn.resource.hasPrefix("function:"), uri.utf8.count <= 256
+            guard let arn = ARN(uri), arn.service == "lambda", arn.resource.hasPrefix("function:"),
+                uri.utf8.count <= 256
             else {
                 return Problem(
                     code: "INVALID_LAMBDA_ARN", message: "'\(uri.prefix(256))' is not the ARN of a Lambda function.")
@@ -113,7 +118,8 @@ struct SkillManifest: Sendable {
         case .web(let uri):
             guard kind == .custom else {
                 return Problem(
-                    code: "INVALID_ENDPOINT", message: "A Smart Home skill's endpoint must be the ARN of a Lambda function.")
+                    code: "INVALID_ENDPOINT",
+                    message: "A Smart Home skill's endpoint must be the ARN of a Lambda function.")
             }
             let isWeb = uri.hasPrefix("https://") || uri.hasPrefix("http://")
             guard isWeb, uri.utf8.count <= 2_048, uri.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {

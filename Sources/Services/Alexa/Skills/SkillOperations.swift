@@ -25,7 +25,8 @@ struct SkillOperations: Sendable {
         guard vendor == Self.vendorID else {
             throw APIError(
                 status: 403,
-                message: "The user is not authorized for the vendor \(APIError.shown(vendor)). GET /v1/vendors tells yours.")
+                message:
+                    "The user is not authorized for the vendor \(APIError.shown(vendor)). GET /v1/vendors tells yours.")
         }
     }
 
@@ -114,7 +115,9 @@ struct SkillOperations: Sendable {
 
     /// The keys for a web service are made while nobody waits for them.
     private func begin(_ skill: SkillRecord) {
-        if skill.facts.endpoints.contains(where: { if case .web = $0.endpoint { true } else { false } }) { signer.begin() }
+        if skill.facts.endpoints.contains(where: { if case .web = $0.endpoint { true } else { false } }) {
+            signer.begin()
+        }
     }
 
     private static func manifest(_ body: Value) throws(APIError) -> Value {
@@ -197,7 +200,9 @@ struct SkillOperations: Sendable {
     }
 
     private func require(_ id: String) async throws -> SkillRecord {
-        guard let skill = try await database.read({ try SkillTable.get(id, in: $0) }) else { throw APIError.noSkill(id) }
+        guard let skill = try await database.read({ try SkillTable.get(id, in: $0) }) else {
+            throw APIError.noSkill(id)
+        }
         return skill
     }
 
