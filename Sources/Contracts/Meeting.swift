@@ -5,9 +5,12 @@ public import Storage
 public struct LogEvent: Sendable, Hashable {
     public var timestamp: Instant
     public var message: String
-    public init(timestamp: Instant, message: String) {
+    /// `Lineage=…` of the trace header of the invocation that wrote it: so circles of functions and their own logs are found.
+    public var lineage: String?
+    public init(timestamp: Instant, message: String, lineage: String? = nil) {
         self.timestamp = timestamp
         self.message = message
+        self.lineage = lineage
     }
 }
 

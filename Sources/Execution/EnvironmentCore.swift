@@ -225,6 +225,7 @@ final class EnvironmentCore {
         if startedRequestID != invocation.requestID {
             startedRequestID = invocation.requestID
             if invocation.wantsLogTail { logs.beginTail(true) }
+            logs.begin(traceID: invocation.traceID)
             logs.append(
                 platformLog.start(requestID: invocation.requestID, traceID: invocation.traceID, now: wall))
         }

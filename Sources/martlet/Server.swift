@@ -117,7 +117,8 @@ final class Server: Service {
         async let streams = KinesisService(
             database: database, time: time, serverKey: key, authorizer: iam,
             limitsThroughput: settings.limitsKinesisThroughput, logger: logger)
-        let logs = try CloudWatchLogsService(database: database, time: time, logger: logger)
+        let logs = try CloudWatchLogsService(
+            database: database, outbox: outbox, metrics: nil, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let lambda = try LambdaService(
@@ -214,16 +215,23 @@ final class Server: Service {
         // first request comes in.
         let addresses = try await gateway.listen()
         try await lambda.start()
-        try await queue.start(invoker: engine, directory: lambda)
-        try await sqs.start()
-        dynamoDB.start()
-        kinesis.start()
-        try await outbox.start()
-        try await sns.start()
-        try await events.start()
-        try await scheduler.start()
-        try await eventSources.start()
-        logs.start()
+        // Together: what they write is one commit.
+        let starts: [@Sendable () async throws -> Void] = [
+            { try await queue.start(invoker: engine, directory: lambda) },
+            sqs.start,
+            outbox.start,
+            sns.start,
+            events.start,
+            scheduler.start,
+            eventSources.start,
+        ]
+        try await withThrowingTaskGroup { group in
+            for start in starts { group.addTask(operation: start) }
+            dynamoDB.start()
+            kinesis.start()
+            logs.start()
+            try await group.waitForAll()
+        }
         sweepDaily(blobs, time: time, logger: logger)
         try await gateway.start()
         return Server(
@@ -231,7 +239,7 @@ final class Server: Service {
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
                 logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop],
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }

@@ -17,7 +17,8 @@ import Wire
 
     init() throws {
         database = try SQLiteDatabase.temporary(migrations: [CloudWatchLogsService.migrations])
-        service = try CloudWatchLogsService(database: database, time: time, logger: Logger(label: "test"))
+        service = try CloudWatchLogsService(
+            database: database, outbox: RecordingOutbox(), metrics: nil, time: time, logger: Logger(label: "test"))
     }
 
     private func call(_ operation: String, _ input: Value, scope: AccountRegion = Self.scope) async throws -> Value {

@@ -14,7 +14,8 @@ import Testing
 
     init() throws {
         database = try SQLiteDatabase.temporary(migrations: [CloudWatchLogsService.migrations])
-        service = try CloudWatchLogsService(database: database, time: time, logger: Logger(label: "test"))
+        service = try CloudWatchLogsService(
+            database: database, outbox: RecordingOutbox(), metrics: nil, time: time, logger: Logger(label: "test"))
     }
 
     private func say(_ line: String) {

@@ -94,7 +94,8 @@ import Testing
         var random = Mutator(seed: seed)
         let patterns = [
             #"{ ($.a = "b*") && ($.c >= 1.5e3) || $.d[0] IS NULL && $.e.f NOT EXISTS }"#,
-            #"ERROR "two words" -not ?either ?or"#,
+            #"ERROR "two words" -not ?either ?or"#, #"{ $.a = %^b[c-e]{1,3}|\x41+$% || $.*.f != *x* }"#,
+            #"[ip = %1[0-9]*%, ..., (code = 4* && code != 404) || code > 5e2, "x" ]"#, #"%\d{2,}|[^a-z\s].?$%"#,
         ]
         for _ in 0..<(400 * Mutator.factor) {
             for pattern in patterns {

@@ -16,6 +16,8 @@ final class LogCollector: Sendable {
         var pipe: Pipe?
         /// The last part of this invocation's text; nil when nobody wants it.
         var tail: [UInt8]?
+        /// Of the last invocation that began: what comes after its end is still its work.
+        var lineage: String?
     }
 
     private let state = Mutex(State())
@@ -47,12 +49,18 @@ final class LogCollector: Sendable {
     /// Begins to keep the tail of an invocation, or to keep none.
     func beginTail(_ wanted: Bool) { state.withLock { $0.tail = wanted ? [] : nil } }
 
+    /// An invocation begins: what is written from now on carries the lineage of its trace.
+    func begin(traceID: String?) {
+        let lineage = traceID?.split(separator: ";").first { $0.hasPrefix("Lineage=") }.map { String($0) }
+        state.withLock { $0.lineage = lineage }
+    }
+
     /// Says lines of the platform.
     func append(_ lines: [String]) {
         guard !lines.isEmpty else { return }
         state.withLock { state in
             let now = time.now()
-            deliver(lines.map { LogEvent(timestamp: now, message: $0) }, &state)
+            deliver(lines.map { LogEvent(timestamp: now, message: $0, lineage: state.lineage) }, &state)
         }
     }
 
@@ -63,7 +71,7 @@ final class LogCollector: Sendable {
             var events: [LogEvent] = []
             let now = time.now()
             read(limit: Limits.finalDrainBytes, flushes: true, now: now, &events, &state)
-            events += lines.map { LogEvent(timestamp: now, message: $0) }
+            events += lines.map { LogEvent(timestamp: now, message: $0, lineage: state.lineage) }
             deliver(events, &state)
             defer { state.tail = nil }
             return state.tail.map { Array($0.suffix(Limits.logTailBytes)) }
@@ -98,10 +106,11 @@ final class LogCollector: Sendable {
         limit: Int, flushes: Bool, now: Instant, _ events: inout [LogEvent], _ state: inout State
     ) -> Int {
         guard var pipe = state.pipe else { return 0 }
+        let lineage = state.lineage
         state.pipe = nil  // so that its splitter is not copied
         func emit(_ bytes: [UInt8]) {
             if let filter, !filter.keeps(bytes) { return }
-            events.append(LogEvent(timestamp: now, message: String(decoding: bytes, as: UTF8.self)))
+            events.append(LogEvent(timestamp: now, message: String(decoding: bytes, as: UTF8.self), lineage: lineage))
         }
         var total = 0
         let ended = withUnsafeTemporaryAllocation(byteCount: Limits.pipeReadBytes, alignment: 16) { buffer in

@@ -32,8 +32,10 @@ extension CloudWatchLogsService: DeliveryTarget {
         let stream =
             try StreamRow.find(delivery.id, group: group.id, in: transaction)?.id
             ?? StreamRow.insert(delivery.id, group: group.id, created: now.milliseconds, in: transaction)
-        try EventRow.append(
-            [(timestamp, message)], stream: stream, group: group.id, ingested: now.milliseconds, in: transaction)
+        let events = [NewEvent(timestamp: timestamp, message: message)]
+        try ingestion.append(
+            events, to: group, stream: (stream, delivery.id), now: now.milliseconds,
+            hasMetrics: EmbeddedMetrics.areIn(events), in: transaction)
     }
 
     public func validate(target: String, for principal: Principal, in transaction: any ReadTransaction) throws {

@@ -19,18 +19,32 @@ public final class CloudWatchLogsService: Sendable, LogSink {
     private let time: any TimeSource
     private let logger: Logger
     let sweeper: Sweeper
+    let ingestion: Ingestion
     private let state = Mutex(State())
 
-    public init(database: any Database, time: any TimeSource, logger: Logger) throws {
+    /// `metrics` gets what events say of metrics; nil: it is not looked for.
+    public init(
+        database: any Database, outbox: any DeliveryOutbox, metrics: (any MetricSink)?, time: any TimeSource,
+        logger: Logger
+    ) throws {
         self.database = database
         self.time = time
         self.logger = logger
         sweeper = Sweeper(database: database, time: time, logger: logger)
+        let cache = FilterCache()
+        ingestion = Ingestion(
+            subscriptions: SubscriptionWorker(
+                database: database, outbox: outbox, cache: cache, time: time, logger: logger),
+            taps: EventTaps(metrics: metrics, database: database, cache: cache, logger: logger))
         let groups = GroupOperations(database: database, sweeper: sweeper)
         let streams = StreamOperations(database: database, sweeper: sweeper)
-        let events = EventOperations(database: database)
+        let events = EventOperations(database: database, ingestion: ingestion)
+        let filters = FilterOperations(database: database, outbox: outbox)
+        let schema = try ServiceSchema(text: CloudWatchLogsSchema.text)
+        let tails = LiveTailOperations(
+            database: database, tails: ingestion.taps.tails, schema: schema, time: time)
         definition = ServiceDefinition(
-            schema: try ServiceSchema(text: CloudWatchLogsSchema.text),
+            schema: schema,
             operations: [
                 "CreateLogGroup": .asynchronous(groups.create),
                 "DeleteLogGroup": .asynchronous(groups.delete),
@@ -49,17 +63,33 @@ public final class CloudWatchLogsService: Sendable, LogSink {
                 "PutLogEvents": .asynchronous(events.put),
                 "GetLogEvents": .asynchronous(events.get),
                 "FilterLogEvents": .asynchronous(events.filter),
+                "PutSubscriptionFilter": .asynchronous(filters.putSubscription),
+                "DescribeSubscriptionFilters": .asynchronous(filters.describeSubscriptions),
+                "DeleteSubscriptionFilter": .asynchronous(filters.deleteSubscription),
+                "PutMetricFilter": .asynchronous(filters.putMetric),
+                "DescribeMetricFilters": .asynchronous(filters.describeMetrics),
+                "DeleteMetricFilter": .asynchronous(filters.deleteMetric),
+                "TestMetricFilter": .asynchronous(filters.testMetric),
+                "StartLiveTail": .asynchronous(tails.start),
             ],
             bodyLimit: 4 << 20)
     }
 
-    /// Starts looking for expired events, hourly, and goes on with what a stop left half removed.
-    public func start() { sweeper.start() }
+    /// Starts looking for expired events, hourly, and goes on with what a stop left half removed or not yet sent.
+    public func start() {
+        sweeper.start()
+        ingestion.subscriptions.start()
+    }
+
+    /// Ends live tails, which keep clients waiting.
+    public func stopTails() { ingestion.taps.tails.stop() }
 
     /// Writes what is buffered and stops the sweep.
     public func stop() async {
         await flush()
         sweeper.stop()
+        ingestion.subscriptions.stop()
+        await ingestion.taps.flush()
     }
 
     // MARK: LogSink
@@ -93,6 +123,12 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         # HELP martlet_log_lines_dropped_total Lines of functions' logs that could not be kept.
         # TYPE martlet_log_lines_dropped_total counter
         martlet_log_lines_dropped_total \(droppedLines)
+        # HELP martlet_log_events_unseen_total Log events that came too fast to be searched for metrics and shown in live tails.
+        # TYPE martlet_log_events_unseen_total counter
+        martlet_log_events_unseen_total \(ingestion.taps.droppedEvents)
+        # HELP martlet_log_events_too_large_total Log events that were too large for a subscription's target.
+        # TYPE martlet_log_events_too_large_total counter
+        martlet_log_events_too_large_total \(ingestion.subscriptions.tooLargeEvents)
 
         """
     }
@@ -103,16 +139,29 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         let taken = time.now()
         let batch = state.withLock { $0.buffer.take(now: taken) }
         guard !batch.isEmpty else { return }
-        write(batch, taken: taken, isAgain: false)
+        let new = batch.mapValues { events in
+            let events = events.map {
+                NewEvent(timestamp: $0.timestamp.milliseconds, message: $0.message, lineage: $0.lineage)
+            }
+            return NewEvents(events: events, hasMetrics: EmbeddedMetrics.areIn(events))
+        }
+        write(new, taken: taken, isAgain: false)
+    }
+
+    /// Lines on their way to a stream.
+    private struct NewEvents: Sendable {
+        var events: [NewEvent]
+        /// Found out before the transaction, which everybody waits for.
+        var hasMetrics: Bool
     }
 
     /// Writes lines that were taken; once more in a moment when that fails: it may have been somebody else's part of the commit,
     /// or a queue for the disk that was full. Then they are lost, and counted: logs are best effort, and a full disk must not stop
     /// functions.
-    private func write(_ batch: [LogBuffer.Key: [Contracts.LogEvent]], taken: Instant, isAgain: Bool) {
+    private func write(_ batch: [LogBuffer.Key: NewEvents], taken: Instant, isAgain: Bool) {
         let now = taken.milliseconds
-        database.write { transaction in
-            for (key, events) in batch { try Self.store(events, key, now: now, in: transaction) }
+        database.write { [ingestion] transaction in
+            for (key, events) in batch { try Self.store(events, key, now: now, ingestion, in: transaction) }
         } completion: { [self] result in
             if case .failure(let error) = result {
                 logger.error(
@@ -123,7 +172,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
                     }
                     return
                 }
-                state.withLock { $0.buffer.lost(batch.values.reduce(0) { $0 + $1.count }) }
+                state.withLock { $0.buffer.lost(batch.values.reduce(0) { $0 + $1.events.count }) }
             }
             let end = time.now()
             let (again, quiet) = state.withLock { state in
@@ -138,16 +187,16 @@ public final class CloudWatchLogsService: Sendable, LogSink {
     }
 
     private static func store(
-        _ events: [Contracts.LogEvent], _ key: LogBuffer.Key, now: Int64, in transaction: any WriteTransaction
+        _ new: NewEvents, _ key: LogBuffer.Key, now: Int64, _ ingestion: Ingestion,
+        in transaction: any WriteTransaction
     ) throws {
         let group =
-            try GroupRow.find(key.group, key.scope, in: transaction)?.id
+            try GroupRow.find(key.group, key.scope, in: transaction)
             ?? GroupRow.insert(key.group, key.scope, created: now, in: transaction)
         let stream =
-            try StreamRow.find(key.stream, group: group, in: transaction)?.id
-            ?? StreamRow.insert(key.stream, group: group, created: now, isOwn: true, in: transaction)
-        try EventRow.append(
-            events.map { ($0.timestamp.milliseconds, $0.message) }, stream: stream, group: group, ingested: now,
-            in: transaction)
+            try StreamRow.find(key.stream, group: group.id, in: transaction)?.id
+            ?? StreamRow.insert(key.stream, group: group.id, created: now, isOwn: true, in: transaction)
+        try ingestion.append(
+            new.events, to: group, stream: (stream, key.stream), now: now, hasMetrics: new.hasMetrics, in: transaction)
     }
 }

@@ -8,13 +8,21 @@ extension CloudWatchLogsService {
     public static func permissions(_ operation: String, _ request: OperationRequest) -> [PermissionNeed] {
         let (input, scope) = (request.input, request.context.scope)
         let prefix = "arn:aws:logs:\(scope.region):\(scope.account):log-group:"
-        var group = input["logGroupName"]?.string ?? ""
-        let named = input["logGroupIdentifier"]?.string ?? input["resourceArn"]?.string
-        if let named {
-            group = named.hasPrefix(prefix) ? String(named.dropFirst(prefix.count)) : named
+        func need(_ name: String) -> PermissionNeed {
+            var group = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
             if group.hasSuffix(":*") { group.removeLast(2) }
+            let stream = input["logStreamName"]?.string ?? ""
+            return PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")
         }
-        let stream = input["logStreamName"]?.string ?? ""
-        return [PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")]
+        // A live tail is of several groups.
+        if let groups = input["logGroupIdentifiers"]?.list, !groups.isEmpty {
+            return groups.prefix(Limits.groupsPerTail).map { need($0.string ?? "") }
+        }
+        let names = ["logGroupIdentifier", "resourceArn", "logGroupName"]
+        var needs = [need(names.lazy.compactMap { input[$0]?.string }.first ?? "")]
+        if operation == "PutSubscriptionFilter", let role = input["roleArn"]?.string {
+            needs.append(PermissionNeed("iam:PassRole", role))
+        }
+        return needs
     }
 }

@@ -25,8 +25,13 @@ struct BlobLayout: Sendable {
     func prepare() throws {
         try Files.makeDirectories(objects)
         try Files.makeDirectories(temporary)
-        try Files.syncDirectory(directory)
         try Files.forEachName(in: temporary) { unlink(temporary + "/" + $0) }
+    }
+
+    /// Makes the directories durable, with the folders that there are.
+    func sync() throws {
+        try Files.syncDirectory(objects)
+        try Files.syncDirectory(directory)
     }
 
     /// Makes the folder durable when it is new.

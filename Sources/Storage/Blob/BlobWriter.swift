@@ -227,6 +227,7 @@ struct StagingFile: Sendable {
         if isSynced(blobs), Files.retrying({ fdatasync(descriptor) }) != 0 { throw Files.failure("sync", path, errno) }
         let id = BlobID(hash.finalize())
         let target = blobs.layout.path(of: id)
+        try blobs.syncDirectories()
         try blobs.layout.makeFolder(of: id, isSynced: blobs.isSynced)
         blobs.willFinish(id, now: monotonicNanoseconds())
         guard rename(path, target) == 0 else { throw Files.failure("rename", path, errno) }

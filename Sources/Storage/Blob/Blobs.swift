@@ -32,6 +32,7 @@ public final class Blobs: Sendable {
     private let removalDelay: Duration
     private let logger: Logger
     private let ledger: Mutex<BlobLedger>
+    private let hasSyncedDirectories = Mutex(false)
 
     /// Opens (and creates) the store in a directory; removes what a crash left half-written.
     /// - Parameter removalDelay: between the last reference's end and the file's: a reader that has just found the
@@ -51,6 +52,17 @@ public final class Blobs: Sendable {
             name: "martlet-blob", threads: StorageLimits.blobThreads, jobs: StorageLimits.waitingBlobJobs
         ) {}
         try layout.prepare()
+    }
+
+    /// Before the first blob that this process writes, not at its start, which should not wait for a disk: whoever made the
+    /// directories may have been killed before they were on it.
+    func syncDirectories() throws {
+        guard isSynced else { return }
+        try hasSyncedDirectories.withLock { hasSynced in
+            guard !hasSynced else { return }
+            try layout.sync()
+            hasSynced = true
+        }
     }
 
     // Does not wait: the last reference may go away on a thread of the pool.

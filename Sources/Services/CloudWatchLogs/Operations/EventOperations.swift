@@ -5,23 +5,28 @@ import Wire
 
 struct EventOperations: Sendable {
     let database: any Database
+    let ingestion: Ingestion
 
     // MARK: PutLogEvents
 
     func put(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.PutLogEventsRequest(request.input)
-        let events = (input.logEvents ?? []).map { (timestamp: Int64($0.timestamp ?? 0), message: $0.message ?? "") }
+        let events = (input.logEvents ?? []).map {
+            NewEvent(timestamp: Int64($0.timestamp ?? 0), message: $0.message ?? "")
+        }
         try Self.check(events)
         let (group, stream, scope) = (input.logGroupName ?? "", input.logStreamName ?? "", request.context.scope)
         let now = request.context.now.milliseconds
-        let sorting = try await database.write { transaction in
+        let hasMetrics = EmbeddedMetrics.areIn(events)
+        let sorting = try await database.write { [ingestion] transaction in
             let group = try GroupRow.require(group, scope, in: transaction)
             guard let stream = try StreamRow.find(stream, group: group.id, in: transaction) else {
                 throw LogsError.noStream
             }
             let sorting = Sorting(timestamps: events.map(\.timestamp), now: now, retentionDays: group.retention)
-            try EventRow.append(
-                Array(events[sorting.accepted]), stream: stream.id, group: group.id, ingested: now, in: transaction)
+            try ingestion.append(
+                Array(events[sorting.accepted]), to: group, stream: (stream.id, stream.name), now: now,
+                hasMetrics: hasMetrics, in: transaction)
             return sorting
         }
         var output = Model.PutLogEventsResponse()
@@ -30,7 +35,7 @@ struct EventOperations: Sendable {
         return OperationResponse(output.value)
     }
 
-    private static func check(_ events: [(timestamp: Int64, message: String)]) throws(AWSError) {
+    private static func check(_ events: [NewEvent]) throws(AWSError) {
         guard zip(events, events.dropFirst()).allSatisfy({ $0.timestamp <= $1.timestamp }) else {
             throw LogsError.invalid("Log events in a single PutLogEvents request must be in chronological order.")
         }
@@ -267,8 +272,7 @@ struct FilterReader: Sendable {
     /// The stream's name when it is one of those asked for.
     private func wanted(_ id: Int64, in transaction: any ReadTransaction) throws -> String? {
         // A stream that was deleted has left its group; its events follow.
-        let name = try transaction.first(
-            "SELECT name FROM logs_stream WHERE id = ? AND group_id = ?", [.int(id), .int(group)], { $0.text(0) })
+        let name = try StreamRow.name(id, group: group, in: transaction)
         guard let name, names?.contains(name) ?? true, prefix.map({ name.hasPrefix($0) }) ?? true else { return nil }
         return name
     }

@@ -182,7 +182,7 @@ struct GroupOperations: Sendable {
         group.logGroupName = row.name
         group.creationTime = Int(row.created)
         group.retentionInDays = row.retention.map { Int($0) }
-        group.metricFilterCount = 0
+        group.metricFilterCount = Int(row.metricFilters)
         group.arn = row.arn + ":*"
         group.storedBytes = Int(row.bytes)
         group.kmsKeyId = row.kmsKey

@@ -32,6 +32,12 @@ enum Model {
         var logGroupName: String? { get { value["logGroupName"]?.string } set { put("logGroupName", newValue) } }
         var logStreamName: String? { get { value["logStreamName"]?.string } set { put("logStreamName", newValue) } }
     }
+    struct DeleteMetricFilterRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var logGroupName: String? { get { value["logGroupName"]?.string } set { put("logGroupName", newValue) } }
+        var filterName: String? { get { value["filterName"]?.string } set { put("filterName", newValue) } }
+    }
     struct DeleteRetentionPolicyRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -76,6 +82,22 @@ enum Model {
         var value: Value
         init(_ value: Value) { self.value = value }
         var logStreams: [Model.LogStream]? { get { value["logStreams"]?.elements { Model.LogStream($0) } } set { put("logStreams", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var nextToken: String? { get { value["nextToken"]?.string } set { put("nextToken", newValue) } }
+    }
+    struct DescribeMetricFiltersRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var logGroupName: String? { get { value["logGroupName"]?.string } set { put("logGroupName", newValue) } }
+        var filterNamePrefix: String? { get { value["filterNamePrefix"]?.string } set { put("filterNamePrefix", newValue) } }
+        var nextToken: String? { get { value["nextToken"]?.string } set { put("nextToken", newValue) } }
+        var limit: Int? { get { value["limit"]?.wholeNumber } set { put("limit", newValue) } }
+        var metricName: String? { get { value["metricName"]?.string } set { put("metricName", newValue) } }
+        var metricNamespace: String? { get { value["metricNamespace"]?.string } set { put("metricNamespace", newValue) } }
+    }
+    struct DescribeMetricFiltersResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var metricFilters: [Model.MetricFilter]? { get { value["metricFilters"]?.elements { Model.MetricFilter($0) } } set { put("metricFilters", newValue.map { Value.list($0.map { $0.value }) }) } }
         var nextToken: String? { get { value["nextToken"]?.string } set { put("nextToken", newValue) } }
     }
     struct DescribeSubscriptionFiltersRequest: Shape {
@@ -176,6 +198,36 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var tags: [(key: String, value: String)]? { get { value["tags"]?.pairs { $0.string } } set { put("tags", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
     }
+    struct LiveTailSessionLogEvent: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var logStreamName: String? { get { value["logStreamName"]?.string } set { put("logStreamName", newValue) } }
+        var logGroupIdentifier: String? { get { value["logGroupIdentifier"]?.string } set { put("logGroupIdentifier", newValue) } }
+        var message: String? { get { value["message"]?.string } set { put("message", newValue) } }
+        var timestamp: Int? { get { value["timestamp"]?.wholeNumber } set { put("timestamp", newValue) } }
+        var ingestionTime: Int? { get { value["ingestionTime"]?.wholeNumber } set { put("ingestionTime", newValue) } }
+    }
+    struct LiveTailSessionMetadata: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var sampled: Bool? { get { value["sampled"]?.bool } set { put("sampled", newValue) } }
+    }
+    struct LiveTailSessionStart: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var requestId: String? { get { value["requestId"]?.string } set { put("requestId", newValue) } }
+        var sessionId: String? { get { value["sessionId"]?.string } set { put("sessionId", newValue) } }
+        var logGroupIdentifiers: [String]? { get { value["logGroupIdentifiers"]?.elements { $0.string } } set { put("logGroupIdentifiers", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var logStreamNames: [String]? { get { value["logStreamNames"]?.elements { $0.string } } set { put("logStreamNames", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var logStreamNamePrefixes: [String]? { get { value["logStreamNamePrefixes"]?.elements { $0.string } } set { put("logStreamNamePrefixes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var logEventFilterPattern: String? { get { value["logEventFilterPattern"]?.string } set { put("logEventFilterPattern", newValue) } }
+    }
+    struct LiveTailSessionUpdate: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var sessionMetadata: Model.LiveTailSessionMetadata? { get { value["sessionMetadata"].map { Model.LiveTailSessionMetadata($0) } } set { put("sessionMetadata", newValue?.value) } }
+        var sessionResults: [Model.LiveTailSessionLogEvent]? { get { value["sessionResults"]?.elements { Model.LiveTailSessionLogEvent($0) } } set { put("sessionResults", newValue.map { Value.list($0.map { $0.value }) }) } }
+    }
     struct LogGroup: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -206,6 +258,35 @@ enum Model {
         var arn: String? { get { value["arn"]?.string } set { put("arn", newValue) } }
         var storedBytes: Int? { get { value["storedBytes"]?.wholeNumber } set { put("storedBytes", newValue) } }
     }
+    struct MetricFilter: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var filterName: String? { get { value["filterName"]?.string } set { put("filterName", newValue) } }
+        var filterPattern: String? { get { value["filterPattern"]?.string } set { put("filterPattern", newValue) } }
+        var metricTransformations: [Model.MetricTransformation]? { get { value["metricTransformations"]?.elements { Model.MetricTransformation($0) } } set { put("metricTransformations", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var creationTime: Int? { get { value["creationTime"]?.wholeNumber } set { put("creationTime", newValue) } }
+        var logGroupName: String? { get { value["logGroupName"]?.string } set { put("logGroupName", newValue) } }
+        var applyOnTransformedLogs: Bool? { get { value["applyOnTransformedLogs"]?.bool } set { put("applyOnTransformedLogs", newValue) } }
+        var fieldSelectionCriteria: String? { get { value["fieldSelectionCriteria"]?.string } set { put("fieldSelectionCriteria", newValue) } }
+        var emitSystemFieldDimensions: [String]? { get { value["emitSystemFieldDimensions"]?.elements { $0.string } } set { put("emitSystemFieldDimensions", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+    }
+    struct MetricFilterMatchRecord: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var eventNumber: Int? { get { value["eventNumber"]?.wholeNumber } set { put("eventNumber", newValue) } }
+        var eventMessage: String? { get { value["eventMessage"]?.string } set { put("eventMessage", newValue) } }
+        var extractedValues: [(key: String, value: String)]? { get { value["extractedValues"]?.pairs { $0.string } } set { put("extractedValues", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
+    }
+    struct MetricTransformation: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var metricName: String? { get { value["metricName"]?.string } set { put("metricName", newValue) } }
+        var metricNamespace: String? { get { value["metricNamespace"]?.string } set { put("metricNamespace", newValue) } }
+        var metricValue: String? { get { value["metricValue"]?.string } set { put("metricValue", newValue) } }
+        var defaultValue: Double? { get { value["defaultValue"]?.double } set { put("defaultValue", newValue) } }
+        var dimensions: [(key: String, value: String)]? { get { value["dimensions"]?.pairs { $0.string } } set { put("dimensions", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
+        var unit: String? { get { value["unit"]?.string } set { put("unit", newValue) } }
+    }
     struct OutputLogEvent: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -228,6 +309,17 @@ enum Model {
         var nextSequenceToken: String? { get { value["nextSequenceToken"]?.string } set { put("nextSequenceToken", newValue) } }
         var rejectedLogEventsInfo: Model.RejectedLogEventsInfo? { get { value["rejectedLogEventsInfo"].map { Model.RejectedLogEventsInfo($0) } } set { put("rejectedLogEventsInfo", newValue?.value) } }
         var rejectedEntityInfo: Model.RejectedEntityInfo? { get { value["rejectedEntityInfo"].map { Model.RejectedEntityInfo($0) } } set { put("rejectedEntityInfo", newValue?.value) } }
+    }
+    struct PutMetricFilterRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var logGroupName: String? { get { value["logGroupName"]?.string } set { put("logGroupName", newValue) } }
+        var filterName: String? { get { value["filterName"]?.string } set { put("filterName", newValue) } }
+        var filterPattern: String? { get { value["filterPattern"]?.string } set { put("filterPattern", newValue) } }
+        var metricTransformations: [Model.MetricTransformation]? { get { value["metricTransformations"]?.elements { Model.MetricTransformation($0) } } set { put("metricTransformations", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var applyOnTransformedLogs: Bool? { get { value["applyOnTransformedLogs"]?.bool } set { put("applyOnTransformedLogs", newValue) } }
+        var fieldSelectionCriteria: String? { get { value["fieldSelectionCriteria"]?.string } set { put("fieldSelectionCriteria", newValue) } }
+        var emitSystemFieldDimensions: [String]? { get { value["emitSystemFieldDimensions"]?.elements { $0.string } } set { put("emitSystemFieldDimensions", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
     }
     struct PutRetentionPolicyRequest: Shape {
         var value: Value
@@ -266,6 +358,37 @@ enum Model {
         var logStreamName: String? { get { value["logStreamName"]?.string } set { put("logStreamName", newValue) } }
         var searchedCompletely: Bool? { get { value["searchedCompletely"]?.bool } set { put("searchedCompletely", newValue) } }
     }
+    struct SessionStreamingException: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var message: String? { get { value["message"]?.string } set { put("message", newValue) } }
+    }
+    struct SessionTimeoutException: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var message: String? { get { value["message"]?.string } set { put("message", newValue) } }
+    }
+    struct StartLiveTailRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var logGroupIdentifiers: [String]? { get { value["logGroupIdentifiers"]?.elements { $0.string } } set { put("logGroupIdentifiers", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var logStreamNames: [String]? { get { value["logStreamNames"]?.elements { $0.string } } set { put("logStreamNames", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var logStreamNamePrefixes: [String]? { get { value["logStreamNamePrefixes"]?.elements { $0.string } } set { put("logStreamNamePrefixes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+        var logEventFilterPattern: String? { get { value["logEventFilterPattern"]?.string } set { put("logEventFilterPattern", newValue) } }
+    }
+    struct StartLiveTailResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var responseStream: Model.StartLiveTailResponseStream? { get { value["responseStream"].map { Model.StartLiveTailResponseStream($0) } } set { put("responseStream", newValue?.value) } }
+    }
+    struct StartLiveTailResponseStream: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var sessionStart: Model.LiveTailSessionStart? { get { value["sessionStart"].map { Model.LiveTailSessionStart($0) } } set { put("sessionStart", newValue?.value) } }
+        var sessionUpdate: Model.LiveTailSessionUpdate? { get { value["sessionUpdate"].map { Model.LiveTailSessionUpdate($0) } } set { put("sessionUpdate", newValue?.value) } }
+        var sessionTimeoutException: Model.SessionTimeoutException? { get { value["SessionTimeoutException"].map { Model.SessionTimeoutException($0) } } set { put("SessionTimeoutException", newValue?.value) } }
+        var sessionStreamingException: Model.SessionStreamingException? { get { value["SessionStreamingException"].map { Model.SessionStreamingException($0) } } set { put("SessionStreamingException", newValue?.value) } }
+    }
     struct SubscriptionFilter: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -291,6 +414,17 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var resourceArn: String? { get { value["resourceArn"]?.string } set { put("resourceArn", newValue) } }
         var tags: [(key: String, value: String)]? { get { value["tags"]?.pairs { $0.string } } set { put("tags", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
+    }
+    struct TestMetricFilterRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var filterPattern: String? { get { value["filterPattern"]?.string } set { put("filterPattern", newValue) } }
+        var logEventMessages: [String]? { get { value["logEventMessages"]?.elements { $0.string } } set { put("logEventMessages", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+    }
+    struct TestMetricFilterResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var matches: [Model.MetricFilterMatchRecord]? { get { value["matches"]?.elements { Model.MetricFilterMatchRecord($0) } } set { put("matches", newValue.map { Value.list($0.map { $0.value }) }) } }
     }
     struct UntagLogGroupRequest: Shape {
         var value: Value

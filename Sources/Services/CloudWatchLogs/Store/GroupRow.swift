@@ -14,8 +14,15 @@ struct GroupRow: Sendable {
     var tags: Fields
     var bytes: Int64
     var kmsKey: String?
+    /// Filters that it has, and which state of them.
+    var subscriptions: Int64
+    var metricFilters: Int64
+    var filtersVersion: Int64
 
-    static let columns = "id, account, region, name, created, retention, class, tags, bytes, kms_key"
+    static let columns = """
+        id, account, region, name, created, retention, class, tags, bytes, kms_key, subscriptions, metric_filters, \
+        filters_version
+        """
 
     init(_ row: any Row) throws {
         id = row.int(0)
@@ -27,6 +34,9 @@ struct GroupRow: Sendable {
         tags = try JSON.parse(row.blob(7)).fields ?? Fields()
         bytes = row.int(8)
         kmsKey = row.optionalText(9)
+        subscriptions = row.int(10)
+        metricFilters = row.int(11)
+        filtersVersion = row.int(12)
     }
 
     /// `arn:aws:logs:REGION:ACCOUNT:log-group:NAME`, which describes append `:*` to.
@@ -38,18 +48,23 @@ struct GroupRow: Sendable {
             [.text(scope.account), .text(scope.region), .text(name)], GroupRow.init)
     }
 
+    /// Nil also for a group that was deleted and is on its way out.
+    static func find(id: Int64, in transaction: any ReadTransaction) throws -> GroupRow? {
+        try transaction.first(
+            "SELECT \(columns) FROM logs_group WHERE id = ? AND account <> ''", [.int(id)], GroupRow.init)
+    }
+
     static func require(_ name: String, _ scope: AccountRegion, in transaction: any ReadTransaction) throws -> GroupRow
     {
         guard let group = try find(name, scope, in: transaction) else { throw LogsError.noGroup }
         return group
     }
 
-    /// Answers the id of the new group.
     @discardableResult
     static func insert(
         _ name: String, _ scope: AccountRegion, created: Int64, logClass: String = "STANDARD", tags: Fields = [:],
         kmsKey: String? = nil, in transaction: any WriteTransaction
-    ) throws -> Int64 {
+    ) throws -> GroupRow {
         try transaction.execute(
             """
             INSERT INTO logs_group (account, region, name, created, class, tags, kms_key) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -58,7 +73,10 @@ struct GroupRow: Sendable {
                 .text(scope.account), .text(scope.region), .text(name), .int(created), .text(logClass),
                 .blob(JSON.encode(.map(tags))), .optional(kmsKey),
             ])
-        return transaction.lastInsertedRowID
+        guard let row = try find(name, scope, in: transaction) else {
+            throw Failure(.bug, "a log group is not there after it was written")
+        }
+        return row
     }
 }
 
@@ -88,6 +106,12 @@ struct StreamRow: Sendable {
             StreamRow.init)
     }
 
+    /// Nil when it is gone from its group.
+    static func name(_ id: Int64, group: Int64, in transaction: any ReadTransaction) throws -> String? {
+        try transaction.first(
+            "SELECT name FROM logs_stream WHERE id = ? AND group_id = ?", [.int(id), .int(group)], { $0.text(0) })
+    }
+
     @discardableResult
     static func insert(
         _ name: String, group: Int64, created: Int64, isOwn: Bool = false, in transaction: any WriteTransaction
@@ -109,6 +133,14 @@ struct EventRow: Sendable {
 
     static let columns = "id, stream_id, timestamp, ingested, message"
 
+    init(id: Int64, stream: Int64, timestamp: Int64, ingested: Int64, message: String) {
+        self.id = id
+        self.stream = stream
+        self.timestamp = timestamp
+        self.ingested = ingested
+        self.message = message
+    }
+
     init(_ row: any Row) {
         id = row.int(0)
         stream = row.int(1)
@@ -127,12 +159,13 @@ struct EventRow: Sendable {
             + Array(repeating: "(?, ?, ?, ?, ?)", count: rows).joined(separator: ", ")
     }
 
-    /// Writes events of one stream and moves the stream's and group's figures.
+    /// Writes events of one stream and moves the stream's and group's figures. Answers the id of the first; those of the others
+    /// follow it, since nobody writes in between.
+    @discardableResult
     static func append(
-        _ events: [(timestamp: Int64, message: String)], stream: Int64, group: Int64, ingested: Int64,
-        in transaction: any WriteTransaction
-    ) throws {
-        guard !events.isEmpty else { return }
+        _ events: [NewEvent], stream: Int64, group: Int64, ingested: Int64, in transaction: any WriteTransaction
+    ) throws -> Int64 {
+        guard !events.isEmpty else { return 0 }
         var bytes = 0
         var (first, last) = (Int64.max, Int64.min)
         var rest = events[...]
@@ -146,6 +179,7 @@ struct EventRow: Sendable {
                 })
             rest = rest.dropFirst(count)
         }
+        let id = transaction.lastInsertedRowID
         for event in events {
             bytes += event.message.utf8.count + Limits.overheadPerEvent
             first = min(first, event.timestamp)
@@ -158,7 +192,17 @@ struct EventRow: Sendable {
             """, [.int(first), .int(first), .int(last), .int(last), .int(ingested), .int(stream)])
         try transaction.execute(
             "UPDATE logs_group SET bytes = bytes + ? WHERE id = ?", [.int(Int64(bytes)), .int(group)])
+        return id - Int64(events.count) + 1
     }
+}
+
+/// An event to be written.
+struct NewEvent: Sendable {
+    /// Milliseconds.
+    var timestamp: Int64
+    var message: String
+    /// Of the invocation that wrote it.
+    var lineage: String?
 }
 
 /// A place in a stream or group, written as the 56 digits that AWS's event ids and tokens have; digits sort as places do.

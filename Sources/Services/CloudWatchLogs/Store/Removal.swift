@@ -9,8 +9,12 @@ import Storage
 enum Removal {
     static func hide(_ group: GroupRow, in transaction: any WriteTransaction) throws {
         try transaction.execute(
-            "UPDATE logs_group SET account = '', region = '', name = ?, retention = NULL WHERE id = ?",
-            [.text(String(group.id)), .int(group.id)])
+            """
+            UPDATE logs_group SET account = '', region = '', name = ?, retention = NULL, subscriptions = 0,
+                metric_filters = 0 WHERE id = ?
+            """, [.text(String(group.id)), .int(group.id)])
+        // At most as many as a group may have filters.
+        try transaction.execute("DELETE FROM logs_filter WHERE group_id = ?", [.int(group.id)])
     }
 
     static func hide(_ stream: StreamRow, in transaction: any WriteTransaction) throws {

@@ -30,5 +30,21 @@ enum Schema {
             ALTER TABLE logs_stream ADD COLUMN is_own BIGINT NOT NULL DEFAULT 0;
             CREATE INDEX logs_stream_own ON logs_stream (group_id, last_event) WHERE is_own = 1;
             """,
+            // How many filters a group has is in its row, which every append reads: groups without filters pay nothing. A
+            // change of any changes `filters_version`. `logs_pending` has events that subscriptions have not seen.
+            """
+            ALTER TABLE logs_group ADD COLUMN subscriptions BIGINT NOT NULL DEFAULT 0;
+            ALTER TABLE logs_group ADD COLUMN metric_filters BIGINT NOT NULL DEFAULT 0;
+            ALTER TABLE logs_group ADD COLUMN filters_version BIGINT NOT NULL DEFAULT 0;
+            CREATE INDEX logs_group_metered ON logs_group (account, region, name) WHERE metric_filters > 0;
+            CREATE TABLE logs_filter (
+                group_id BIGINT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, created BIGINT NOT NULL,
+                document BLOB NOT NULL, PRIMARY KEY (group_id, kind, name)
+            ) WITHOUT ROWID;
+            CREATE TABLE logs_pending (
+                id INTEGER PRIMARY KEY, group_id BIGINT NOT NULL, stream_id BIGINT NOT NULL,
+                first_event BIGINT NOT NULL, last_event BIGINT NOT NULL, lineage TEXT
+            );
+            """,
         ])
 }
