@@ -24,7 +24,9 @@ struct TokenEndpoint: Sendable {
             guard let token = form["refresh_token"], !token.isEmpty else {
                 return refuse("invalid_request", "The request is missing a required parameter : refresh_token")
             }
-            guard isClient(form["client_id"] ?? "", form["client_secret"] ?? "", now: now) else {
+            // Amazon's own clients do not encode the secret, and an access key's may have a plus sign.
+            let secrets = [form["client_secret"], Form(body, plus: false)["client_secret"]].compactMap(\.self)
+            guard secrets.contains(where: { isClient(form["client_id"] ?? "", $0, now: now) }) else {
                 return refuse("invalid_client", "Client authentication failed", status: 401)
             }
             return APIAnswer(
@@ -58,17 +60,18 @@ struct TokenEndpoint: Sendable {
 struct Form {
     private var pairs: [(name: String, value: String)] = []
 
-    init(_ bytes: [UInt8]) {
+    /// `plus`: whether a plus sign is a space.
+    init(_ bytes: [UInt8], plus: Bool = true) {
         for part in bytes.split(separator: UInt8(ascii: "&"), maxSplits: 100) {
             let pair = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = pair.first else { continue }
             let value = pair.count > 1 ? pair[1] : []
-            pairs.append((name: Self.text(name), value: Self.text(value)))
+            pairs.append((name: Self.text(name, plus), value: Self.text(value, plus)))
         }
     }
 
-    private static func text(_ bytes: ArraySlice<UInt8>) -> String {
-        String(decoding: PercentEncoding.decode(bytes, plus: true), as: UTF8.self)
+    private static func text(_ bytes: ArraySlice<UInt8>, _ plus: Bool) -> String {
+        String(decoding: PercentEncoding.decode(bytes, plus: plus), as: UTF8.self)
     }
 
     func all(_ name: String) -> [String] { pairs.filter { $0.name == name }.map(\.value) }
