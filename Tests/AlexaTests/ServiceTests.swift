@@ -1,6 +1,7 @@
 import Contracts
 import Crypto
 import CryptoExtras
+import FoundationEssentials
 import Logging
 import NIOCore
 import NIOEmbedded
@@ -238,7 +239,8 @@ final class Harness: Sendable {
         let marked = [(name: OutboundMark.header, value: "x")]
         #expect(await harness.raw("POST", "/auth/o2/token", form, host: "lwa", headers: marked).status == 403)
         // A role's signature is not the account's.
-        for (principal, status) in [(cell.principal, 401), (.anonymous, 401), (.account("000000000000"), 200)] {
+        let callers: [(Principal, Int)] = [(cell.principal, 401), (.anonymous, 401), (.account("000000000000"), 200)]
+        for (principal, status) in callers {
             let answer = await harness.raw("GET", "/v1/vendors") {
                 $0.accessKeyID = "KEY"
                 $0.context.principal = principal

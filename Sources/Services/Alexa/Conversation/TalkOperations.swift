@@ -113,7 +113,7 @@ struct TalkOperations: Sendable {
     }
 
     private func begin(_ turn: Turn, now: Instant) async throws -> APIAnswer {
-        switch busy.enter(turn.busyKey) {
+        switch await busy.enter(turn.busyKey) {
         case .busy:
             throw APIError(status: 409, message: "This request conflicts with another one currently being processed.")
         case .full: throw APIError(status: 429, message: "There are too many simulations at once.")
@@ -152,6 +152,7 @@ struct TalkOperations: Sendable {
             let (session, end) = (conversation.session, time.now())
             let status = conversation.failure == nil ? "SUCCESSFUL" : "FAILED"
             let result = Self.result(conversation, invocations, version: turn.version)
+            busy.isEnding(turn.busyKey)
             try await database.write { transaction in
                 // The skill may have been deleted while it answered.
                 let session = try SkillTable.get(id, in: transaction) == nil ? nil : session
@@ -262,7 +263,7 @@ struct TalkOperations: Sendable {
             throw APIError.bad("The skill's manifest has no endpoint for \(kind.rawValue) requests.")
         }
         if kind == .smartHome, let problem = SmartHome.problem(directive: request) { throw APIError.bad(problem) }
-        guard case .entered = busy.enter("") else {
+        guard case .entered = await busy.enter("") else {
             throw APIError(status: 429, message: "There are too many simulations and invocations at once.")
         }
         defer { busy.leave("") }
@@ -300,24 +301,42 @@ final class BusySessions: Sendable {
 
     private struct State {
         var keys = Set<String>()
+        /// Turns whose result may be seen already, and who waits for them to be gone: whoever has seen a result may go on.
+        var ending: [String: [CheckedContinuation<Void, Never>]] = [:]
         var count = 0
     }
     private let state = Mutex(State())
 
     /// An empty key is never busy.
-    func enter(_ key: String) -> Entry {
-        state.withLock { state in
-            guard state.count < Limits.concurrentTurns else { return .full }
-            guard key.isEmpty || state.keys.insert(key).inserted else { return .busy }
-            state.count += 1
-            return .entered
+    func enter(_ key: String) async -> Entry {
+        while true {
+            let entry: Entry? = state.withLock { state in
+                if state.ending[key] != nil { return nil }
+                guard state.count < Limits.concurrentTurns else { return .full }
+                guard key.isEmpty || state.keys.insert(key).inserted else { return .busy }
+                state.count += 1
+                return .entered
+            }
+            if let entry { return entry }
+            await withCheckedContinuation { continuation in
+                let isGone = state.withLock { state in
+                    state.ending[key]?.append(continuation)
+                    return state.ending[key] == nil
+                }
+                if isGone { continuation.resume() }
+            }
         }
     }
 
+    /// The turn only has its result to be kept.
+    func isEnding(_ key: String) { state.withLock { $0.ending[key] = [] } }
+
     func leave(_ key: String) {
-        state.withLock { state in
+        let waiting = state.withLock { state in
             if !key.isEmpty { state.keys.remove(key) }
             state.count -= 1
+            return state.ending.removeValue(forKey: key) ?? []
         }
+        for continuation in waiting { continuation.resume() }
     }
 }
