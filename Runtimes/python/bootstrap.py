@@ -27,6 +27,7 @@ def main():
     )
     if sys.flags.no_site:
         add_site_builtins()
+    resolve_localhost()
 
     from awslambdaric.__main__ import main as serve
 
@@ -53,6 +54,60 @@ def add_site_builtins():
     site.setquit()
     site.setcopyright()
     site.sethelper()
+
+
+def resolve_localhost():
+    """Names below `localhost` are this machine (RFC 6761, 6.3), which glibc leaves to a resolver that cells do not have.
+
+    Events of APIs name their API so: `https://ID.execute-api.localhost:4566`.
+    """
+    import socket
+
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *arguments, **named):
+        name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else host
+        if isinstance(name, str) and name.lower().rstrip(".").endswith(".localhost"):
+            host = "localhost"
+            # Whoever wants TLS has imported it by now; others need not.
+            if "ssl" in sys.modules:
+                leave_out_tls(sys.modules["ssl"].SSLContext)
+        return resolve(host, *arguments, **named)
+
+    socket.getaddrinfo = getaddrinfo
+
+
+def leave_out_tls(context):
+    """Lets `https://` of an API of this machine (programs write it before their event's domainName) go on without TLS.
+
+    Martlet listens inside the cell without: nothing leaves it, and no certificate authority vouches for such names.
+    """
+    wrap = context.wrap_socket
+    if getattr(wrap, "leaves_out_tls", False):
+        return
+
+    def wrap_socket(self, sock, *arguments, **named):
+        name = named.get("server_hostname")
+        if isinstance(name, str) and name.lower().endswith(".execute-api.localhost"):
+            return unwrapped(sock, name)
+        return wrap(self, sock, *arguments, **named)
+
+    wrap_socket.leaves_out_tls = True
+    context.wrap_socket = wrap_socket
+
+
+def unwrapped(sock, name):
+    """A socket that answers what HTTP clients ask of TLS."""
+    import socket
+
+    class Unwrapped(socket.socket):
+        def getpeercert(self, binary_form=False):
+            return b"" if binary_form else {"subjectAltName": (("DNS", name),)}
+
+    timeout = sock.gettimeout()
+    plain = Unwrapped(fileno=sock.detach())
+    plain.settimeout(timeout)
+    return plain
 
 
 def become_wrapper(wrapper):

@@ -12,6 +12,9 @@ public protocol HTTPDoor: Sendable {
     var tooLarge: DoorResponse { get }
     /// Called on the connection's loop; answers exactly once from anywhere.
     func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void)
+    /// Called as `respond`, instead of it, for a request that is a valid handshake of a WebSocket (RFC 6455, 4.2.1; HTTP/1.1). A
+    /// client that asks for one in another way is an ordinary request.
+    func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void)
 }
 
 /// A request as it was sent; nothing in it has been checked but its signature, if it has one.
@@ -58,6 +61,11 @@ public struct DoorResponse: Sendable {
 }
 
 extension HTTPDoor {
+    /// Most doors know no WebSockets: the request is one like any other.
+    public func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void) {
+        respond(to: request) { completion(.refuse($0)) }
+    }
+
     /// API Gateway's.
     public var tooLarge: DoorResponse {
         DoorResponse(

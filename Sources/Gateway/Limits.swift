@@ -56,6 +56,13 @@ public struct GatewayLimits: Sendable {
     /// What is read and dropped after the last answer, so that closing does not reset the answer away.
     public var lingeringBytes = 8 << 20
 
+    // MARK: WebSockets, bytes
+
+    /// What one read of a WebSocket that is mostly idle brings at first; it grows with what comes.
+    public var socketReadBytes = 2 << 10
+    /// Unfinished messages that are larger count among the bodies in memory.
+    public var uncountedSocketBytes = 16 << 10
+
     // MARK: Writing, bytes
 
     /// Unsent bytes of one connection: above the upper mark nothing more is produced, until it falls below the lower.

@@ -89,7 +89,9 @@ struct ListenerFactory: Sendable {
         decoding.maxHeaderFieldSize = limits.headerFieldBytes
         decoding.maxHeaderListSize = limits.headerBytes
         decoding.maxHeaderFieldCount = limits.headerFields
-        return ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding))
+        // It is removed when the connection becomes a WebSocket, and nowhere else.
+        return ByteToMessageHandler(
+            HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoding))
     }
 
     /// One stream of HTTP/2 is to its handlers a connection with one request.

@@ -10,6 +10,8 @@ final class GatewayCounters: Sendable {
     let connectionsAccepted = Atomic<UInt64>(0)
     let connectionsRefused = Atomic<UInt64>(0)
     let headsRefused = Atomic<UInt64>(0)
+    /// Open ones.
+    let webSockets = Atomic<Int>(0)
 
     init(limits: GatewayLimits) {
         bodies = BodyBudget(limit: limits.bufferedBodies)
@@ -85,6 +87,8 @@ public final class GatewayMetrics: Sendable {
             out += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
         }
         single("martlet_connections", "gauge", "Open connections.", connections)
+        single(
+            "martlet_websockets", "gauge", "Open WebSockets.", counters.webSockets.load(ordering: .relaxed))
         single("martlet_request_bodies_held_bytes", "gauge", "Request bodies in memory.", counters.bodies.bytes)
         single(
             "martlet_connections_accepted_total", "counter", "Connections accepted.",

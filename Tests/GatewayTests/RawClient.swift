@@ -83,7 +83,9 @@ final class RawClient {
         return Array(buffer[start...])
     }
 
-    private func take(_ count: Int) throws -> [UInt8] {
+    func pause() throws { usleep(1_000) }
+
+    func take(_ count: Int) throws -> [UInt8] {
         while buffer.count - start < count {
             guard try fill() else { throw Broken(what: "closed inside a body") }
         }

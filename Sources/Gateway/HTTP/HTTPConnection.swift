@@ -48,7 +48,7 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The next request's head has begun to come while the current one was being answered.
     private var hasHeadBegun = false
     /// The client sends nothing more, but may still read: what it has sent is answered.
-    private var isInputClosed = false
+    private(set) var isInputClosed = false
     /// Between the first part of a read and its end; answers made meanwhile are flushed together at the end.
     private(set) var isInRead = false
     var needsFlush = false

@@ -84,6 +84,15 @@ final class HTTPExchange: Sendable {
         }
     }
 
+    /// Makes the connection a WebSocket, instead of an answer.
+    func upgrade(_ handshake: WebSocketHandshake, _ acceptance: WebSocketAcceptance) {
+        if eventLoop.inEventLoop {
+            connection.value.upgrade(number, handshake, acceptance)
+        } else {
+            eventLoop.execute { self.connection.value.upgrade(self.number, handshake, acceptance) }
+        }
+    }
+
     // For the connection.
     func answerWritten() { closedPromise.fail(Answered()) }
     func clientGone() { closedPromise.succeed(()) }

@@ -89,7 +89,7 @@ struct HTTPRequest: Sendable {
         isHTTP2 = part.version.major == 2
         isHTTP11 = part.version == .http1_1 || isHTTP2
         head = RequestHead(method: part.method.rawValue, path: path, query: query, headers: headers)
-        // An upgrade is not offered, but NIO's decoder stops behind such a request: the connection ends with its answer.
+        // NIO's decoder stops behind a request that asks for an upgrade: the connection ends with its answer, or becomes a WebSocket.
         keepAlive = !isHTTP2 && part.isKeepAlive && !upgrades
         if !isHTTP11 { expectsContinue = false }
     }

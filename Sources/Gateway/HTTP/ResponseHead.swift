@@ -108,6 +108,15 @@ enum ResponseHead {
         }
     }
 
+    /// A 101: what follows it is not HTTP.
+    static func writeSwitch(_ answer: HTTPAnswer, date: String, into out: inout ByteBuffer) {
+        out.writeStaticString("HTTP/1.1 101 Switching Protocols\r\n")
+        for header in answer.headers { writeHeader(header.name, header.value, into: &out) }
+        out.writeStaticString("Date: ")
+        out.writeString(date)
+        out.writeStaticString("\r\nConnection: upgrade\r\n\r\n")
+    }
+
     /// The same, as HTTP/2 has them: the library puts names in lower case and drops what is of a connection.
     static func fields(_ answer: HTTPAnswer, framing: BodyFraming, date: String) -> HTTPHeaders {
         var fields = HTTPHeaders()
@@ -180,6 +189,7 @@ enum ResponseHead {
         405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 411: "Length Required",
         412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type",
         416: "Range Not Satisfiable", 417: "Expectation Failed", 422: "Unprocessable Content",
+        426: "Upgrade Required",
         429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
         501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
     ]

@@ -15,8 +15,25 @@ extension Pipeline {
             switch result {
             case .failure(.tooLarge): answer(call, door.tooLarge)
             case .failure(let failure): fail(call, ErrorStyle.rest.body(failure))
-            case .success(let body): door.respond(to: doorRequest(call, label, body)) { answer(call, $0) }
+            case .success(let body):
+                let request = doorRequest(call, label, body)
+                if let handshake = WebSocketHandshake(call.exchange.request) {
+                    door.upgrade(request) { upgrade(call, handshake, $0) }
+                } else {
+                    door.respond(to: request) { answer(call, $0) }
+                }
             }
+        }
+    }
+
+    private func upgrade(_ call: Call, _ handshake: WebSocketHandshake, _ answered: WebSocketAnswer) {
+        switch answered {
+        case .refuse(let response): answer(call, response)
+        case .accept(var acceptance):
+            acceptance.headers = headers(call, acceptance.headers)
+            unresolved.record(
+                status: 101, microseconds: (time.uptimeNanoseconds() &- call.exchange.startedUptime) / 1000)
+            call.exchange.upgrade(handshake, acceptance)
         }
     }
 

@@ -14,6 +14,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     public let bodyLimit = Limits.payload
 
     private let door: ExecuteDoor
+    private let sockets: SocketDoor
 
     /// `functionsReachTheNetwork`: unless it is set, role sessions cannot create HTTP integrations and JWT authorizers: a
     /// function that reaches no network must not have the server reach it instead.
@@ -27,6 +28,9 @@ public final class APIGatewayService: Sendable, HTTPDoor {
             catalog: catalog, functions: functions, http: http, logs: logs,
             iam: IAMAuthorizer(database: database, authorizer: authorizer), keys: IssuerKeys(http: http),
             answers: answers, deadlines: Deadlines(time: time), time: time, logger: logger)
+        sockets = try SocketDoor(
+            catalog: catalog, hub: SocketHub(time: time), functions: functions, http: http, logs: logs,
+            database: database, authorizer: authorizer, deadlines: Deadlines(time: time), time: time, logger: logger)
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(
@@ -36,7 +40,18 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     }
 
     public func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
-        door.respond(to: request, completion)
+        sockets.find(request) { [sockets, door] api in
+            guard let api else { return door.respond(to: request, completion) }
+            sockets.respond(to: request, of: api, completion)
+        }
+    }
+
+    /// Only WebSocket APIs upgrade connections; to the others it is a request like any other.
+    public func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void) {
+        sockets.find(request) { [sockets, door] api in
+            guard let api else { return door.respond(to: request) { completion(.refuse($0)) } }
+            sockets.connect(request, to: api, completion)
+        }
     }
 
     private static func operations(_ editor: Editor, _ access: Access) -> [String: OperationHandler] {
@@ -49,6 +64,8 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         let deployments = DeploymentOperations(editor: editor)
         let models = ModelOperations(editor: editor)
         let tags = Tags(editor: editor)
+        let routeResponses = ResponseOperations(editor: editor, family: .route)
+        let integrationResponses = ResponseOperations(editor: editor, family: .integration)
         return [
             "CreateApi": access.guarding("POST", apis.create),
             "GetApi": access.guarding("GET", apis.get),
@@ -65,6 +82,16 @@ public final class APIGatewayService: Sendable, HTTPDoor {
             "UpdateRoute": access.guarding("PATCH", routes.update),
             "DeleteRoute": access.guarding("DELETE", routes.delete),
             "DeleteRouteRequestParameter": access.guarding("DELETE", routes.deleteRequestParameter),
+            "CreateRouteResponse": access.guarding("POST", routeResponses.create),
+            "GetRouteResponse": access.guarding("GET", routeResponses.get),
+            "GetRouteResponses": access.guarding("GET", routeResponses.list),
+            "UpdateRouteResponse": access.guarding("PATCH", routeResponses.update),
+            "DeleteRouteResponse": access.guarding("DELETE", routeResponses.delete),
+            "CreateIntegrationResponse": access.guarding("POST", integrationResponses.create),
+            "GetIntegrationResponse": access.guarding("GET", integrationResponses.get),
+            "GetIntegrationResponses": access.guarding("GET", integrationResponses.list),
+            "UpdateIntegrationResponse": access.guarding("PATCH", integrationResponses.update),
+            "DeleteIntegrationResponse": access.guarding("DELETE", integrationResponses.delete),
             "CreateIntegration": access.guarding("POST", integrations.create),
             "GetIntegration": access.guarding("GET", integrations.get),
             "GetIntegrations": access.guarding("GET", integrations.list),

@@ -45,6 +45,25 @@ enum Limits {
     static let routeKey = 1024
     static let routeSegments = 64
 
+    // MARK: WebSocket APIs ("Quotas for configuring and running a WebSocket API")
+
+    /// Bytes of a message and of one of its frames.
+    static let socketMessage = 128 << 10
+    static let socketFrame = 32 << 10
+    /// Bytes of messages that wait for a client. Own choice: two of the largest.
+    static let socketUnsent = 256 << 10
+    /// Without a message or a ping.
+    static let socketIdle = Duration.seconds(600)
+    static let socketLife = Duration.seconds(7_200)
+    /// The longest and the usual wait for an integration, milliseconds.
+    static let socketIntegrationMilliseconds: Int64 = 29_000
+    /// Messages of one connection that are with their integrations at the same time; the next wait in the socket. Own choice.
+    static let socketMessagesInFlight = 16
+    /// The port on which Martlet listens in the cells of functions, for what events name.
+    static let functionsPort = "4566"
+    /// Characters of a selection expression. Own choice.
+    static let selectionExpression = 1024
+
     // MARK: Data plane
 
     /// Bytes of a request's and of a response's body (Quotas).

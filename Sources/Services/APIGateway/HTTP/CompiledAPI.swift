@@ -159,10 +159,12 @@ enum Compiler {
         return CompiledStage(
             name: stage.stageName ?? "", variables: variables, tree: tree, defaultRoute: defaultRoute,
             cors: deployment.cors.map(cors), throttle: stage.defaultRouteSettings.flatMap(throttle),
-            accessLog: accessLog(stage.accessLogSettings, of: scope))
+            accessLog: accessLog(
+                format: stage.accessLogSettings?.format, destination: stage.accessLogSettings?.destinationArn, of: scope
+            ))
     }
 
-    private static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
+    static func throttle(_ settings: V2Model.RouteSettings) -> ThrottleSettings? {
         guard settings.throttlingRateLimit != nil || settings.throttlingBurstLimit != nil else { return nil }
         let rate = settings.throttlingRateLimit ?? Double(settings.throttlingBurstLimit ?? 0)
         return ThrottleSettings(
@@ -178,10 +180,8 @@ enum Compiler {
     }
 
     /// Nil also for a log group of another account or Region: nobody writes there for the API's owner.
-    private static func accessLog(
-        _ settings: V2Model.AccessLogSettings?, of scope: AccountRegion
-    ) -> CompiledStage.AccessLog? {
-        guard let settings, let format = settings.format, let arn = settings.destinationArn.flatMap({ ARN($0) }),
+    static func accessLog(format: String?, destination: String?, of scope: AccountRegion) -> CompiledStage.AccessLog? {
+        guard let format, let arn = destination.flatMap({ ARN($0) }),
             arn.service == "logs", arn.resource.hasPrefix("log-group:"), arn.account == scope.account,
             arn.region == scope.region
         else { return nil }

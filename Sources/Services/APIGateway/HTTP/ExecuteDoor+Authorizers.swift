@@ -149,7 +149,7 @@ struct IAMAuthorizer: Sendable {
         }
     }
 
-    private static func caller(_ principal: Principal, account: String, _ door: DoorRequest)
+    static func caller(_ principal: Principal, account: String, _ door: DoorRequest)
         -> CallerIdentity.IAMCaller
     {
         var callerID = account

@@ -105,7 +105,7 @@ struct ExecuteDoor: Sendable {
     }
 
     /// The request line and the values of headers.
-    private static func headerBytes(_ request: DoorRequest) -> Int {
+    static func headerBytes(_ request: DoorRequest) -> Int {
         request.head.headers.reduce(
             request.head.method.utf8.count + request.head.path.utf8.count + request.head.query.utf8.count + 12
         ) { $0 + $1.value.utf8.count }

@@ -14,19 +14,20 @@ struct APIOperations: Sendable {
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, context) = (request.input, request.context)
         let asked = V2Model.CreateApiRequest(input)
-        guard asked.protocolType != "WEBSOCKET" else {
-            throw GatewayError.missing("WebSocket APIs (ProtocolType WEBSOCKET)")
-        }
+        let isSocket = asked.protocolType == SocketRules.proto
+        if isSocket { try SocketRules.validate(api: input, isNew: true) }
         if asked.routeKey != nil || asked.credentialsArn != nil, asked.target == nil {
             throw GatewayError.bad("Target must be specified with RouteKey or CredentialsArn")
         }
-        try Self.validate(input)
-        var document = Self.defaults.merging(input, Self.members)
+        try Self.validate(input, isSocket: isSocket)
+        var document = (isSocket ? SocketRules.defaults : Self.defaults).merging(input, Self.members)
         document["ProtocolType"] = .string(asked.protocolType ?? "HTTP")
         document["CreatedDate"] = .timestamp(context.now)
         if let tags = try Tags.of(input) { document["Tags"] = tags }
         let quick = try asked.target.map { try QuickCreate(target: $0, asked, editor, context) }
-        let row = APIRow(id: ResourceID.api(), scope: context.scope, proto: "HTTP", document: document)
+        let row = APIRow(
+            id: ResourceID.api(), scope: context.scope, proto: isSocket ? SocketRules.proto : "HTTP", document: document
+        )
         let now = context.now
         try await editor.database.write { transaction in
             guard try APIRow.count(row.scope, in: transaction) < Limits.apis else {
@@ -45,14 +46,14 @@ struct APIOperations: Sendable {
         "IpAddressType": "ipv4", "RouteSelectionExpression": "${request.method} ${request.path}",
     ]
 
-    static func validate(_ input: Value) throws(AWSError) {
+    static func validate(_ input: Value, isSocket: Bool = false) throws(AWSError) {
         if let name = input["Name"]?.string, !(1...128).contains(name.utf8.count) {
             throw GatewayError.bad("Name must be between 1 and 128 characters")
         }
         if let text = input["Description"]?.string, text.utf8.count > 1024 {
             throw GatewayError.bad("Description must be at most 1024 characters")
         }
-        if let text = input["RouteSelectionExpression"]?.string,
+        if !isSocket, let text = input["RouteSelectionExpression"]?.string,
             !["${request.method} ${request.path}", "$request.method $request.path"].contains(text)
         {
             throw GatewayError.bad(
@@ -92,15 +93,15 @@ struct APIOperations: Sendable {
     static func shape(_ row: APIRow, _ context: OperationContext) -> Value {
         var output = row.document
         output["ApiId"] = .string(row.id)
-        output["ApiEndpoint"] = .string(endpoint(row.id, context))
+        output["ApiEndpoint"] = .string(endpoint(row.id, context, isSocket: row.proto == SocketRules.proto))
         return output
     }
 
     /// A URL of this server by which the API answers: names below `localhost` are this machine (RFC 6761).
-    static func endpoint(_ id: String, _ context: OperationContext) -> String {
+    static func endpoint(_ id: String, _ context: OperationContext, isSocket: Bool = false) -> String {
         let isSecure = context.endpoint.hasPrefix("https://")
         let port = ProxyRequest.port(of: context.endpoint, isSecure: isSecure)
-        return "\(isSecure ? "https" : "http")://\(id).execute-api.localhost:\(port)"
+        return "\(isSocket ? "ws" : "http")\(isSecure ? "s" : "")://\(id).execute-api.localhost:\(port)"
     }
 
     func get(_ request: OperationRequest) async throws -> OperationResponse {
@@ -119,7 +120,9 @@ struct APIOperations: Sendable {
 
     func update(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, context) = (request.input, request.context)
-        try Self.validate(input)
+        let isSocket = try await editor.isSocket(input["ApiId"]?.string, context)
+        if isSocket { try SocketRules.validate(api: input, isNew: false) }
+        try Self.validate(input, isSocket: isSocket)
         let asked = V2Model.UpdateApiRequest(input)
         let target = asked.target
         if let target {

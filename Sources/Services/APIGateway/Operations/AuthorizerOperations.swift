@@ -13,7 +13,8 @@ struct AuthorizerOperations: Sendable {
     ]
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
-        let document = try Self.document(of: request.input, editor, request.context)
+        let isSocket = try await editor.isSocket(request.input["ApiId"]?.string, request.context)
+        let document = try Self.document(of: request.input, editor, request.context, isSocket: isSocket)
         let made = try await editor.edit(request.input["ApiId"]?.string, request.context) { api, transaction in
             try Self.insert(document, api: api.id, in: transaction)
         }
@@ -21,13 +22,15 @@ struct AuthorizerOperations: Sendable {
     }
 
     /// A new authorizer, checked, with what it has without being asked.
-    static func document(of input: Value, _ editor: Editor, _ context: OperationContext) throws(AWSError) -> Value {
+    static func document(
+        of input: Value, _ editor: Editor, _ context: OperationContext, isSocket: Bool = false
+    ) throws(AWSError) -> Value {
         var document = input.picking(members)
-        if document["AuthorizerType"]?.string == "REQUEST" {
+        if !isSocket, document["AuthorizerType"]?.string == "REQUEST" {
             if document["AuthorizerResultTtlInSeconds"] == nil { document["AuthorizerResultTtlInSeconds"] = 300 }
             if document["EnableSimpleResponses"] == nil { document["EnableSimpleResponses"] = false }
         }
-        try validate(document, editor, context)
+        try validate(document, editor, context, isSocket: isSocket)
         return document
     }
 
@@ -49,7 +52,9 @@ struct AuthorizerOperations: Sendable {
         }
     }
 
-    static func validate(_ document: Value, _ editor: Editor, _ context: OperationContext) throws(AWSError) {
+    static func validate(
+        _ document: Value, _ editor: Editor, _ context: OperationContext, isSocket: Bool = false
+    ) throws(AWSError) {
         let authorizer = V2Model.Authorizer(document)
         guard let name = authorizer.name, (1...128).contains(name.utf8.count) else {
             throw GatewayError.bad("Authorizer name must be between 1 and 128 characters")
@@ -59,9 +64,10 @@ struct AuthorizerOperations: Sendable {
                 "Invalid credentials ARN specified: \(role). It must be a role of the API's account.")
         }
         let sources = authorizer.identitySource ?? []
-        for source in sources where !isSource(source) {
+        for source in sources where !(isSocket ? SocketRules.isSource(source) : isSource(source)) {
             throw GatewayError.bad("Invalid identity source specified: \(source)")
         }
+        if isSocket { return try SocketRules.validate(authorizer: document) }
         switch authorizer.authorizerType {
         case "JWT":
             guard let settings = authorizer.jwtConfiguration, let issuer = settings.issuer else {
@@ -137,7 +143,7 @@ struct AuthorizerOperations: Sendable {
             if let jwt, let changes = input["JwtConfiguration"] {
                 document["JwtConfiguration"] = jwt.merging(changes, ["Audience", "Issuer"])
             }
-            try Self.validate(document, editor, context)
+            try Self.validate(document, editor, context, isSocket: api.proto == SocketRules.proto)
             try Self.checkName(document, id, try Item.list(.authorizer, api: api.id, in: transaction))
             try Item.put(.authorizer, id, document, api: api.id, in: transaction)
             return document

@@ -23,7 +23,7 @@ enum Deployments {
             """
             INSERT INTO apigateway_item (api, deployment, kind, id, document)
             SELECT api, ?, kind, id, document FROM apigateway_item
-            WHERE api = ? AND deployment = '' AND kind IN ('route', 'integration', 'authorizer', 'cors')
+            WHERE api = ? AND deployment = '' AND kind IN ('route', 'integration', 'authorizer', 'cors', 'routeResponse')
             """, [.text(id), .text(api)])
         return document
     }

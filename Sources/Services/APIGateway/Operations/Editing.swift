@@ -39,6 +39,11 @@ struct Editor: Sendable {
         }
     }
 
+    /// Whether the API is a WebSocket API. Throws as `read`.
+    func isSocket(_ apiID: String?, _ context: OperationContext) async throws -> Bool {
+        try await read(apiID, context) { api, _ in api.proto == SocketRules.proto }
+    }
+
     /// Refuses what would have this server reach the network for a function that cannot itself.
     func checkNetwork(_ context: OperationContext, what: String) throws(AWSError) {
         if !functionsReachTheNetwork, case .roleSession = context.principal {

@@ -14,7 +14,8 @@ struct IntegrationOperations: Sendable {
     ]
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
-        var document = try Self.document(of: request.input, editor, request.context)
+        let isSocket = try await editor.isSocket(request.input["ApiId"]?.string, request.context)
+        var document = try Self.document(of: request.input, editor, request.context, isSocket: isSocket)
         let id = ResourceID.item()
         document["IntegrationId"] = .string(id)
         let made = document
@@ -28,7 +29,14 @@ struct IntegrationOperations: Sendable {
     }
 
     /// A new integration, checked, with what it has without being asked.
-    static func document(of input: Value, _ editor: Editor, _ context: OperationContext) throws(AWSError) -> Value {
+    static func document(
+        of input: Value, _ editor: Editor, _ context: OperationContext, isSocket: Bool = false
+    ) throws(AWSError) -> Value {
+        if isSocket {
+            let document = SocketRules.integration(of: input, members)
+            try validate(document, editor, context, isSocket: true)
+            return document
+        }
         var document: Value = ["ConnectionType": "INTERNET", "TimeoutInMillis": 30_000]
         document = document.merging(input, members)
         if document["IntegrationType"]?.string == "AWS_PROXY", document["IntegrationMethod"] == nil,
@@ -40,7 +48,9 @@ struct IntegrationOperations: Sendable {
         return document
     }
 
-    static func validate(_ document: Value, _ editor: Editor, _ context: OperationContext) throws(AWSError) {
+    static func validate(
+        _ document: Value, _ editor: Editor, _ context: OperationContext, isSocket: Bool = false
+    ) throws(AWSError) {
         let integration = V2Model.Integration(document)
         guard integration.connectionType != "VPC_LINK" else {
             throw GatewayError.missing("Private integrations (ConnectionType VPC_LINK)")
@@ -51,14 +61,15 @@ struct IntegrationOperations: Sendable {
         if integration.integrationSubtype != nil {
             throw GatewayError.missing("Integrations with other AWS services (IntegrationSubtype)")
         }
-        guard let uri = integration.integrationUri, !uri.isEmpty else {
-            throw GatewayError.bad("IntegrationUri is a required parameter for integration")
-        }
         if let role = integration.credentialsArn, !role.hasSuffix(":user/*"),
             ARN(role)?.account != context.scope.account
         {
             throw GatewayError.bad(
                 "Invalid credentials ARN specified: \(role). It must be a role of the API's account.")
+        }
+        if isSocket { return try SocketRules.validate(integration: document, editor, context) }
+        guard let uri = integration.integrationUri, !uri.isEmpty else {
+            throw GatewayError.bad("IntegrationUri is a required parameter for integration")
         }
         guard let version = integration.payloadFormatVersion else {
             throw GatewayError.bad("PayloadFormatVersion is a required parameter for integration")
@@ -139,7 +150,7 @@ struct IntegrationOperations: Sendable {
             document = document.merging(input, Self.members.filter { !maps.contains($0) })
                 .mergingMap("RequestParameters", input).mergingMap("ResponseParameters", input)
             for name in maps where document[name]?.fields?.isEmpty == true { document[name] = nil }
-            try Self.validate(document, editor, context)
+            try Self.validate(document, editor, context, isSocket: api.proto == SocketRules.proto)
             try Item.put(.integration, id, document, api: api.id, in: transaction)
             return document
         }

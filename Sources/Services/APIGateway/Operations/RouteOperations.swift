@@ -17,7 +17,6 @@ struct RouteOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let input = request.input
-        guard input["RouteKey"]?.string.flatMap({ RouteKey($0) }) != nil else { throw Self.badKey }
         let id = ResourceID.item()
         let document = try await editor.edit(input["ApiId"]?.string, request.context) { api, transaction in
             guard try Item.count(.route, api: api.id, in: transaction) < Limits.routes else {
@@ -26,16 +25,17 @@ struct RouteOperations: Sendable {
             var document: Value = ["ApiKeyRequired": false, "AuthorizationType": "NONE"]
             document = document.merging(input, Self.members)
             document["RouteId"] = .string(id)
-            try Self.put(document, id, api: api.id, in: transaction)
+            try Self.put(document, id, api: api, in: transaction)
             return document
         }
         return OperationResponse(document)
     }
 
     /// Checks a route against what the API has, and stores it.
-    static func put(_ given: Value, _ id: String, api: String, in transaction: any WriteTransaction) throws {
-        let route = V2Model.Route(given)
-        guard let key = route.routeKey, RouteKey(key) != nil else { throw badKey }
+    static func put(_ given: Value, _ id: String, api row: APIRow, in transaction: any WriteTransaction) throws {
+        let (route, api, isSocket) = (V2Model.Route(given), row.id, row.proto == SocketRules.proto)
+        if isSocket { try SocketRules.validate(route: given) }
+        guard let key = route.routeKey, isSocket || RouteKey(key) != nil else { throw badKey }
         for other in try Item.list(.route, api: api, in: transaction)
         where other.id != id && other.document["RouteKey"]?.string == key {
             throw GatewayError.conflict("Route with key \(key) already exists for this API")
@@ -103,7 +103,7 @@ struct RouteOperations: Sendable {
                 document["AuthorizationScopes"] = nil
             }
             if input["AuthorizationType"]?.string == "CUSTOM" { document["AuthorizationScopes"] = nil }
-            try Self.put(document, id, api: api.id, in: transaction)
+            try Self.put(document, id, api: api, in: transaction)
             return document
         }
         return OperationResponse(document)

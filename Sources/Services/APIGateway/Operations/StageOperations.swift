@@ -32,8 +32,8 @@ struct StageOperations: Sendable {
         }
         _ = try Tags.of(input)
         let document = Self.document(name: name, input, now: now)
-        try Self.validate(document)
         let made = try await editor.edit(input["ApiId"]?.string, request.context, deploys: false) { api, transaction in
+            try Self.validate(document, api)
             guard try Item.count(.stage, api: api.id, in: transaction) < Limits.stages else {
                 throw GatewayError.tooMany("Stage", Limits.stages)
             }
@@ -56,7 +56,11 @@ struct StageOperations: Sendable {
                 && name.utf8.allSatisfy { PercentEncoding.isUnreserved($0) && $0 != 0x2E && $0 != 0x7E }
     }
 
-    private static func validate(_ document: Value) throws(AWSError) {
+    private static func validate(_ document: Value, _ api: APIRow) throws(AWSError) {
+        let isSocket = api.proto == SocketRules.proto
+        if isSocket, document["StageName"]?.string == CompiledAPI.defaultStage {
+            throw GatewayError.bad("Stage name only allows alphanumeric, hyphens, and underscores characters")
+        }
         let variables = document["StageVariables"]?.fields?.entries ?? []
         guard variables.count <= Limits.stageVariables else {
             throw GatewayError.bad("A stage can have at most \(Limits.stageVariables) stage variables")
@@ -76,7 +80,7 @@ struct StageOperations: Sendable {
             [document["DefaultRouteSettings"]].compactMap { $0 }
             + (document["RouteSettings"]?.fields?.entries.map(\.value) ?? [])
         for setting in settings.map({ V2Model.RouteSettings($0) })
-        where setting.dataTraceEnabled == true || setting.loggingLevel ?? "OFF" != "OFF" {
+        where !isSocket && (setting.dataTraceEnabled == true || setting.loggingLevel ?? "OFF" != "OFF") {
             throw GatewayError.bad("Execution logs are not supported on protocolType HTTP")
         }
         if let log = document["AccessLogSettings"] {
@@ -140,8 +144,8 @@ struct StageOperations: Sendable {
                 for entry in settings.entries { known[entry.name] = entry.value }
                 document["DefaultRouteSettings"] = .map(known)
             }
-            try Self.validate(document)
-            try Self.checkDeployment(document, api: api, in: transaction)
+            try Self.validate(document, api)
+            try Self.checkDeployment(document, api: api.id, in: transaction)
             document["LastUpdatedDate"] = .timestamp(now)
             return (document, isAutomatic && !wasAutomatic)
         }
@@ -182,13 +186,13 @@ struct StageOperations: Sendable {
     /// Stores what `body` makes of the stage; and deploys it when `body` says so.
     private func change(
         _ request: OperationRequest,
-        _ body: @escaping @Sendable (Value, String, any WriteTransaction) throws -> (Value, deploys: Bool)
+        _ body: @escaping @Sendable (Value, APIRow, any WriteTransaction) throws -> (Value, deploys: Bool)
     ) async throws -> OperationResponse {
         let (name, now) = (request.input["StageName"]?.string ?? "", request.context.now)
         let made = try await editor.edit(request.input["ApiId"]?.string, request.context, deploys: false) {
             api, transaction in
             let stage = try Item.require(.stage, name, api: api.id, in: transaction)
-            let (document, deploys) = try body(stage, api.id, transaction)
+            let (document, deploys) = try body(stage, api, transaction)
             try Item.put(.stage, name, document, api: api.id, in: transaction)
             if deploys { try Deployments.deployAutomatically(api: api.id, now: now, in: transaction) }
             return try Item.require(.stage, name, api: api.id, in: transaction)

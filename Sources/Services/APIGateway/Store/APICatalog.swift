@@ -7,6 +7,9 @@ import Synchronization
 final class APICatalog: Sendable {
     private struct State {
         var apis: [String: CompiledAPI] = [:]
+        var sockets: [String: SocketAPI] = [:]
+        /// APIs that are no WebSocket APIs, which never changes.
+        var others: Set<String> = []
         /// Counts changes: what was read before one is not kept after it.
         var generation: UInt64 = 0
     }
@@ -34,7 +37,63 @@ final class APICatalog: Sendable {
         state.withLock { state in
             state.generation += 1
             state.apis[id] = nil
+            state.sockets[id] = nil
+            state.others.remove(id)
         }
+    }
+
+    // MARK: WebSocket APIs
+
+    enum Socket: Sendable {
+        case api(SocketAPI)
+        /// Of another protocol.
+        case other
+        case unknown
+    }
+
+    /// What is known without the database.
+    func cachedSocket(_ id: String) -> Socket {
+        state.withLock { state in
+            if let api = state.sockets[id] { return .api(api) }
+            return state.apis[id] != nil || state.others.contains(id) ? .other : .unknown
+        }
+    }
+
+    /// Nil when there is no such WebSocket API.
+    func loadSocket(_ id: String) async throws -> SocketAPI? {
+        let generation = state.withLock { $0.generation }
+        let (api, isOther) = try await database.read { transaction -> (SocketAPI?, Bool) in
+            guard let row = try APIRow.find(id, in: transaction) else { return (nil, false) }
+            guard row.proto == SocketRules.proto else { return (nil, true) }
+            return (try Self.readSocket(row, in: transaction), false)
+        }
+        state.withLock { state in
+            guard state.generation == generation else { return }
+            if state.sockets.count >= Limits.compiledAPIs { state.sockets = [:] }
+            if state.others.count >= Limits.compiledAPIs { state.others = [] }
+            state.sockets[id] = api
+            if isOther { state.others.insert(id) }
+        }
+        return api
+    }
+
+    private static func readSocket(_ row: APIRow, in transaction: any ReadTransaction) throws -> SocketAPI {
+        var stages: [String: SocketStage] = [:]
+        let api = V2Model.Api(row.document)
+        for item in try Item.list(.stage, api: row.id, in: transaction) {
+            var deployment = Compiler.Deployment()
+            var responding: Set<String> = []
+            if let served = V2Model.Stage(item.document).deploymentId {
+                deployment = try read(deployment: served, api: row.id, in: transaction)
+                let responses = try Item.list(.routeResponse, api: row.id, deployment: served, in: transaction)
+                responding = Set(responses.map { String($0.id.prefix { $0 != "/" }) })
+            }
+            stages[item.id] = SocketCompiler.compile(
+                stage: item.document, deployment, responding: responding, selection: api.routeSelectionExpression,
+                scope: row.scope)
+        }
+        return SocketAPI(
+            id: row.id, scope: row.scope, isDisabled: api.disableExecuteApiEndpoint ?? false, stages: stages)
     }
 
     private static func read(_ id: String, in transaction: any ReadTransaction) throws -> CompiledAPI? {
