@@ -44,6 +44,7 @@ struct AccessTokens: Sendable {
             }
             bytes.append(byte)
         }
-        return bytes
+        // One text is the token, and no other way to write its digits.
+        return hexEncoded(bytes) == String(text) ? bytes : nil
     }
 }
