@@ -48,8 +48,7 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 
 let services = [
     "Lambda", "S3", "SQS", "SNS", "Kinesis", "DynamoDB", "APIGateway", "EventBridge", "Scheduler", "CloudWatchLogs",
-    "IAM",
-    "STS", "Alexa",
+    "CloudWatch", "CodeCommit", "IAM", "STS", "Alexa",
 ]
 let serviceDependencies: [Target.Dependency] = [
     "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Schedules", "Policies", "CArchive", nioCore, crypto,
@@ -139,8 +138,8 @@ targets += services.map {
 let testExtras: [String: [Target.Dependency]] = [
     "Gateway": [nioEmbedded, nioPosix, nioHTTP1], "Execution": [nioEmbedded, nioPosix, nioHTTP1, "Sandbox"],
     "Invocation": ["Execution"], "Sandbox": ["CSandbox"], "S3": [nioEmbedded], "Lambda": [nioEmbedded, "Policies"],
-    "IAM": ["Policies"],
-    "CloudWatchLogs": [nioEmbedded, "CArchive"],
+    "IAM": ["Policies"], "CodeCommit": [nioEmbedded],
+    "CloudWatchLogs": [nioEmbedded, "CArchive"], "CloudWatch": [nioEmbedded],
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
     "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, cryptoExtras],

@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -50,7 +52,16 @@ class Browser:
         self.process = subprocess.Popen(
             [CHROMIUM, "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
              "--remote-debugging-port=0", f"--user-data-dir={directory}", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            # A script starts the browser, which starts more.
+            start_new_session=True)
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self):
         address = None
         for line in self.process.stderr:
             if found := re.search(r"ws://\S+", line):
@@ -62,7 +73,7 @@ class Browser:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
-    session = None
+    session = socket = None
 
     def call(self, method, **parameters):
         number = next(self.numbers)
@@ -80,8 +91,9 @@ class Browser:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def close(self):
-        self.socket.close()
-        self.process.kill()
+        if self.socket:
+            self.socket.close()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
         self.process.stderr.close()
 

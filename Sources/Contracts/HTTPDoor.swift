@@ -4,8 +4,10 @@ public import Wire
 /// Serves hosts that carry users' own HTTP instead of an AWS API: function URLs (`*.lambda-url.*`) and API Gateway
 /// (`*.execute-api.*`); and APIs that are not AWS's own protocols (`*.alexa.*`).
 public protocol HTTPDoor: Sendable {
-    /// The second label of the host names: `lambda-url`, `execute-api`.
+    /// The second label of the host names (`lambda-url`, `execute-api`), or the first (`git-codecommit`).
     var label: String { get }
+    /// Whether bodies come as `DoorRequest.stream`, piece by piece and of any length, instead of whole: false by default.
+    var streamsBody: Bool { get }
     /// Largest request body, bytes.
     var bodyLimit: Int { get }
     /// The answer to a body over `bodyLimit`.
@@ -28,6 +30,11 @@ public struct DoorRequest: Sendable {
     /// caller names none: what the first label names is to be found by it alone.
     public var labels: [String]
     public var body: ByteBuffer
+    /// The body, for doors that ask for it so (`streamsBody`); `body` is empty then, and signatures in headers are not checked.
+    /// Not reading it is well: what is left is dropped after the answer, or the connection closed.
+    public var stream: (any BodyReader)?
+    /// The function in whose cell the request was made; nil for those from outside.
+    public var cell: CellIdentity?
     /// The access key that it is signed with; `context.principal` is the signer then, else `.anonymous`.
     public var accessKeyID: String?
     public var isSigned: Bool { accessKeyID != nil }
@@ -65,6 +72,8 @@ extension HTTPDoor {
     public func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void) {
         respond(to: request) { completion(.refuse($0)) }
     }
+
+    public var streamsBody: Bool { false }
 
     /// API Gateway's.
     public var tooLarge: DoorResponse {

@@ -49,6 +49,25 @@ public protocol CredentialIssuer: Sendable {
     )?
 }
 
+/// Who came with a user name and a password that IAM has given out for one service.
+public struct ServiceUser: Sendable, Hashable {
+    public var principal: Principal
+    /// The user's ARN, for records of who did what.
+    public var arn: String
+    public init(principal: Principal, arn: String) {
+        self.principal = principal
+        self.arn = arn
+    }
+}
+
+/// Knows IAM's service-specific credentials.
+public protocol ServicePasswords: Sendable {
+    /// The user of these credentials for a service (`codecommit.amazonaws.com`); nil when they are not right or not active.
+    func user(
+        named userName: String, password: Secret<String>, service: String, in transaction: any ReadTransaction
+    ) throws -> ServiceUser?
+}
+
 /// Reads objects for other services (Lambda's code from S3).
 public protocol ObjectReader: Sendable {
     /// The bytes of an object of at most `limit` bytes as one finished blob of the store that all services share, never

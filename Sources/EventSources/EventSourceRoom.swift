@@ -20,6 +20,8 @@ final class EventSourceRoom: Sendable {
     let logger: Logger
     let counters = Counters()
     let memory: MemoryBudget
+    /// Who takes Lambda's metric IteratorAge.
+    let sink = Mutex<(any MetricSink)?>(nil)
     /// Reads of shards.
     let reads = Slots(Limits.concurrentReads)
     /// Makes every mapping let go of what waits.
@@ -44,6 +46,23 @@ final class EventSourceRoom: Sendable {
         self.machineConcurrency = machineConcurrency
         self.logger = logger
         memory = MemoryBudget(limit: heldBytes)
+    }
+
+    /// How old the last record of a batch is when its function gets it.
+    func measure(iteratorAge age: Duration, of mapping: EventSourceMapping) {
+        guard let sink = sink.withLock({ $0 }) else { return }
+        let milliseconds = max(age.fractionalMilliseconds, 0)
+        let sets: [[(name: String, value: String)]] = [
+            [], [("FunctionName", mapping.function)],
+            [("FunctionName", mapping.function), ("Resource", mapping.resource)],
+        ]
+        let now = time.now()
+        sink.record(
+            sets.map {
+                MetricSample(
+                    namespace: "AWS/Lambda", name: "IteratorAge", dimensions: $0, timestamp: now, value: milliseconds,
+                    unit: "Milliseconds")
+            }, scope: mapping.scope)
     }
 
     /// Whether there is room for more messages. If there has been none for a while, what waits makes room: those who hold it
@@ -138,4 +157,9 @@ final class Counters: Sendable {
         }
         return text
     }
+}
+
+extension EventSourceMapping {
+    /// As the dimension Resource names the function.
+    fileprivate var resource: String { qualifier == "$LATEST" ? function : "\(function):\(qualifier)" }
 }

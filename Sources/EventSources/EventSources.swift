@@ -42,6 +42,9 @@ public final class EventSources: EventSourceRunner {
         room.relief.withLock { $0 = { [weak self] in self?.relieve() } }
     }
 
+    /// Makes known who takes Lambda's metric IteratorAge.
+    public func register(metrics sink: any MetricSink) { room.sink.withLock { $0 = sink } }
+
     private func relieve() {
         let all = state.withLock { Array($0.running.values) }
         for mapping in all { mapping.relieve() }

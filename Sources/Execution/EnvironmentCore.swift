@@ -241,6 +241,7 @@ final class EnvironmentCore {
     private func answer(_ finish: EnvironmentMachine.Finish) {
         guard let caller else { return }
         self.caller = nil
+        environment?.ran(nanoseconds: finish.duration)
         var tail: [UInt8]?
         if caller.invocation.wantsLogTail {
             tail = writeReport(finish, caller.invocation.traceID)

@@ -5,6 +5,7 @@ public import NIOCore
 import NIOPosix
 public import Platform
 public import Sandbox
+import Synchronization
 
 /// How environments are made on this server.
 public struct EnvironmentSettings: Sendable {
@@ -117,6 +118,13 @@ public final class ExecutionEnvironment: Sendable, Hashable {
     public let logStream: String
     private let loop: any EventLoop
     private let core: NIOLoopBoundBox<EnvironmentCore?>
+    private let duration = Atomic<UInt64>(0)
+
+    /// How long the invocation ran that has ended last, in nanoseconds, as its REPORT line says it. Set before its completion is
+    /// called.
+    public var lastDuration: UInt64 { duration.load(ordering: .relaxed) }
+
+    func ran(nanoseconds: UInt64) { duration.store(nanoseconds, ordering: .relaxed) }
 
     init(function: FunctionVersion, loop: any EventLoop, time: any TimeSource) {
         id = Identifier.hex(32)

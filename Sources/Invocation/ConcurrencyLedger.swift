@@ -17,6 +17,20 @@ struct ConcurrencyLedger {
         case rate = "FunctionInvocationRateLimitExceeded"
     }
 
+    /// How many executions there are now.
+    struct Use: Sendable {
+        var function = 0
+        var account = 0
+        /// In the account, of functions without a reservation.
+        var unreserved = 0
+
+        /// The most of both in the account.
+        mutating func raise(to other: Use) {
+            account = max(account, other.account)
+            unreserved = max(unreserved, other.unreserved)
+        }
+    }
+
     private struct Function {
         var running = 0
         var reserved: Int?
@@ -30,6 +44,7 @@ struct ConcurrencyLedger {
     private var functions: [FunctionKey: Function] = [:]
     private var unreservedRunning: [AccountRegion: Int] = [:]
     private var reservedTotal: [AccountRegion: Int] = [:]
+    private var allRunning: [AccountRegion: Int] = [:]
     private let accountLimit: Int
 
     init(accountLimit: Int = Limits.accountConcurrency) { self.accountLimit = accountLimit }
@@ -46,16 +61,23 @@ struct ConcurrencyLedger {
         }
         function.running += 1
         functions[key] = function
+        allRunning[key.scope, default: 0] += 1
         return nil
     }
 
-    /// Gives an execution back.
-    mutating func release(_ key: FunctionKey) {
-        guard var function = functions[key], function.running > 0 else { return }
+    /// Gives an execution back; answers how many there were with it.
+    @discardableResult
+    mutating func release(_ key: FunctionKey) -> Use {
+        guard var function = functions[key], function.running > 0 else { return Use() }
+        let use = Use(
+            function: function.running, account: allRunning[key.scope, default: 1],
+            unreserved: unreservedRunning[key.scope, default: 0])
         function.running -= 1
+        allRunning[key.scope] = max(use.account - 1, 0)
         if function.reserved == nil { unreservedRunning[key.scope, default: 1] -= 1 }
         functions[key] = function
         forget(key, ifUnused: function)
+        return use
     }
 
     /// Asks to start one more environment, within the scaling rate.

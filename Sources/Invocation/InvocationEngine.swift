@@ -24,11 +24,14 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
     private let time: any TimeSource
     private let logger: Logger
     private let queue: AsynchronousQueue
+    private let meter: LambdaMeter?
 
     /// `capacity`: how many environments may exist on this machine at the same time.
     public init(
-        factory: EnvironmentFactory, queue: AsynchronousQueue, time: any TimeSource, capacity: Int, logger: Logger
+        factory: EnvironmentFactory, queue: AsynchronousQueue, time: any TimeSource, capacity: Int,
+        meter: LambdaMeter? = nil, logger: Logger
     ) {
+        self.meter = meter
         self.factory = factory
         self.queue = queue
         self.time = time
@@ -58,6 +61,7 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
     private func go(_ attempt: Attempt, _ admission: Admission, _ now: Instant) {
         switch admission {
         case .refused(let error):
+            if error.status == 429 { meter?.throttled(attempt.function, as: attempt.invocation.invokedFunctionARN) }
             attempt.completion(.failure(error))
         case .reuse(let environment):
             run(attempt, on: environment)
@@ -113,8 +117,8 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
         environment.invoke(attempt.invocation) { [self] result in
             let now = time.now()
             if case .failure(let error as NotDelivered) = result { return tryAgain(attempt, error, now) }
-            let (drain, needsSweep) = state.withLock { state in
-                state.ledger.release(attempt.key)
+            let (drain, needsSweep, use) = state.withLock { state in
+                let use = state.ledger.release(attempt.key)
                 // Free again at once, although the runtime has not asked for its next event yet: a client that calls in
                 // sequence would otherwise start a second environment. The environment holds the event until it is asked.
                 let drain: Bool
@@ -123,9 +127,14 @@ public final class InvocationEngine: FunctionInvoker, EnvironmentOwner {
                 } else {
                     drain = false
                 }
-                return (drain, state.sweep == nil && !state.isShuttingDown)
+                return (drain, state.sweep == nil && !state.isShuttingDown, use)
             }
             attempt.completion(result)
+            if let meter, case .success(let answer) = result {
+                meter.finished(
+                    attempt.function, as: attempt.invocation.invokedFunctionARN,
+                    nanoseconds: environment.lastDuration, isError: answer.functionError != nil, concurrent: use)
+            }
             if drain { environment.shutdown(reason: .spindown) }
             if needsSweep { scheduleSweep() }
         }

@@ -52,4 +52,12 @@ public enum Limits {
     public static let outboxBatch = 64
     /// An outbox row that is not handed over by then is claimed again.
     public static let outboxLease: Duration = .seconds(60)
+
+    // MARK: Lambda's own metrics
+
+    /// How long counts are kept before the sink gets them. Ours.
+    static let meterInterval: Duration = .seconds(1)
+    /// Functions, versions and aliases counted in that time, and different values of a measure; ours.
+    static let meteredFunctions = 10_000
+    static let meteredValues = 1_000
 }

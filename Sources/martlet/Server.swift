@@ -1,6 +1,8 @@
 import APIGateway
 import Alexa
+import CloudWatch
 import CloudWatchLogs
+import CodeCommit
 import Contracts
 import DynamoDB
 import EventBridge
@@ -46,6 +48,8 @@ final class Server: Service {
         let outbox: OutboxDispatcher
         let eventSources: EventSources
         let logs: CloudWatchLogsService
+        let cloudWatch: CloudWatchService
+        let meter: LambdaMeter
         let outbound: OutboundClient
         let machine: Machine
         /// Ends what keeps clients waiting, and upkeep.
@@ -98,9 +102,12 @@ final class Server: Service {
                 KinesisService.migrations,
                 EventSources.migrations,
                 APIGatewayService.migrations,
+                APIGatewayService.restMigrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
                 AlexaService.migrations,
+                CloudWatchService.migrations,
+                CodeCommitService.migrations,
             ], logger: logger)
         let blobs = try Blobs(
             directory: directory.path("blobs"), database: database, durability: settings.durability, logger: logger)
@@ -117,8 +124,11 @@ final class Server: Service {
         async let streams = KinesisService(
             database: database, time: time, serverKey: key, authorizer: iam,
             limitsThroughput: settings.limitsKinesisThroughput, logger: logger)
+        let cloudWatch = try CloudWatchService(
+            database: database, outbox: outbox, authorizer: iam, time: time, timeScale: settings.timeScale,
+            logger: logger)
         let logs = try CloudWatchLogsService(
-            database: database, outbox: outbox, metrics: nil, time: time, logger: logger)
+            database: database, outbox: outbox, metrics: cloudWatch, time: time, logger: logger)
         let sts = try STSService(
             serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
         let lambda = try LambdaService(
@@ -142,6 +152,10 @@ final class Server: Service {
         let alexa = AlexaService(
             database: database, functions: lambda, http: outbound, credentials: sts,
             isAuthenticationOn: settings.isAuthenticationOn, serverKey: key, time: time, logger: logger)
+        let codeCommit = try CodeCommitService(
+            database: database, directory: directory.path("git"), outbox: outbox, authorizer: iam, credentials: sts,
+            passwords: iam, isAuthenticationOn: settings.isAuthenticationOn,
+            usesNamespaces: settings.isolation == .namespaces, time: time, logger: logger)
         let (s3, sqs, kinesis, dynamoDB, apis) = try await (objects, queues, streams, tables, gateways)
 
         // Front door
@@ -159,12 +173,15 @@ final class Server: Service {
                 dynamoDB.definition,
                 dynamoDB.streamsDefinition,
                 apis.definition,
+                apis.restDefinition,
                 events.definition,
                 scheduler.definition,
+                cloudWatch.definition,
+                codeCommit.definition,
                 s3.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor, apis, alexa],
+            doors: [lambda.urlDoor, apis, codeCommit.gitDoor, alexa],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }
@@ -188,11 +205,14 @@ final class Server: Service {
             settings: EnvironmentSettings(
                 isolation: settings.isolation, egress: settings.egress, freezes: settings.freezesIdleEnvironments),
             logger: logger)
+        let meter = LambdaMeter(sink: cloudWatch, time: time)
+        outbox.register(meter: meter)
         let queue = AsynchronousQueue(
             database: database, time: time, timeScale: settings.timeScale,
-            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, logger: logger)
+            processors: ProcessInfo.processInfo.activeProcessorCount, outbox: outbox, meter: meter, logger: logger)
         let engine = InvocationEngine(
-            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, logger: logger)
+            factory: factory, queue: queue, time: time, capacity: machine.environmentCapacity, meter: meter,
+            logger: logger)
         lambda.connect(invoker: engine, objects: s3, outbox: outbox, authorizer: iam)
         outbox.register(lambda)
         outbox.register(sns)
@@ -205,10 +225,11 @@ final class Server: Service {
             database: database, mappings: lambda, queues: sqs, streams: [kinesis, dynamoDB], outbox: outbox,
             directory: lambda, invoker: engine, time: time, timeScale: settings.timeScale,
             machineConcurrency: machine.environmentCapacity, logger: logger)
+        eventSources.register(metrics: cloudWatch)
         lambda.connectEventSources(runner: eventSources, queues: sqs, streams: [kinesis, dynamoDB])
         gateway.metrics.addLines {
             engine.metricLines + queue.metricLines + outbox.metricLines + logs.metricLines + eventSources.metricLines
-                + sns.metricLines + sqs.metricLines
+                + sns.metricLines + sqs.metricLines + cloudWatch.metricLines
         }
 
         // A port that is taken ends the start before anything runs. What an earlier run left unfinished goes on before the
@@ -223,7 +244,9 @@ final class Server: Service {
             sns.start,
             events.start,
             scheduler.start,
+            cloudWatch.start,
             eventSources.start,
+            codeCommit.start,
         ]
         try await withThrowingTaskGroup { group in
             for start in starts { group.addTask(operation: start) }
@@ -238,8 +261,8 @@ final class Server: Service {
             addresses: addresses.map(Self.text), warnings: settings.warnings + machine.warnings,
             rooms: Rooms(
                 database: database, gateway: gateway, engine: engine, outbox: outbox, eventSources: eventSources,
-                logs: logs, outbound: outbound, machine: machine,
-                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails],
+                logs: logs, cloudWatch: cloudWatch, meter: meter, outbound: outbound, machine: machine,
+                stopFirst: [sqs.stop, kinesis.stop, dynamoDB.stop, logs.stopTails, cloudWatch.stop],
                 stopLast: [scheduler.stop, events.stop, outbox.stop, sns.stop]),
             logger: logger)
     }
@@ -283,7 +306,11 @@ final class Server: Service {
             await rooms.outbound.shutdown()
         }
         // What functions said last, also when they were too slow for the deadline.
-        await withDeadline(.seconds(2)) { [rooms] in await rooms.logs.flush() }
+        await withDeadline(.seconds(2)) { [rooms] in
+            await rooms.logs.flush()
+            rooms.meter.flush()
+            await rooms.cloudWatch.flush()
+        }
         rooms.machine.launcher.close()
         rooms.machine.groups?.removeParents()
         rooms.database.close()

@@ -20,7 +20,8 @@ final class Harness: Sendable {
     let service: APIGatewayService
 
     init(functionsReachTheNetwork: Bool = true) throws {
-        database = try SQLiteDatabase.temporary(migrations: [APIGatewayService.migrations])
+        database = try SQLiteDatabase.temporary(
+            migrations: [APIGatewayService.migrations, APIGatewayService.restMigrations])
         service = try APIGatewayService(
             database: database, functions: functions, http: http, logs: logs, authorizer: FakeAuthorizer(),
             time: time, functionsReachTheNetwork: functionsReachTheNetwork, logger: Logger(label: "test"))
@@ -147,7 +148,15 @@ final class FakeFunctions: FunctionCaller {
         function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
         completion: @escaping ResponseStream.Begun
     ) {
-        preconditionFailure("HTTP APIs do not stream")
+        let stream = ResponseStream(executedVersion: "$LATEST", begun: completion)
+        call(function: arn, as: principal, payload: payload, traceID: traceID) { result in
+            // What a function streams is its answer's `pieces`, here.
+            guard case .success(let whole) = result, whole.functionError == nil,
+                let pieces = (try? JSON.parse(whole.payload.readableBytesView))?["pieces"]?.list
+            else { return stream.end(result) }
+            for piece in pieces { _ = stream.write(ByteBuffer(string: piece.string ?? "")) {} }
+            stream.end(.success(FakeFunctions.result(.null)))
+        }
     }
 }
 

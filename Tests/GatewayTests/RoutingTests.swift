@@ -37,6 +37,17 @@ import Wire
         #expect(HostName("lambda-url.localhost").dataPlane == nil)
     }
 
+    @Test func pathsOfOtherEmulators() {
+        let found = HostName.inPath("/restapis/AB12/prod/_user_request_/a/b%2Fc")
+        #expect(found?.host.labels == ["ab12", "execute-api"] && found?.rest == "/prod/a/b%2Fc")
+        #expect(HostName.inPath("/restapis/ab12/prod/_user_request_")?.rest == "/prod")
+        for path in [
+            "/restapis", "/restapis/x/resources/y", "/restapis//prod/_user_request_/", "/restapis/x/s/_user_requests_",
+        ] {
+            #expect(HostName.inPath(path) == nil, "\(path)")
+        }
+    }
+
     @Test func regions() {
         for good in ["us-east-1", "us-gov-west-1", "ap-southeast-12"] { #expect(Region.isAWSName(good)) }
         for bad in ["", "us", "us-east", "localhost", "a-b-c", "us--1", "useast-1-1-1-1", "my-bucket-1"] {
@@ -132,6 +143,23 @@ import Wire
         #expect(resolve(query: "Action=Confirm&Token=1") == "sns-a")
         #expect(resolve(query: "Action=Other&Token=1") == "s3")
         #expect(resolve("GET", "/bucket", query: "Action=Confirm") == "s3")
+    }
+
+    @Test(arguments: [
+        ("/v2/apis", "v2"), ("/restapis/x/resources", "v1"), ("/tags/arn", "v1"), ("/v2/tags/arn", "v2"), ("/v2", "v1"),
+    ])
+    func twoVersionsOfOneNameAreToldApartByPath(path: String, version: String) {
+        let keys = ["apigatewayv2", "apigateway"].map {
+            ServiceKey(
+                id: $0, signingName: "apigateway", endpointPrefix: "apigateway", apiVersion: "1", targetPrefix: "",
+                speaksQuery: false)
+        }
+        let table = ServiceTable(keys)
+        let head = RequestHead(method: "GET", path: path, query: "", headers: [])
+        for (host, scope) in [("localhost", "apigateway"), ("apigateway.us-east-1.amazonaws.com", nil)] {
+            let found = table.resolve(head, host: HostName(host), scope: scope)
+            #expect(found == .service(version == "v2" ? 0 : 1), "\(path) at \(host)")
+        }
     }
 
     @Test func s3TakesTheRest() {

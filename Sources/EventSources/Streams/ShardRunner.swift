@@ -176,6 +176,9 @@ final class ShardRunner: Sendable {
             return
         }
         owner.learn(function)
+        if let last = batch.records.last {
+            room.measure(iteratorAge: room.time.now() - last.arrivedAt, of: mapping)
+        }
         let event = StreamEvent(source: mapping.sourceARN, region: owner.region, role: function.roleARN)
         let requestID = Identifier.uuid()
         room.invoke(

@@ -12,6 +12,7 @@ struct HostName: Sendable, Equatable {
     /// What a path names in a host's place, for clients that cannot resolve such hosts: `/_aws/lambda-url/ID/rest`; and the
     /// rest of the path. Nil for every other path.
     static func inPath(_ path: String) -> (host: HostName, rest: String)? {
+        if let found = inOlderPath(path) { return found }
         guard path.utf8.starts(with: "/_aws/".utf8) else { return nil }
         let parts = path.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false).dropFirst(2)
         guard let label = parts.first, dataPlanes.contains(String(label)), let second = parts.dropFirst().first else {
@@ -24,6 +25,20 @@ struct HostName: Sendable, Equatable {
         let head = "/_aws/".utf8.count + label.utf8.count + 1 + id.utf8.count
         let rest = String(decoding: path.utf8.dropFirst(head), as: UTF8.self)
         return (HostName(labels: labels + [String(label)], isLocal: true), rest.isEmpty ? "/" : rest)
+    }
+
+    /// `/restapis/ID/STAGE/_user_request_/rest`, which tools know from other emulators: as `/_aws/execute-api/ID/STAGE/rest`.
+    private static func inOlderPath(_ path: String) -> (host: HostName, rest: String)? {
+        guard path.utf8.starts(with: "/restapis/".utf8) else { return nil }
+        let parts = path.split(separator: "/", maxSplits: 4, omittingEmptySubsequences: false).dropFirst(2)
+        guard parts.count >= 3, parts[parts.startIndex + 2].prefix(while: { $0 != "/" }) == "_user_request_" else {
+            return nil
+        }
+        let labels = split(lowercasedASCII(String(parts[parts.startIndex]))[...])
+        guard labels.count == 1 else { return nil }
+        let stage = parts[parts.startIndex + 1]
+        let behind = parts[parts.startIndex + 2].drop { $0 != "/" }
+        return (HostName(labels: labels + ["execute-api"], isLocal: true), "/" + stage + behind)
     }
 
     private init(labels: [String], isLocal: Bool) {
@@ -121,10 +136,13 @@ struct HostName: Sendable, Equatable {
     }
 
     /// `abc.lambda-url.us-east-1…` → `lambda-url`: hosts that carry users' own HTTP, not an AWS API.
+    /// `git-codecommit.us-east-1…` → `git-codecommit`, of which no host has a name of its own in front.
     var dataPlane: String? {
+        if labels.count == 2, labels[0] == HostName.git { return HostName.git }
         guard labels.count >= 2, HostName.dataPlanes.contains(labels[1]) else { return nil }
         return labels[1]
     }
 
-    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", "alexa"]
+    private static let git = "git-codecommit"
+    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", "alexa", git]
 }

@@ -11,6 +11,7 @@ extension Pipeline {
                 "NotImplementedException", status: 404, "No service of Martlet serves \(label) hosts yet.")
             return fail(call, error)
         }
+        if door.streamsBody { return stream(call, label, door) }
         call.exchange.collectBody(limit: door.bodyLimit) { result in
             switch result {
             case .failure(.tooLarge): answer(call, door.tooLarge)
@@ -37,14 +38,25 @@ extension Pipeline {
         }
     }
 
-    private func doorRequest(_ given: Call, _ label: String, _ body: ByteBuffer) -> DoorRequest {
+    /// The door reads the body itself. Nothing is said of who signed: the hash of the body would be needed first.
+    private func stream(_ call: Call, _ label: String, _ door: any HTTPDoor) {
+        var request = doorRequest(call, label, nil)
+        request.stream = DecodedBodyReader(
+            call.exchange.streamBody(), decoder: BodyDecoder(.unsigned, key: nil, head: call.originalHead),
+            contentLength: call.exchange.request.announcedLength, style: .rest)
+        door.respond(to: request) { answer(call, $0) }
+    }
+
+    private func doorRequest(_ given: Call, _ label: String, _ body: ByteBuffer?) -> DoorRequest {
         var call = given
         var failure: AWSError?
-        call.identity = caller(of: call, body, &failure)
+        call.identity = body.map { caller(of: call, $0, &failure) } ?? nobody(call)
         let region = call.identity?.scope.region ?? AccountRegion.defaultRegion
         var request = DoorRequest(
             context: call.context(service: label, operation: ""), head: call.head,
-            labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels, body: body)
+            labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels,
+            body: body ?? ByteBuffer())
+        if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
         if call.identity?.principal != .anonymous { request.accessKeyID = call.signed?.scope.accessKeyID }
         request.signatureFailure = failure
         if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
@@ -53,12 +65,16 @@ extension Pipeline {
         return request
     }
 
-    /// Who calls: whoever signed the request, as far as this server checks that, else nobody.
-    private func caller(of call: Call, _ body: ByteBuffer, _ failure: inout AWSError?) -> Identity {
-        let nobody = Identity(
+    private func nobody(_ call: Call) -> Identity {
+        Identity(
             scope: AccountRegion(
                 account: AccountRegion.defaultAccount, region: call.host.region ?? AccountRegion.defaultRegion),
             principal: .anonymous, secret: nil)
+    }
+
+    /// Who calls: whoever signed the request, as far as this server checks that, else nobody.
+    private func caller(of call: Call, _ body: ByteBuffer, _ failure: inout AWSError?) -> Identity {
+        let nobody = nobody(call)
         // A URL that this server was told to call is anybody's choice, and so is a signature in it.
         guard let signed = call.signed, !isOwn(call.originalHead) else { return nobody }
         do throws(AWSError) {

@@ -23,6 +23,8 @@ struct Pipeline: HTTPResponder {
     /// An unsigned query request's form is read up to this before its service is known: a policy document is the largest
     /// parameter of the query services here (IAM 6,144 to 131,072 characters, percent-encoded).
     static let formBytes = 1 << 20
+    /// Of a compressed body as much as this is inflated. Ours: the only operation that clients compress takes 1 MB.
+    static let inflatedBytes = 4 << 20
 
     // MARK: The steps
 
@@ -242,11 +244,28 @@ struct Pipeline: HTTPResponder {
         }
     }
 
-    private func decode(_ found: Call, _ body: ByteBuffer, stream: (any BodyReader)? = nil) {
+    /// The body as it was before its client compressed it (botocore does so with large PutMetricData). The other protocols'
+    /// bodies are the payload, in whatever encoding. Throws `SerializationException` and the service's error for large bodies.
+    private func inflated(_ call: Call, _ body: ByteBuffer) throws(AWSError) -> ByteBuffer {
+        guard call.originalHead.header("content-encoding")?.lowercased() == "gzip", body.readableBytes > 0,
+            call.entry?.definition.schema.protocols.contains(where: { $0 == .restJSON || $0 == .restXML }) == false
+        else { return body }
+        let limit = min(
+            call.operation?.bodyLimit ?? call.entry?.definition.bodyLimit ?? Pipeline.formBytes, Pipeline.inflatedBytes)
+        do throws(Gunzip.Failure) {
+            return try Gunzip.inflate(body, limit: limit)
+        } catch {
+            if error == .tooLarge { throw tooLarge(call, limit) }
+            throw AWSError("SerializationException", "The body is not gzip, as its Content-Encoding says.")
+        }
+    }
+
+    private func decode(_ found: Call, _ received: ByteBuffer, stream: (any BodyReader)? = nil) {
         var call = found
         let request: OperationRequest
         do throws(AWSError) {
-            if stream == nil { try checkSignature(call, of: body) }
+            if stream == nil { try checkSignature(call, of: received) }
+            let body = stream == nil ? try inflated(call, received) : received
             if call.match == nil { try match(&call, body: body) }
             guard let match = call.match else { throw .internalFailure() }
             let isPayload = match.operation.hasBlobInput

@@ -92,7 +92,10 @@ struct ServiceTable: Sendable {
             return byTarget[prefix].map(Resolution.service) ?? .unknown(prefix)
         }
         if let prefix = host.endpointPrefix {
-            if let index = byEndpoint[prefix] { return .service(index) }
+            if let index = byEndpoint[prefix] {
+                let others = bySigningName[prefix] ?? []
+                return .service(others.contains(index) ? pick(others, target: nil, head: head) : index)
+            }
             if !host.isLocal { return .unknown(prefix) }
         }
         let path = head.path
@@ -135,7 +138,9 @@ struct ServiceTable: Sendable {
             return index
         }
         if let index = datedService(head.path) ?? cborService(head.path), candidates.contains(index) { return index }
-        return candidates[0]
+        // Two versions of API Gateway share a name; the paths of the second begin with its number.
+        let isSecond = head.path.utf8.starts(with: "/v2/".utf8)
+        return candidates.first { keys[$0].id.hasSuffix("v2") == isSecond } ?? candidates[0]
     }
 
     private func isForm(_ head: RequestHead) -> Bool {

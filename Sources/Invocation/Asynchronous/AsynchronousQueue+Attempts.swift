@@ -19,6 +19,7 @@ extension AsynchronousQueue {
         let (invoker, directory) = state.withLock { ($0.invoker, $0.directory) }
         guard let invoker, let directory else { return }
         let event = row.event
+        meter?.waited(event, until: time.now())
         Task {
             var settings = AsynchronousSettings()
             do {
@@ -74,6 +75,7 @@ extension AsynchronousQueue {
             ]
             if !deliveries.isEmpty { metadata["goesTo"] = "\(deliveries.map(\.target).joined(separator: ", "))" }
             logger.warning("asynchronous event discarded", metadata: metadata)
+            meter?.dropped(row.event)
             conclude(item, name, row: row, decision, deliveries)
         }
     }

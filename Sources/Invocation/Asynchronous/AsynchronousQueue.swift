@@ -47,13 +47,15 @@ public final class AsynchronousQueue: Sendable {
     let outbox: any DeliveryOutbox
     let logger: Logger
     private let processors: Int
+    let meter: LambdaMeter?
 
     /// `timeScale` divides the waits between attempts (development); 1 is AWS's timing. What events leave behind (records
     /// for destinations, dead letters) goes through `outbox`.
     public init(
         database: any Database, time: any TimeSource, timeScale: Double, processors: Int, outbox: any DeliveryOutbox,
-        logger: Logger
+        meter: LambdaMeter? = nil, logger: Logger
     ) {
+        self.meter = meter
         self.processors = processors
         self.database = database
         self.time = time
@@ -108,6 +110,7 @@ public final class AsynchronousQueue: Sendable {
         transaction.afterCommit { [weak self] in
             guard let self else { return }
             state.withLock { $0.counters.received += 1 }
+            meter?.received(event)
             guard let slot, let held else { return pump(name) }
             slot.use()
             attempt(held, name)

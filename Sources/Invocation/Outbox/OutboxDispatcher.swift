@@ -42,6 +42,7 @@ public final class OutboxDispatcher: DeliveryOutbox {
     private let state = Mutex(State())
     private let targets = Mutex<[String: any DeliveryTarget]>([:])
     private let objects = Mutex<(any ObjectWriter)?>(nil)
+    private let meter = Mutex<LambdaMeter?>(nil)
     private let database: any Database
     private let time: any TimeSource
     private let rules: DeliveryRules
@@ -64,6 +65,9 @@ public final class OutboxDispatcher: DeliveryOutbox {
     public func register(objects writer: any ObjectWriter) {
         objects.withLock { $0 = writer }
     }
+
+    /// Makes known who counts what functions left behind and did not arrive.
+    public func register(meter: LambdaMeter) { self.meter.withLock { $0 = meter } }
 
     public func start() async throws {
         try await database.write { transaction in
@@ -277,6 +281,7 @@ public final class OutboxDispatcher: DeliveryOutbox {
             case .deadLetter: "event not delivered to the dead-letter queue"
             }
         logger.warning("\(text)", metadata: metadata)
+        meter.withLock { $0 }?.gaveUp(delivery)
     }
 
     private func dispatched(_ result: Result<Round, any Error>) {

@@ -4,16 +4,22 @@ public import Platform
 public import Storage
 import Wire
 
-/// API Gateway: HTTP APIs (`apigatewayv2`), and the door behind which all APIs are served (`*.execute-api.*`).
+/// API Gateway: HTTP APIs (`apigatewayv2`), REST APIs (`apigateway`), and the door behind which all APIs are served
+/// (`*.execute-api.*`).
 public final class APIGatewayService: Sendable, HTTPDoor {
     /// API Gateway v2.
     public let definition: ServiceDefinition
+    /// API Gateway v1: REST APIs.
+    public let restDefinition: ServiceDefinition
     public static var migrations: Migrations { Schema.migrations }
+    public static var restMigrations: Migrations { RESTSchema.migrations }
 
     public let label = "execute-api"
     public let bodyLimit = Limits.payload
 
     private let door: ExecuteDoor
+    private let rest: RESTDoor
+    private let logger: Logger
     private let sockets: SocketDoor
 
     /// `functionsReachTheNetwork`: unless it is set, role sessions cannot create HTTP integrations and JWT authorizers: a
@@ -24,33 +30,62 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     ) throws {
         let catalog = APICatalog(database: database)
         let answers = AuthorizerCache()
+        let deadlines = Deadlines(time: time)
         door = ExecuteDoor(
             catalog: catalog, functions: functions, http: http, logs: logs,
             iam: IAMAuthorizer(database: database, authorizer: authorizer), keys: IssuerKeys(http: http),
-            answers: answers, deadlines: Deadlines(time: time), time: time, logger: logger)
+            answers: answers, deadlines: deadlines, time: time, logger: logger)
+        rest = RESTDoor(
+            catalog: RESTCatalog(database: database), database: database, functions: functions, http: http, logs: logs,
+            authorizer: authorizer, answers: answers, deadlines: deadlines, time: time)
+        self.logger = logger
         sockets = try SocketDoor(
             catalog: catalog, hub: SocketHub(time: time), functions: functions, http: http, logs: logs,
-            database: database, authorizer: authorizer, deadlines: Deadlines(time: time), time: time, logger: logger)
+            database: database, authorizer: authorizer, deadlines: deadlines, time: time, logger: logger)
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: APIGatewayV2Schema.text),
             operations: Self.operations(editor, Access(database: database, authorizer: authorizer)),
             bodyLimit: Limits.document * 2)
+        let restEditor = RESTEditor(
+            database: database, catalog: rest.catalog, answers: answers,
+            functionsReachTheNetwork: functionsReachTheNetwork)
+        restDefinition = ServiceDefinition(
+            schema: try ServiceSchema(text: APIGatewayV1Schema.text),
+            operations: RESTOperations.table(
+                restEditor, rest, Access(database: database, authorizer: authorizer)),
+            bodyLimit: Limits.document)
     }
 
     public func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
-        sockets.find(request) { [sockets, door] api in
-            guard let api else { return door.respond(to: request, completion) }
-            sockets.respond(to: request, of: api, completion)
+        guard let id = request.labels.first, ResourceID.isValid(id) else {
+            return door.respond(to: request, completion)
+        }
+        if let api = rest.catalog.cached(id) { return rest.serve(api, request, completion) }
+        if door.catalog.cached(id) != nil { return door.respond(to: request, completion) }
+        // Known to be a WebSocket API, or not looked for yet.
+        sockets.find(request) { api in
+            if let api { return self.sockets.respond(to: request, of: api, completion) }
+            Task {
+                do {
+                    guard let api = try await self.rest.catalog.load(id) else {
+                        return self.door.respond(to: request, completion)
+                    }
+                    self.rest.serve(api, request, completion)
+                } catch {
+                    self.logger.error("cannot load an API", metadata: ["api": "\(id)", "error": "\(error)"])
+                    self.rest.fail("\(error)", completion)
+                }
+            }
         }
     }
 
     /// Only WebSocket APIs upgrade connections; to the others it is a request like any other.
     public func upgrade(_ request: DoorRequest, _ completion: @escaping @Sendable (WebSocketAnswer) -> Void) {
-        sockets.find(request) { [sockets, door] api in
-            guard let api else { return door.respond(to: request) { completion(.refuse($0)) } }
-            sockets.connect(request, to: api, completion)
+        sockets.find(request) { api in
+            guard let api else { return self.respond(to: request) { completion(.refuse($0)) } }
+            self.sockets.connect(request, to: api, completion)
         }
     }
 

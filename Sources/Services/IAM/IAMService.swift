@@ -22,6 +22,7 @@ public final class IAMService: Sendable {
         let inline = InlinePolicyOperations(database: database)
         let managed = ManagedPolicyOperations(database: database)
         let attachments = AttachmentOperations(database: database)
+        let serviceCredentials = ServiceCredentialOperations(database: database)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: IAMSchema.text),
             operations: [
@@ -53,6 +54,11 @@ public final class IAMService: Sendable {
                 "AttachRolePolicy": .asynchronous(attachments.attach),
                 "DetachRolePolicy": .asynchronous(attachments.detach),
                 "ListAttachedRolePolicies": .asynchronous(attachments.list),
+                "CreateServiceSpecificCredential": .asynchronous(serviceCredentials.create),
+                "ListServiceSpecificCredentials": .asynchronous(serviceCredentials.list),
+                "UpdateServiceSpecificCredential": .asynchronous(serviceCredentials.update),
+                "ResetServiceSpecificCredential": .asynchronous(serviceCredentials.reset),
+                "DeleteServiceSpecificCredential": .asynchronous(serviceCredentials.delete),
             ],
             bodyLimit: 1 << 20)
     }

@@ -15,6 +15,8 @@ enum Limits {
     static let defaultPage = 100
     /// Seconds of a role session when MaxSessionDuration is not given.
     static let defaultSessionSeconds = 3_600
+    /// Service-specific credentials of one user for one service.
+    static let serviceCredentials = 2
     /// Roles whose policies are kept compiled.
     static let cachedRoles = 1_024
 }

@@ -3,8 +3,9 @@ import Platform
 /// A regular expression of a service model, compiled for matching whole values.
 ///
 /// The subset of Java's syntax that the models use: classes, groups, alternation, quantifiers, anchors, lookahead and
-/// one-character lookbehind. Matching runs all alternatives side by side (Thompson), so that no input makes it blow up.
-struct Pattern: Sendable {
+/// one-character lookbehind. Matching runs all alternatives side by side (Thompson), so that no input makes it blow up: also
+/// for the expressions that users give services (selection patterns, JSON Schema).
+package struct Pattern: Sendable {
     indirect enum Node {
         case empty
         case characters(CharacterClass)
@@ -38,7 +39,8 @@ struct Pattern: Sendable {
 
     private let positions: PositionMatcher?
 
-    init(_ text: String) throws {
+    /// Throws for syntax that is not of the subset.
+    package init(_ text: String) throws {
         var parser = PatternParser(text)
         let node = try parser.parse()
         positions = PositionMatcher(node)
@@ -49,7 +51,7 @@ struct Pattern: Sendable {
     }
 
     /// Whether the whole text matches. Gives up, with false, after `CodecLimits.patternSteps`.
-    func matches(_ text: String) -> Bool {
+    package func matches(_ text: String) -> Bool {
         if let loop {
             var count = 0
             for scalar in text.unicodeScalars {

@@ -16,6 +16,8 @@ struct AuthorizerAnswer: Sendable {
     var principalID: String?
     /// REST: the key of a usage plan.
     var usageIdentifierKey: String?
+    /// The policy as it was answered, in JSON.
+    var policyText: String?
 
     /// Nil for what is neither a simple answer (where those are enabled) nor a policy.
     init?(_ value: Value, allowsSimple: Bool) {
@@ -31,17 +33,19 @@ struct AuthorizerAnswer: Sendable {
         }
         guard let document = fields["policyDocument"], let policy = Self.policy(document) else { return nil }
         verdict = .policy(policy)
+        policyText = JSON.encodeString(document)
         principalID = fields["principalId"]?.string
         usageIdentifierKey = fields["usageIdentifierKey"]?.string
     }
 
     /// Whether the caller may use the route of this ARN.
-    func allows(_ arn: String) -> Bool {
+    func allows(_ arn: String) -> Bool { decision(arn) == .allowed }
+
+    func decision(_ arn: String) -> PolicyDecision {
         switch verdict {
-        case .simple(let isAuthorized): isAuthorized
+        case .simple(let isAuthorized): isAuthorized ? .allowed : .notAllowed
         case .policy(let policy):
             policy.decision(for: PolicyRequest(principal: .anonymous, action: "execute-api:Invoke", resource: arn))
-                == .allowed
         }
     }
 

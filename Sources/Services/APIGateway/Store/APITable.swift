@@ -10,9 +10,9 @@ struct APIRow: Sendable {
     /// Members as in the model, without the id.
     var document: Value
 
-    private static let columns = "id, account, region, protocol, document"
+    static let columns = "id, account, region, protocol, document"
 
-    private init(_ row: any Row) throws {
+    init(_ row: any Row) throws {
         id = row.text(0)
         scope = AccountRegion(account: row.text(1), region: row.text(2))
         proto = row.text(3)
@@ -83,6 +83,10 @@ enum ItemKind: String, Sendable {
     case integrationResponse, routeResponse
     /// The cross-origin settings of a deployment.
     case cors
+    /// Of REST APIs. A resource has its methods, integrations and their responses in its document.
+    case resource, requestValidator, gatewayResponse
+    /// What of a REST API itself deployments copy.
+    case settings
 
     /// As error texts name it.
     var name: String {
@@ -96,6 +100,10 @@ enum ItemKind: String, Sendable {
         case .integrationResponse: "Integration Response"
         case .routeResponse: "Route Response"
         case .cors: "Cors"
+        case .resource: "Resource"
+        case .requestValidator: "Request Validator"
+        case .gatewayResponse: "Gateway Response"
+        case .settings: "Settings"
         }
     }
 }
@@ -183,7 +191,7 @@ struct Item: Sendable {
 
 /// Documents as they are stored: JSON, times as epoch milliseconds in members that are known to be times.
 enum Documents {
-    private static let times: Set<String> = ["CreatedDate", "LastUpdatedDate"]
+    private static let times: Set<String> = ["CreatedDate", "LastUpdatedDate", "createdDate", "lastUpdatedDate"]
 
     static func encode(_ document: Value) -> [UInt8] {
         guard var fields = document.fields else { return JSON.encode(document) }

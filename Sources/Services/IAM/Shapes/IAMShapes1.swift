@@ -78,6 +78,18 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var role: Model.Role? { get { value["Role"].map { Model.Role($0) } } set { put("Role", newValue?.value) } }
     }
+    struct CreateServiceSpecificCredentialRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var userName: String? { get { value["UserName"]?.string } set { put("UserName", newValue) } }
+        var serviceName: String? { get { value["ServiceName"]?.string } set { put("ServiceName", newValue) } }
+        var credentialAgeDays: Int? { get { value["CredentialAgeDays"]?.wholeNumber } set { put("CredentialAgeDays", newValue) } }
+    }
+    struct CreateServiceSpecificCredentialResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var serviceSpecificCredential: Model.ServiceSpecificCredential? { get { value["ServiceSpecificCredential"].map { Model.ServiceSpecificCredential($0) } } set { put("ServiceSpecificCredential", newValue?.value) } }
+    }
     struct DeletePolicyRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -99,6 +111,12 @@ enum Model {
         var value: Value
         init(_ value: Value) { self.value = value }
         var roleName: String? { get { value["RoleName"]?.string } set { put("RoleName", newValue) } }
+    }
+    struct DeleteServiceSpecificCredentialRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var userName: String? { get { value["UserName"]?.string } set { put("UserName", newValue) } }
+        var serviceSpecificCredentialId: String? { get { value["ServiceSpecificCredentialId"]?.string } set { put("ServiceSpecificCredentialId", newValue) } }
     }
     struct DetachRolePolicyRequest: Shape {
         var value: Value
@@ -296,6 +314,22 @@ enum Model {
         var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
         var marker: String? { get { value["Marker"]?.string } set { put("Marker", newValue) } }
     }
+    struct ListServiceSpecificCredentialsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var userName: String? { get { value["UserName"]?.string } set { put("UserName", newValue) } }
+        var serviceName: String? { get { value["ServiceName"]?.string } set { put("ServiceName", newValue) } }
+        var allUsers: Bool? { get { value["AllUsers"]?.bool } set { put("AllUsers", newValue) } }
+        var marker: String? { get { value["Marker"]?.string } set { put("Marker", newValue) } }
+        var maxItems: Int? { get { value["MaxItems"]?.wholeNumber } set { put("MaxItems", newValue) } }
+    }
+    struct ListServiceSpecificCredentialsResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var serviceSpecificCredentials: [Model.ServiceSpecificCredentialMetadata]? { get { value["ServiceSpecificCredentials"]?.elements { Model.ServiceSpecificCredentialMetadata($0) } } set { put("ServiceSpecificCredentials", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var marker: String? { get { value["Marker"]?.string } set { put("Marker", newValue) } }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+    }
     struct Policy: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -345,6 +379,17 @@ enum Model {
         var policyName: String? { get { value["PolicyName"]?.string } set { put("PolicyName", newValue) } }
         var policyDocument: String? { get { value["PolicyDocument"]?.string } set { put("PolicyDocument", newValue) } }
     }
+    struct ResetServiceSpecificCredentialRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var userName: String? { get { value["UserName"]?.string } set { put("UserName", newValue) } }
+        var serviceSpecificCredentialId: String? { get { value["ServiceSpecificCredentialId"]?.string } set { put("ServiceSpecificCredentialId", newValue) } }
+    }
+    struct ResetServiceSpecificCredentialResponse: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var serviceSpecificCredential: Model.ServiceSpecificCredential? { get { value["ServiceSpecificCredential"].map { Model.ServiceSpecificCredential($0) } } set { put("ServiceSpecificCredential", newValue?.value) } }
+    }
     struct Role: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -366,6 +411,32 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var lastUsedDate: Instant? { get { value["LastUsedDate"]?.timestamp } set { put("LastUsedDate", newValue) } }
         var region: String? { get { value["Region"]?.string } set { put("Region", newValue) } }
+    }
+    struct ServiceSpecificCredential: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var createDate: Instant? { get { value["CreateDate"]?.timestamp } set { put("CreateDate", newValue) } }
+        var expirationDate: Instant? { get { value["ExpirationDate"]?.timestamp } set { put("ExpirationDate", newValue) } }
+        var serviceName: String? { get { value["ServiceName"]?.string } set { put("ServiceName", newValue) } }
+        var serviceUserName: String? { get { value["ServiceUserName"]?.string } set { put("ServiceUserName", newValue) } }
+        var servicePassword: String? { get { value["ServicePassword"]?.string } set { put("ServicePassword", newValue) } }
+        var serviceCredentialAlias: String? { get { value["ServiceCredentialAlias"]?.string } set { put("ServiceCredentialAlias", newValue) } }
+        var serviceCredentialSecret: String? { get { value["ServiceCredentialSecret"]?.string } set { put("ServiceCredentialSecret", newValue) } }
+        var serviceSpecificCredentialId: String? { get { value["ServiceSpecificCredentialId"]?.string } set { put("ServiceSpecificCredentialId", newValue) } }
+        var userName: String? { get { value["UserName"]?.string } set { put("UserName", newValue) } }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+    }
+    struct ServiceSpecificCredentialMetadata: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var userName: String? { get { value["UserName"]?.string } set { put("UserName", newValue) } }
+        var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
+        var serviceUserName: String? { get { value["ServiceUserName"]?.string } set { put("ServiceUserName", newValue) } }
+        var serviceCredentialAlias: String? { get { value["ServiceCredentialAlias"]?.string } set { put("ServiceCredentialAlias", newValue) } }
+        var createDate: Instant? { get { value["CreateDate"]?.timestamp } set { put("CreateDate", newValue) } }
+        var expirationDate: Instant? { get { value["ExpirationDate"]?.timestamp } set { put("ExpirationDate", newValue) } }
+        var serviceSpecificCredentialId: String? { get { value["ServiceSpecificCredentialId"]?.string } set { put("ServiceSpecificCredentialId", newValue) } }
+        var serviceName: String? { get { value["ServiceName"]?.string } set { put("ServiceName", newValue) } }
     }
     struct SetDefaultPolicyVersionRequest: Shape {
         var value: Value
@@ -414,27 +485,5 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var roleName: String? { get { value["RoleName"]?.string } set { put("RoleName", newValue) } }
         var policyDocument: String? { get { value["PolicyDocument"]?.string } set { put("PolicyDocument", newValue) } }
-    }
-    struct UpdateRoleDescriptionRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var roleName: String? { get { value["RoleName"]?.string } set { put("RoleName", newValue) } }
-        var description: String? { get { value["Description"]?.string } set { put("Description", newValue) } }
-    }
-    struct UpdateRoleDescriptionResponse: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var role: Model.Role? { get { value["Role"].map { Model.Role($0) } } set { put("Role", newValue?.value) } }
-    }
-    struct UpdateRoleRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var roleName: String? { get { value["RoleName"]?.string } set { put("RoleName", newValue) } }
-        var description: String? { get { value["Description"]?.string } set { put("Description", newValue) } }
-        var maxSessionDuration: Int? { get { value["MaxSessionDuration"]?.wholeNumber } set { put("MaxSessionDuration", newValue) } }
-    }
-    struct UpdateRoleResponse: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
     }
 }

@@ -34,6 +34,15 @@ enum Schema {
             CREATE INDEX iam_attachment_policy ON iam_attachment (policy);
             """,
             "CREATE TABLE iam_generation (id BIGINT NOT NULL PRIMARY KEY, value TEXT NOT NULL);",
+            """
+            CREATE TABLE iam_service_credential (
+                account TEXT NOT NULL, id TEXT NOT NULL, user TEXT NOT NULL, service_user TEXT NOT NULL,
+                created BIGINT NOT NULL, active BIGINT NOT NULL, password BLOB NOT NULL,
+                PRIMARY KEY (account, id)
+            );
+            CREATE INDEX iam_service_credential_user ON iam_service_credential (account, user, id);
+            CREATE INDEX iam_service_credential_name ON iam_service_credential (service_user);
+            """,
         ])
 }
 

@@ -1,0 +1,113 @@
+import Platform
+import Storage
+import Synchronization
+
+/// Compiled REST APIs by id. What was changed is dropped by the commit that changed it, before that is answered; the next
+/// request loads it.
+final class RESTCatalog: Sendable {
+    private struct State {
+        var apis: [String: CompiledREST] = [:]
+        /// Counts changes: what was read before one is not kept after it.
+        var generation: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+    private let database: any Database
+
+    init(database: any Database) { self.database = database }
+
+    func cached(_ id: String) -> CompiledREST? { state.withLock { $0.apis[id] } }
+
+    /// Nil when there is no such API, or when it is none of REST.
+    func load(_ id: String) async throws -> CompiledREST? {
+        let generation = state.withLock { $0.generation }
+        guard let api = try await database.read({ try Self.read(id, in: $0) }) else { return nil }
+        state.withLock { state in
+            guard state.generation == generation else { return }
+            if state.apis.count >= Limits.compiledAPIs { state.apis = [:] }
+            state.apis[id] = api
+        }
+        return api
+    }
+
+    func drop(_ id: String) {
+        state.withLock { state in
+            state.generation += 1
+            state.apis[id] = nil
+        }
+    }
+
+    /// Keys and plans have changed.
+    func drop(scope: AccountRegion) {
+        state.withLock { state in
+            state.generation += 1
+            state.apis = state.apis.filter { $0.value.scope != scope }
+        }
+    }
+
+    private static func read(_ id: String, in transaction: any ReadTransaction) throws -> CompiledREST? {
+        guard let row = try APIRow.find(id, in: transaction), row.proto == APIRow.rest else { return nil }
+        let stages = try Item.list(.stage, api: id, in: transaction)
+        let plans = try Owned.list(.usagePlan, row.scope, in: transaction).filter {
+            UsagePlans.names($0.document, api: id)
+        }
+        var deployments: [String: RESTCompiler.Deployment] = [:]
+        var compiled: [String: RESTStage] = [:]
+        for item in stages {
+            let served = item.document["deploymentId"]?.string ?? ""
+            guard !served.isEmpty else { continue }
+            if deployments[served] == nil {
+                deployments[served] = try deployment(served, api: id, in: transaction)
+            }
+            let keys = try self.keys(
+                of: plans.filter { UsagePlans.names($0.document, api: id, stage: item.id) }, row.scope, in: transaction)
+            compiled[item.id] = RESTCompiler.compile(
+                stage: item.document, deployments[served] ?? RESTCompiler.Deployment(), keys: keys, api: id,
+                scope: row.scope)
+        }
+        return CompiledREST(
+            id: id, scope: row.scope, isDisabled: row.document["disableExecuteApiEndpoint"]?.bool ?? false,
+            stages: compiled)
+    }
+
+    /// `deployment` is empty for what is being edited.
+    static func deployment(_ deployment: String, api: String, in transaction: any ReadTransaction) throws
+        -> RESTCompiler.Deployment
+    {
+        var answer = RESTCompiler.Deployment()
+        func documents(_ kind: ItemKind) throws -> [Item] {
+            try Item.list(kind, api: api, deployment: deployment, in: transaction)
+        }
+        answer.resources = try documents(.resource).map(\.document)
+        for item in try documents(.authorizer) { answer.authorizers[item.id] = item.document }
+        for item in try documents(.model) { answer.models[item.id] = item.document }
+        for item in try documents(.requestValidator) { answer.validators[item.id] = item.document }
+        answer.responses = try documents(.gatewayResponse).map(\.document)
+        answer.settings = try documents(.settings).first?.document ?? [:]
+        return answer
+    }
+
+    private static func keys(of plans: [Owned], _ scope: AccountRegion, in transaction: any ReadTransaction) throws
+        -> [String: PlanKey]
+    {
+        var keys: [String: PlanKey] = [:]
+        for plan in plans {
+            let throttle = plan.document["throttle"].flatMap { limits in
+                RESTCompiler.throttle([
+                    "throttlingRateLimit": limits["rateLimit"] ?? -1,
+                    "throttlingBurstLimit": limits["burstLimit"] ?? -1,
+                ])
+            }
+            for item in try Owned.list(.usagePlanKey, scope, prefix: plan.id + "/", in: transaction) {
+                guard keys.count < RESTLimits.apiKeys,
+                    let key = try Owned.find(.apiKey, item.document["id"]?.string ?? "", scope, in: transaction),
+                    let value = key["value"]?.string
+                else { continue }
+                keys[value] = PlanKey(
+                    id: key["id"]?.string ?? "", plan: plan.id, isEnabled: key["enabled"]?.bool ?? false,
+                    throttle: throttle)
+            }
+        }
+        return keys
+    }
+}

@@ -1,0 +1,50 @@
+import NIOCore
+import Testing
+
+@testable import CodeCommit
+
+struct PacketLinesTests {
+    private static let a = String(repeating: "a", count: 40)
+    private static let b = String(repeating: "b", count: 40)
+
+    private func push(_ lines: [String]) -> String { lines.map(PushCommands.line).joined() + "0000PACK…" }
+
+    /// However the bytes are cut, the same references come out.
+    @Test(arguments: [1, 2, 3, 5, 7, 40, 1000])
+    func commandsOfAPush(_ piece: Int) {
+        let text = push([
+            "\(Self.a) \(Self.b) refs/heads/main\0 report-status-v2 side-band-64k",
+            "\(Self.b) \(Self.a) refs/tags/v 1\n",
+        ])
+        var commands = PushCommands()
+        let bytes = Array(text.utf8)
+        var start = 0
+        while start < bytes.count {
+            let end = min(start + piece, bytes.count)
+            commands.feed(ByteBuffer(bytes: bytes[start..<end]))
+            start = end
+        }
+        #expect(commands.references == ["refs/heads/main", "refs/tags/v 1"])
+        #expect(commands.isDone)
+        #expect(!commands.isOverLimit)
+    }
+
+    @Test func tooManyReferences() {
+        var commands = PushCommands(limit: 2)
+        commands.feed(
+            ByteBuffer(string: push((0..<3).map { "\(Self.a) \(Self.b) refs/heads/\($0)" })))
+        #expect(commands.isOverLimit)
+        #expect(commands.references.count == 2)
+    }
+
+    @Test(arguments: ["zzzz", "0001", "0003abc", "fff9", "PACK"])
+    func malformed(_ text: String) {
+        var commands = PushCommands()
+        commands.feed(ByteBuffer(string: text + String(repeating: "x", count: 70_000)))
+        #expect(commands.references.isEmpty)
+    }
+
+    @Test func lines() {
+        #expect(PushCommands.line("# service=git-upload-pack\n") == "001e# service=git-upload-pack\n")
+    }
+}
