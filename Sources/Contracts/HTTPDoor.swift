@@ -42,8 +42,6 @@ public struct DoorRequest: Sendable {
     public var signatureFailure: AWSError?
     /// Whether it came over TLS.
     public var isSecure = false
-    /// Of a request through the endpoint in a cell: whose cell.
-    public var cell: CellIdentity?
     /// `HTTP/1.1`, `HTTP/2.0`.
     public var httpVersion = "HTTP/1.1"
 

@@ -56,7 +56,6 @@ extension Pipeline {
             context: call.context(service: label, operation: ""), head: call.head,
             labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels,
             body: body ?? ByteBuffer())
-        if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
         if call.identity?.principal != .anonymous { request.accessKeyID = call.signed?.scope.accessKeyID }
         request.signatureFailure = failure
         if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
