@@ -48,7 +48,7 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 
 let services = [
     "Lambda", "S3", "SQS", "SNS", "Kinesis", "DynamoDB", "APIGateway", "EventBridge", "Scheduler", "CloudWatchLogs",
-    "CloudWatch", "CodeCommit", "IAM", "STS",
+    "CloudWatch", "CodeCommit", "IAM", "STS", "Alexa",
 ]
 let serviceDependencies: [Target.Dependency] = [
     "Platform", "Wire", "Storage", "Contracts", "EventPatterns", "Schedules", "Policies", "CArchive", nioCore, crypto,
@@ -143,6 +143,7 @@ let testExtras: [String: [Target.Dependency]] = [
     "SQS": [nioEmbedded], "SNS": [nioEmbedded], "EventSources": ["EventPatterns"],
     "Outbound": [nioPosix, nioHTTP1],
     "Kinesis": [nioEmbedded], "DynamoDB": [nioEmbedded], "APIGateway": [nioEmbedded, jwtKit, cryptoExtras],
+    "Alexa": [nioEmbedded, cryptoExtras],
     "EventBridge": [nioEmbedded, "EventPatterns", "Schedules"], "Scheduler": [nioEmbedded, "Schedules"],
 ]
 let rooms =

@@ -155,6 +155,20 @@ public protocol FunctionCaller: Sendable {
         completion: @escaping ResponseStream.Begun)
 }
 
+/// Calls functions for event sources that name themselves by a token instead of an ARN (Alexa: the skill's id), which
+/// policies ask for as `lambda:EventSourceToken`. Lambda is the one who does.
+public protocol TokenFunctionCaller: Sendable {
+    /// As `FunctionCaller.call`.
+    func call(
+        function arn: String, as principal: Principal, eventSourceToken: String, payload: ByteBuffer,
+        completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void)
+
+    /// Whether the function is there, ready and permitted, without running it. Fails as `call` would.
+    func check(
+        function arn: String, as principal: Principal, eventSourceToken: String,
+        completion: @escaping @Sendable (Result<Void, any Error>) -> Void)
+}
+
 /// An event accepted for asynchronous invocation.
 public struct AsynchronousEvent: Sendable {
     public var requestID: String

@@ -2,7 +2,7 @@ public import NIOCore
 public import Wire
 
 /// Serves hosts that carry users' own HTTP instead of an AWS API: function URLs (`*.lambda-url.*`) and API Gateway
-/// (`*.execute-api.*`).
+/// (`*.execute-api.*`); and APIs that are not AWS's own protocols (`*.alexa.*`).
 public protocol HTTPDoor: Sendable {
     /// The second label of the host names (`lambda-url`, `execute-api`), or the first (`git-codecommit`).
     var label: String { get }

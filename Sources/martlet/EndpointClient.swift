@@ -78,10 +78,19 @@ struct EndpointClient {
     /// Answers of up to 64 MiB. `service` is the name in the credential scope. When nobody
     /// listens, or the certificate is not trusted, says so with a remedy and throws `ExitCode`.
     func post(_ path: String, service: String, headers: [(String, String)], body: [UInt8]) async throws -> Answer {
-        var head = HTTPRequestHead(version: .http1_1, method: .POST, uri: path)
+        try await send(.POST, path, service: service, headers: headers, body: body)
+    }
+
+    /// As `post`, with any method; `query` is encoded, without `?`.
+    func send(
+        _ method: HTTPMethod, _ path: String, query: String = "", service: String, headers: [(String, String)] = [],
+        body: [UInt8] = []
+    ) async throws -> Answer {
+        var head = HTTPRequestHead(
+            version: .http1_1, method: method, uri: query.isEmpty ? path : "\(path)?\(query)")
         var headers = headers.map { (name: $0.0, value: $0.1) } + [(name: "host", value: authority)]
         headers += SigV4.sign(
-            RequestHead(method: "POST", path: path, query: "", headers: headers), body: body,
+            RequestHead(method: method.rawValue, path: path, query: query, headers: headers), body: body,
             accessKeyID: credentials.accessKeyID, secret: credentials.secret, sessionToken: credentials.sessionToken,
             region: region, service: service, now: SystemTime().now())
         head.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })

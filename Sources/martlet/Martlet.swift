@@ -10,10 +10,13 @@ struct Martlet: AsyncParsableCommand {
               martlet serve                     serve on 127.0.0.1:4566, data in ./.martlet
               martlet invoke hello '{"a": 1}'   run a function and print its answer
               martlet logs hello --follow       watch a function's log
+              martlet alexa chat SKILL          talk to an Alexa skill
               martlet doctor                    what this machine can run, and how to get the rest
             """,
         version: Version.current,
-        subcommands: [Serve.self, InvokeCommand.self, LogsCommand.self, Doctor.self, VersionCommand.self])
+        subcommands: [
+            Serve.self, InvokeCommand.self, LogsCommand.self, AlexaCommand.self, Doctor.self, VersionCommand.self,
+        ])
 }
 
 enum Version {

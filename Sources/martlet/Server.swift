@@ -1,4 +1,5 @@
 import APIGateway
+import Alexa
 import CloudWatch
 import CloudWatchLogs
 import CodeCommit
@@ -105,6 +106,7 @@ final class Server: Service {
                 APIGatewayService.restMigrations,
                 EventBridgeService.migrations,
                 SchedulerService.migrations,
+                AlexaService.migrations,
                 CloudWatchService.migrations,
                 CodeCommitService.migrations,
             ], logger: logger)
@@ -150,6 +152,9 @@ final class Server: Service {
         let s3Control = try S3ControlService(database: database, authorizer: iam)
         let scheduler = try SchedulerService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
+        let alexa = AlexaService(
+            database: database, functions: lambda, http: outbound, credentials: sts,
+            isAuthenticationOn: settings.isAuthenticationOn, serverKey: key, time: time, logger: logger)
         let codeCommit = try CodeCommitService(
             database: database, directory: directory.path("git"), outbox: outbox, authorizer: iam, credentials: sts,
             passwords: iam, isAuthenticationOn: settings.isAuthenticationOn,
@@ -180,7 +185,7 @@ final class Server: Service {
                 s3Control.definition,
             ],
             credentials: sts, time: time, logger: logger, group: NIOSingletons.posixEventLoopGroup,
-            doors: [lambda.urlDoor, apis, codeCommit.gitDoor],
+            doors: [lambda.urlDoor, apis, codeCommit.gitDoor, alexa],
             downloads: [
                 DownloadRoute(prefix: "/_martlet/code/", contentType: "application/zip") { token in
                     guard let hold = lambda.codeDownload(token: token) else { return nil }

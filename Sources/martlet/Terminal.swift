@@ -5,6 +5,9 @@ enum Terminal {
     private static let isColourful = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
     private static let isErrorColourful = isatty(STDERR_FILENO) == 1 && getenv("NO_COLOR") == nil
 
+    /// Whether somebody types what is read.
+    static let isInteractive = isatty(STDIN_FILENO) == 1
+
     static func bold(_ text: String) -> String { isColourful ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
     static func green(_ text: String) -> String { isColourful ? "\u{1B}[32m\(text)\u{1B}[0m" : text }
     static func red(_ text: String) -> String { isColourful ? "\u{1B}[31m\(text)\u{1B}[0m" : text }

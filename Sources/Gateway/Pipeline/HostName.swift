@@ -145,5 +145,5 @@ struct HostName: Sendable, Equatable {
     }
 
     private static let git = "git-codecommit"
-    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", git]
+    private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", "alexa", git]
 }

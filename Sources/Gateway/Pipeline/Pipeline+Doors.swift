@@ -56,9 +56,9 @@ extension Pipeline {
             context: call.context(service: label, operation: ""), head: call.head,
             labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels,
             body: body ?? ByteBuffer())
-        if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
         if call.identity?.principal != .anonymous { request.accessKeyID = call.signed?.scope.accessKeyID }
         request.signatureFailure = failure
+        if case .cell(let cell) = call.exchange.info.origin { request.cell = cell }
         request.isSecure = call.exchange.info.isSecure
         request.httpVersion = call.exchange.request.version
         return request

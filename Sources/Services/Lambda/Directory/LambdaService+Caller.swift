@@ -12,7 +12,7 @@ extension LambdaService: FunctionCaller {
         function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
         completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
     ) {
-        prepare(arn, principal, payload, traceID) { result in
+        prepare(arn, .invoke(principal), payload, traceID) { result in
             switch result {
             case .failure(let error): completion(.failure(error))
             case .success(let call): call.invoker.invoke(call.function, call.invocation, completion: completion)
@@ -24,7 +24,7 @@ extension LambdaService: FunctionCaller {
         function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
         completion: @escaping ResponseStream.Begun
     ) {
-        prepare(arn, principal, payload, traceID) { result in
+        prepare(arn, .invoke(principal), payload, traceID) { result in
             switch result {
             case .failure(let error): completion(.failure(error))
             case .success(let call):
@@ -40,13 +40,13 @@ extension LambdaService: FunctionCaller {
     }
 
     private func prepare(
-        _ arn: String, _ principal: Principal, _ payload: ByteBuffer, _ traceID: String?,
+        _ arn: String, _ question: PolicyQuestion, _ payload: ByteBuffer, _ traceID: String?,
         _ done: @escaping @Sendable (Result<Call, any Error>) -> Void
     ) {
         guard let target = FunctionTarget(arn: arn) else {
             return done(.failure(AWSError.invalidParameter("Not the ARN of a function: \(arn)")))
         }
-        admit(target, [.invoke(principal)]) { [self] result in
+        admit(target, [question]) { [self] result in
             done(
                 Result {
                     let entry = try result.get()
@@ -120,6 +120,38 @@ extension LambdaService: FunctionCaller {
         PolicyDecision.permits(
             question.principal, identity: identity, resource: policy.decision(question),
             resourceAccount: target.scope.account)
+    }
+}
+
+extension LambdaService: TokenFunctionCaller {
+    public func call(
+        function arn: String, as principal: Principal, eventSourceToken: String, payload: ByteBuffer,
+        completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
+    ) {
+        prepare(arn, .invoke(principal, token: eventSourceToken), payload, nil) { result in
+            switch result {
+            case .failure(let error): completion(.failure(error))
+            case .success(let call): call.invoker.invoke(call.function, call.invocation, completion: completion)
+            }
+        }
+    }
+
+    public func check(
+        function arn: String, as principal: Principal, eventSourceToken: String,
+        completion: @escaping @Sendable (Result<Void, any Error>) -> Void
+    ) {
+        guard let target = FunctionTarget(arn: arn) else {
+            return completion(.failure(AWSError.invalidParameter("Not the ARN of a function: \(arn)")))
+        }
+        admit(target, [.invoke(principal, token: eventSourceToken)]) { completion($0.map { _ in () }) }
+    }
+}
+
+extension PolicyQuestion {
+    fileprivate static func invoke(_ principal: Principal, token: String) -> PolicyQuestion {
+        var question = invoke(principal)
+        question.eventSourceToken = token
+        return question
     }
 }
 

@@ -10,6 +10,8 @@ struct PolicyQuestion: Hashable, Sendable {
     /// Of a function URL: `NONE` or `AWS_IAM`.
     var urlAuthType: String?
     var isViaURL = false
+    /// What an event source that has no ARN names itself by: an Alexa skill's id.
+    var eventSourceToken: String?
 
     static func invoke(_ principal: Principal) -> PolicyQuestion {
         PolicyQuestion(principal: principal, action: "lambda:InvokeFunction")
@@ -19,6 +21,7 @@ struct PolicyQuestion: Hashable, Sendable {
         var context: [String: [String]] = [:]
         if let urlAuthType { context["lambda:FunctionUrlAuthType"] = [urlAuthType] }
         if isViaURL { context["lambda:InvokedViaFunctionUrl"] = ["true"] }
+        if let eventSourceToken { context["lambda:EventSourceToken"] = [eventSourceToken] }
         return PolicyRequest(principal: principal, action: action, resource: resource, context: context)
     }
 }
