@@ -33,7 +33,6 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
-let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
@@ -105,7 +104,7 @@ var targets: [Target] = [
     .target(
         name: "Gateway",
         dependencies: [
-            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioWebSocket, nioSSL, logging,
+            "Platform", "Wire", "Contracts", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, logging,
             metrics,
         ],
         swiftSettings: settings),

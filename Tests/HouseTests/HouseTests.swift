@@ -38,7 +38,6 @@ import Testing
         "NIOHTTP1": ["Gateway", "Execution", "Outbound", "martlet"],
         "NIOSSL": ["Gateway", "martlet"],
         "NIOHTTP2": ["Gateway"],
-        "NIOWebSocket": ["Gateway"],
         "JWTKit": ["Services/APIGateway"],
         "Yams": ["Services/APIGateway"],
         "NIOPosix": ["Gateway", "Execution", "Outbound", "martlet"],

@@ -232,6 +232,10 @@ struct PatternParser {
         switch name {
         case "L", "IsL", "IsLetter": set.insert(.letters)
         case "Z", "IsZ": set.insert(.separators)
+        case "Zs":
+            set = .of(
+                " "..." ", "\u{a0}"..."\u{a0}", "\u{1680}"..."\u{1680}", "\u{2000}"..."\u{200a}",
+                "\u{202f}"..."\u{202f}", "\u{205f}"..."\u{205f}", "\u{3000}"..."\u{3000}")
         case "N", "IsN": set.insert(.numbers)
         case "M", "IsM": set.insert(.marks)
         case "P", "IsP", "IsPunctuation": set.insert(.punctuation)

@@ -17,6 +17,7 @@ import Testing
             ("[0-9A-Za-z\\.\\-_]*(?<!\\.)", "bucket.", false), ("[0-9A-Za-z\\.\\-_]*(?<!\\.)", "b.c", true),
             ("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)", "Größe 大 ٣", true),
             ("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)", "a!b", false),
+            ("[\\p{L}\\p{Zs}]+", "a\u{3000}b c", true), ("[\\p{L}\\p{Zs}]+", "a\nb", false),
             ("[\\w+=,.@-]*", "user@x.y-z", true), ("[\\w+=,.@-]*", "Session1:2", false), ("$|kafka://x", "", true),
             ("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "{\"é\"}\n", true),
             ("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "大", false),

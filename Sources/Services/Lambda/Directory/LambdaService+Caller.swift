@@ -3,7 +3,7 @@ public import NIOCore
 import Platform
 import Policies
 import Storage
-public import Wire
+import Wire
 
 /// Other services' way to functions: named by ARN, permitted by the function's policy, run at once. With the function and its
 /// policy in the cache there is no database read, unless the caller is a role, whose own policies are asked each time.
