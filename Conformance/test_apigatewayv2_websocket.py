@@ -155,7 +155,7 @@ def test_answers_go_to_the_client_only_with_a_route_response(socket_api):
             assert set(problem) == {"message", "connectionId", "requestId"}
         problem = ask(client, {"action": "three"})
         assert problem["message"] == "Forbidden"
-        assert ask(client, "[]") == {**problem, "requestId": ask(client, "x")["requestId"]} or True
+        assert {**ask(client, "[]"), "requestId": ""} == {**problem, "requestId": ""}
 
 
 def test_a_function_without_permission_is_not_called(server, shared, unique, make_function):

@@ -411,7 +411,7 @@ def test_failing_functions_set_off_an_alarm_that_calls_another(server, cloudwatc
         AlarmActions=[seen_arn, seen_arn + "x"], Threshold=1.0, ComparisonOperator="GreaterThanOrEqualToThreshold")
     for _ in range(3):
         assert "FunctionError" in server.client("lambda").invoke(FunctionName=bad_name)
-    (line,) = wait_for(lambda: [m for m in seen.log_messages() if m.startswith("ALARM ")])
+    line = wait_for(lambda: [m for m in seen.log_messages() if m.startswith("ALARM ")])[0]
     event = json.loads(line.removeprefix("ALARM "))
     assert event["source"] == "aws.cloudwatch" and event["accountId"] == ACCOUNT
     assert event["alarmData"]["state"]["value"] == "ALARM" and event["alarmData"]["alarmName"] == name
@@ -452,7 +452,12 @@ def test_asynchronous_events_are_measured(server, cloudwatch, make_function):
                 ("AsyncEventsReceived", "Sum"), ("AsyncEventsDropped", "Sum"), ("AsyncEventAge", "SampleCount")))],
             minutes=59)]
 
-    wait_for(lambda: counted() == [1.0, 1.0, 1.0])
+    # An attempt that was throttled has an age, too.
+    def is_counted():
+        received, dropped, ages = counted()
+        return received == dropped == 1 and ages >= 1
+
+    wait_for(is_counted)
 
 
 def test_the_age_of_stream_records_is_measured(server, cloudwatch, make_function, unique):

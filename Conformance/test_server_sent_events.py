@@ -49,10 +49,11 @@ class Browser:
     """A tab of a headless Chromium, driven through its debugging protocol."""
 
     def __init__(self, directory):
+        self.log = directory.with_suffix(".log")
         self.process = subprocess.Popen(
             [CHROMIUM, "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
              "--remote-debugging-port=0", f"--user-data-dir={directory}", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.log, "w"),
             # A script starts the browser, which starts more.
             start_new_session=True)
         try:
@@ -62,12 +63,11 @@ class Browser:
             raise
 
     def _connect(self):
-        address = None
-        for line in self.process.stderr:
-            if found := re.search(r"ws://\S+", line):
-                address = found[0]
-                break
-        assert address, "the browser did not start"
+        def address():
+            found = re.search(r"ws://\S+", self.log.read_text())
+            return found and found[0]
+
+        address = wait_for(address, seconds=60)
         self.numbers = itertools.count(1)
         self.socket = connect(address, max_size=None, open_timeout=30, proxy=None)
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -95,7 +95,6 @@ class Browser:
             self.socket.close()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
-        self.process.stderr.close()
 
 
 @pytest.fixture

@@ -51,6 +51,17 @@ import Wire
         ("METRICS() * 2", [2, 4, 6, 8, 20, 60, 80]), ("1.5e1 + .5", [15.5]),
     ]
 
+    /// A thousand operators take no more stack than one; what would be made of them is counted before it is.
+    @Test func longChainsAndLongFills() throws {
+        #expect(try Self.values("1" + String(repeating: "+1", count: 1_000)) == [1_001])
+        #expect(try Expression("m1" + String(repeating: "*m2", count: 680)).references == ["m1", "m2"])
+        let one = TimeSeries(label: "m", period: 1)
+        var evaluator = MathEvaluator(
+            start: 0, end: 31_622_400, period: 1, resolve: { (_: String) throws(AWSError) in .array([one, one, one]) },
+            metrics: { () throws(AWSError) in [] })
+        #expect(throws: AWSError.self) { try evaluator.evaluate(Expression("FILL(m, 0)")) }
+    }
+
     @Test(arguments: expressions)
     func works(_ text: String, _ expected: [Double]) throws {
         let found = try Self.values(text)

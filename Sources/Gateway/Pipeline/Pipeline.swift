@@ -277,6 +277,8 @@ struct Pipeline: HTTPResponder {
         else { return body }
         let limit = min(
             call.operation?.bodyLimit ?? call.entry?.definition.bodyLimit ?? Pipeline.formBytes, Pipeline.inflatedBytes)
+        // Empty blocks would be walked at no gain: compressed, it is no larger.
+        guard body.readableBytes <= limit else { throw tooLarge(call, limit) }
         do throws(Gunzip.Failure) {
             return try Gunzip.inflate(body, limit: limit)
         } catch {

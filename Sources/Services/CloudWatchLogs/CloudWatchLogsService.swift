@@ -93,7 +93,6 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         await flush()
         sweeper.stop()
         ingestion.subscriptions.stop()
-        await ingestion.taps.flush()
     }
 
     // MARK: LogSink
@@ -116,6 +115,8 @@ public final class CloudWatchLogsService: Sendable, LogSink {
             }
             if quiet { continuation.resume() } else { write() }
         }
+        // What the lines say of metrics is told, too.
+        await ingestion.taps.flush()
     }
 
     /// Lines that could not be kept, because the buffer was full or the store did not take them.

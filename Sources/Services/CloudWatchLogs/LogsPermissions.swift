@@ -9,7 +9,11 @@ extension CloudWatchLogsService {
         let (input, scope) = (request.input, request.context.scope)
         let prefix = "arn:aws:logs:\(scope.region):\(scope.account):log-group:"
         func need(_ name: String) -> PermissionNeed {
-            var group = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
+            // As the operations read it: whatever the partition and service of an ARN.
+            var group = name
+            if let arn = ARN(name), arn.resource.hasPrefix("log-group:") {
+                group = String(arn.resource.dropFirst("log-group:".count))
+            }
             if group.hasSuffix(":*") { group.removeLast(2) }
             let stream = input["logStreamName"]?.string ?? ""
             return PermissionNeed("logs:\(operation)", "\(prefix)\(group):log-stream:\(stream)")

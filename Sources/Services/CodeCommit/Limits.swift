@@ -58,7 +58,7 @@ enum Limits {
     /// The report of a push, which is held back until its events are recorded: a line for each reference.
     static let reportBytes = 8 << 20
     /// Output of other commands that is kept in memory.
-    static let commandOutputBytes = 16 << 20
+    static let commandOutputBytes = 32 << 20
     /// One tree object, bytes: some hundred thousand entries.
     static let treeBytes = 16 << 20
     /// A commit object, bytes.

@@ -13,15 +13,17 @@ extension LambdaService {
         let resource: String
         switch operation {
         case "CreateEventSourceMapping", "ListEventSourceMappings": resource = "*"
+        case "GetEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping":
+            resource = "\(prefix):event-source-mapping:\((text("UUID") ?? "").lowercased())"
         case _ where text("FunctionName") != nil:
             let name = text("FunctionName") ?? ""
             resource = "\(prefix):function:\(FunctionName(name)?.name ?? name)"
         case _ where text("LayerName") != nil:
             let name = text("LayerName") ?? ""
-            let layer = name.hasPrefix("arn:") ? name : "\(prefix):layer:\(name)"
+            let layer = name.hasPrefix("arn:") ? canonical(name) : "\(prefix):layer:\(name)"
             resource = input["VersionNumber"]?.int.map { "\(layer):\($0)" } ?? layer
-        case _ where text("UUID") != nil: resource = "\(prefix):event-source-mapping:\(text("UUID") ?? "")"
-        default: resource = text("Resource") ?? text("Arn") ?? text("CodeSigningConfigArn") ?? "*"
+        default:
+            resource = (text("Resource") ?? text("Arn") ?? text("CodeSigningConfigArn")).map(canonical) ?? "*"
         }
         let action = operation == "GetLayerVersionByArn" ? "GetLayerVersion" : operation
         var needs = [PermissionNeed("lambda:\(action)", resource)]
@@ -30,5 +32,15 @@ extension LambdaService {
             needs.append(PermissionNeed("iam:PassRole", role))
         }
         return needs
+    }
+
+    /// One spelling of what may be spelled in several ways: whatever the partition, the version or alias of a function, and
+    /// the case of a mapping's id. What is forbidden by one is by all.
+    private static func canonical(_ text: String) -> String {
+        guard let arn = ARN(text) else { return text }
+        var parts = arn.resource.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        if parts.first == "function" { parts = Array(parts.prefix(2)) }
+        if parts.first == "event-source-mapping" { parts = parts.map { $0.lowercased() } }
+        return "arn:aws:lambda:\(arn.region):\(arn.account):\(parts.joined(separator: ":"))"
     }
 }

@@ -50,6 +50,13 @@ struct Editor: Sendable {
             throw GatewayError.bad("Functions may not create \(what) while --egress is isolated")
         }
     }
+
+    /// The same of stage variables: hosts of integrations may be made of them.
+    func checkVariables(_ request: OperationRequest) throws(AWSError) {
+        if request.input["StageVariables"]?.fields?.isEmpty == false {
+            try checkNetwork(request.context, what: "stage variables")
+        }
+    }
 }
 
 /// Pages of items: `MaxResults` and `NextToken`.

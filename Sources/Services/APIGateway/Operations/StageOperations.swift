@@ -31,6 +31,7 @@ struct StageOperations: Sendable {
                 "Stage name only allows alphanumeric, hyphens, and underscores characters, or the string \"$default\"")
         }
         _ = try Tags.of(input)
+        try editor.checkVariables(request)
         let document = Self.document(name: name, input, now: now)
         let made = try await editor.edit(input["ApiId"]?.string, request.context, deploys: false) { api, transaction in
             try Self.validate(document, api)
@@ -131,6 +132,7 @@ struct StageOperations: Sendable {
 
     func update(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, now) = (request.input, request.context.now)
+        try editor.checkVariables(request)
         return try await change(request) { stage, api, transaction in
             let wasAutomatic = stage["AutoDeploy"]?.bool == true
             var document = stage.merging(input, Self.members)

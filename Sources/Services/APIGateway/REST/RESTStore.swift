@@ -186,6 +186,16 @@ struct RESTEditor: Sendable {
             throw RESTError.bad("Functions may not create \(what) while --egress is isolated")
         }
     }
+
+    /// The same of stage variables, in all the ways in which a request gives them: hosts of integrations may be made of them.
+    func checkVariables(_ request: OperationRequest) throws(AWSError) {
+        let input = request.input
+        let given = [input["variables"], input["stageVariables"]].contains { $0?.fields?.isEmpty == false }
+        let patched = (input["patchOperations"]?.list ?? []).contains { patch in
+            patch["path"]?.string?.hasPrefix("/variables") == true
+        }
+        if given || patched { try checkNetwork(request.context, what: "stage variables") }
+    }
 }
 
 enum RESTError {

@@ -134,7 +134,8 @@ struct SocketDoor: Sendable {
     /// What functions reach the API by. On this machine that needs the port: in their cells Martlet listens on one only.
     private static func domainName(_ request: DoorRequest, _ api: SocketAPI) -> String {
         let name = lowercased(String((request.head.header("host") ?? "").prefix { $0 != ":" }))
-        if name.hasPrefix(api.id + "."), !name.hasSuffix(".localhost") { return name }
+        // Functions send to this name, with their credentials: of what clients say only AWS's own name of the API is taken.
+        if name.hasPrefix(api.id + ".execute-api."), name.hasSuffix(".amazonaws.com") { return name }
         return api.id + ".execute-api.localhost:" + Limits.functionsPort
     }
 

@@ -148,10 +148,12 @@ struct SocketIntegrations: Sendable {
             }
             body = bytes
         }
+        // What the other side takes from us, not from the client.
+        let own: Set<String> = ["host", "content-type", "connectionid", "x-amzn-apigateway-api-id"]
         var headers = [("content-type", "application/json"), ("x-amzn-apigateway-api-id", call.api.id)]
         if case .connect = call.event.kind {
             headers += call.connection.opening.headers.map { (lowercased($0.name), $0.value) }.filter {
-                !$0.0.hasPrefix("sec-websocket-") && $0.0 != "host" && $0.0 != "content-type"
+                !$0.0.hasPrefix("sec-websocket-") && !own.contains($0.0)
             }
         }
         headers.append(("connectionid", call.connection.id))

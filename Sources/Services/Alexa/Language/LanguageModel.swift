@@ -108,7 +108,7 @@ final class SlotType: Sendable {
                 guard !words.isEmpty else { continue }
                 longest = max(longest, words.count)
                 let key = Words.key(words)
-                if places[key]?.contains(index) != true { places[key, default: []].append(index) }
+                if places[key]?.last != index { places[key, default: []].append(index) }
             }
         }
         self.places = places

@@ -36,8 +36,18 @@ indirect enum Expression: Sendable, Equatable {
         case .reference(let id): [id]
         case .list(let parts), .call(_, let parts): parts.reduce(into: []) { $0.formUnion($1.references) }
         case .negate(let inner): inner.references
-        case .binary(_, let a, let b): a.references.union(b.references)
+        case .binary: chained
         }
+    }
+
+    /// Of a chain of operators, whose left sides may be a thousand deep.
+    private var chained: Set<String> {
+        var (all, node): (Set<String>, Expression) = ([], self)
+        while case .binary(_, let left, let right) = node {
+            all.formUnion(right.references)
+            node = left
+        }
+        return all.union(node.references)
     }
 
     /// Throws ValidationError.

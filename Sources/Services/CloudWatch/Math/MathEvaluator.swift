@@ -42,14 +42,28 @@ struct MathEvaluator {
                 guard all.count <= Limits.seriesPerArray else { throw Self.tooMany }
             }
             return .array(all)
-        case .binary(let operation, let a, let b):
-            return try combine(try evaluate(a), try evaluate(b)) { Self.apply(operation, $0, $1) }
+        case .binary: return try chain(expression)
         case .call(let function, let arguments):
             guard function.arguments.contains(arguments.count) else {
                 throw .validation("The function \(function.rawValue) has the wrong number of arguments.")
             }
             return try count(try call(function, arguments))
         }
+    }
+
+    /// `a + b + c …`, of which there may be a thousand: from left to right in a loop, so that it takes no stack.
+    private mutating func chain(_ expression: Expression) throws(AWSError) -> MathValue {
+        var rest: [(operation: Expression.Operator, right: Expression)] = []
+        var node = expression
+        while case .binary(let operation, let left, let right) = node {
+            rest.append((operation, right))
+            node = left
+        }
+        var value = try evaluate(node)
+        for (operation, right) in rest.reversed() {
+            value = try combine(value, try evaluate(right)) { Self.apply(operation, $0, $1) }
+        }
+        return value
     }
 
     private static let tooMany = AWSError.validation("The expressions of the request go through too much data.")
@@ -273,6 +287,17 @@ struct MathEvaluator {
             case .series(let series): filling = .series(series)
             case .array: throw .validation("FILL takes a number, a time series, REPEAT or LINEAR.")
             }
+        }
+        // Counted before it is made.
+        let given =
+            switch value {
+            case .scalar: [TimeSeries]()
+            case .series(let one): [one]
+            case .array(let many): many
+            }
+        for series in given {
+            steps += Int(clamping: max(end - start, 0) / max(series.period, 1))
+            guard steps <= Limits.mathSteps else { throw Self.tooMany }
         }
         func filled(_ series: TimeSeries) -> TimeSeries {
             var result = TimeSeries(label: series.label, period: series.period)

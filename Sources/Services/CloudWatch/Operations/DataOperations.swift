@@ -135,6 +135,11 @@ struct DataOperations: Sendable {
         let page = try DataPage(
             whole, pointsPerSecond: set.pointsPerSecond(), limit: most, isAscending: isAscending,
             token: input.nextToken, longest: Limits.readSeconds / Double(set.queries.count))
+        // A page is never shorter than the longest period, which may hold millions of the shortest.
+        guard Double(page.end - page.start) * set.pointsPerSecond() <= 10 * Double(Limits.dataPoints) else {
+            throw AWSError.validation(
+                "The periods of the queries are too far apart for one answer: ask for them separately.")
+        }
         let results = try await database.read { [access] transaction in
             try access.check(context, "GetMetricData", in: transaction)
             return try set.evaluate(context.scope, from: page.start, to: page.end, in: transaction)

@@ -197,6 +197,8 @@ private final class QueryRun {
         case .metric(let metric, let statistic, let unit):
             value = .series(try read(query, metric, statistic, unit))
         case .expression(let expression):
+            // What it names first, so that no evaluation stands inside another.
+            for other in expression.references.sorted() { _ = try resolve(other) }
             let period = query.period ?? longestPeriod(of: expression)
             var evaluator = MathEvaluator(
                 start: start, end: end, period: period,

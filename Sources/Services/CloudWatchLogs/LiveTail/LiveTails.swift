@@ -39,11 +39,14 @@ final class TailSession: Sendable {
 
     func offer(_ batch: TappedBatch) {
         guard selection.groups.contains(batch.group), selection.shows(stream: batch.stream) else { return }
-        for event in batch.events where selection.pattern.matches(event.message) {
-            let entry = TailBuffer.Entry(
+        let entries = batch.events.filter { selection.pattern.matches($0.message) }.map { event in
+            TailBuffer.Entry(
                 groupARN: batch.groupARN, stream: batch.stream, message: event.message, timestamp: event.timestamp,
                 ingested: batch.ingested)
-            state.withLock { $0.buffer.append(entry) }
+        }
+        // At once, so that an update says whether something of them was left out.
+        state.withLock { state in
+            for entry in entries { state.buffer.append(entry) }
         }
     }
 

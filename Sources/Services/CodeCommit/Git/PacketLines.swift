@@ -41,7 +41,10 @@ struct PushCommands: Sendable {
     private mutating func take(_ line: ArraySlice<UInt8>) {
         let command = line.prefix { $0 != 0 && $0 != 0x0A }
         let parts = command.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0].count == 40, parts[1].count == 40 else { return }
+        // git makes no reference of a longer name: it is the path of a file.
+        guard parts.count == 3, parts[0].count == 40, parts[1].count == 40, parts[2].count <= Limits.pathBytes else {
+            return
+        }
         guard references.count < limit else {
             isOverLimit = true
             return finish()

@@ -200,6 +200,8 @@ extension ReferenceJournal {
     func updateReferences(
         _ commands: String, in repository: Repository, _ moved: inout Moved
     ) async throws -> Git.Output {
+        // Until it has ended by itself: else it may leave locks behind.
+        moved.isClean = false
         let output = try await git.run(
             ["update-ref", "--stdin"], in: repositories.path(repository.id), .write,
             input: Array("start\n\(commands)commit\n".utf8))

@@ -191,6 +191,7 @@ struct CommitOperations: Sendable {
             changes, on: temporary, parent: tip, author: author, message: draft.message ?? "", now: request.context.now)
         return try await journal.move(repository, caller: principal.arn) { moved in
             let path = journal.repositories.path(repository.id)
+            moved.isClean = false
             let imported = try await journal.git.run(
                 ["fast-import", "--quiet", "--done"], in: path, .write, input: script)
             let id = imported.text.split(separator: "\n").last.map(String.init) ?? ""

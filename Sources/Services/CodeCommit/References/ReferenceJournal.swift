@@ -89,14 +89,16 @@ final class ReferenceJournal: Sendable {
 
     private func announce(_ id: String, _ moved: Moved, push: String, caller: String) async throws {
         let names = Set(moved.names.filter(ReferenceName.isReference)).sorted()
+        // What is not clean is repaired, by a later start if need be.
+        let isClean = moved.isClean
         guard !names.isEmpty else {
-            try await database.write { try PushTable.delete(push, in: $0) }
+            if isClean { try await database.write { try PushTable.delete(push, in: $0) } }
             return
         }
         try await repositories.announcing(id) {
             let present = try await targets(names, in: id)
             try await record(id, present, names: names, caller: caller, mergeOption: moved.mergeOption) { transaction in
-                try PushTable.delete(push, in: transaction)
+                if isClean { try PushTable.delete(push, in: transaction) }
             }
         }
     }

@@ -20,9 +20,11 @@ enum ReferenceName {
         guard !name.utf8.contains(where: { $0 < 0x20 || forbidden.contains($0) }), !name.contains("@{"),
             !name.contains("..")
         else { return false }
-        return name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
-            !part.isEmpty && !part.hasPrefix(".") && !part.hasSuffix(".") && !part.hasSuffix(".lock")
-        }
+        // As git has it: a dot ends no name, but may end a part of one.
+        return !name.hasSuffix(".")
+            && name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
+                !part.isEmpty && !part.hasPrefix(".") && !part.hasSuffix(".lock")
+            }
     }
 
     /// `branch` and `main` of `refs/heads/main`.

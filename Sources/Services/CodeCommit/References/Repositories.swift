@@ -37,14 +37,24 @@ final class Repositories: Sendable {
 
     /// Lets nobody in any more, kills what runs, and returns when all have left.
     func doom(_ id: String) async {
-        let running = entries.withLock { entries in Array(entries[id, default: Entry()].processes.values) }
+        let running = entries.withLock { entries in
+            // Also of a repository in which nobody is: whoever comes now is to be turned away.
+            entries[id] = entries[id] ?? Entry()
+            return entries[id].map { Array($0.processes.values) } ?? []
+        }
         act(id) { $0.doom() }
         for process in running { process.kill() }
         _ = await wait(id) { $0.enterDoomed() }
     }
 
     /// Of a repository that is gone.
-    func forget(_ id: String) { entries.withLock { $0[id] = nil } }
+    func forget(_ id: String) {
+        let waiting = entries.withLock { entries in
+            defer { entries[id] = nil }
+            return entries[id].map { Array($0.waiters.values) } ?? []
+        }
+        for waiter in waiting { waiter.resume(returning: .refused) }
+    }
 
     /// Knows a running process, so that the repository's deletion ends it. Kills it when that is under way.
     func register(_ process: GitProcess, in id: String) {

@@ -175,7 +175,7 @@ struct RESTDocument: Sendable {
 
     private mutating func readPath(_ prefix: String, _ path: String, _ item: Value) throws(DocumentReader.Problem) {
         var whole = prefix + path
-        while whole.count > 1, whole.hasSuffix("/") { whole.removeLast() }
+        while whole.utf8.count > 1, whole.utf8.last == UInt8(ascii: "/") { whole.removeLast() }
         guard RouteTree<RESTMethod>.Pattern(whole) != nil else {
             throw .init(reason: "Invalid path \(whole.prefix(200))")
         }

@@ -20,6 +20,7 @@ struct RESTDeploymentOperations: Sendable {
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, now) = (request.input, request.context.now)
         guard input["canarySettings"] == nil else { throw RESTError.missing("A canary deployment") }
+        try editor.checkVariables(request)
         let made = try await editor.edit(request) { api, transaction in
             guard try Item.count(.deployment, api: api.id, in: transaction) < RESTLimits.deployments else {
                 throw RESTError.tooMany("deployments")
@@ -204,6 +205,7 @@ struct RESTStageOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, now) = (request.input, request.context.now)
+        try editor.checkVariables(request)
         let made = try await editor.edit(request) { api, transaction in
             let document = try Self.document(input, now)
             let name = document["stageName"]?.string ?? ""
@@ -279,6 +281,7 @@ struct RESTStageOperations: Sendable {
 
     func update(_ request: OperationRequest) async throws -> OperationResponse {
         let (name, now) = (request.input["stageName"]?.string ?? "", request.context.now)
+        try editor.checkVariables(request)
         let operations = try PatchOperation.read(request.input)
         let made = try await editor.edit(request) { api, transaction in
             guard var document = try Item.find(.stage, name, api: api.id, in: transaction) else {

@@ -163,6 +163,10 @@ struct ResourceTree {
         guard !above.hasSuffix("+}") else {
             throw RESTError.bad("Cannot create a child of a resource with a greedy path variable: \(above)")
         }
+        // One that has children cannot become what may have none.
+        if let id, part.hasSuffix("+}"), subtree(of: id).count > 1 {
+            throw RESTError.bad("Cannot create a child of a resource with a greedy path variable: \(part)")
+        }
         guard path(of: parent).utf8.count(where: { $0 == UInt8(ascii: "/") }) < RESTLimits.depth else {
             throw RESTError.bad("Resources are nested too deeply")
         }

@@ -20,6 +20,7 @@ struct TestInvokeOperations: Sendable {
 
     /// What is being edited, as a stage of its own.
     private func draft(_ request: OperationRequest, resource: String?, authorizer: String?) async throws -> Draft {
+        try editor.checkVariables(request)
         var document: Value = ["stageName": .string(Self.stageName)]
         document["variables"] = request.input["stageVariables"]
         let asked = document
