@@ -195,6 +195,33 @@ def test_policies_of_access_points_are_kept_and_enforced(server, point):
     assert one.s3.head_bucket(Bucket=one.support_alias)
 
 
+def test_policies_of_access_points_are_asked_about_each_object_and_version(server, point):
+    one = point()
+    one.s3.put_bucket_versioning(Bucket=one.bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = one.s3.put_object(Bucket=one.bucket, Key="protected/a", Body=b"1")["VersionId"]
+    root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    one.control.put_access_point_policy(AccountId=ACCOUNT, Name=one.name, Policy=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Deny", "Principal": root, "Action": ["s3:DeleteObject", "s3:GetObjectVersion"],
+             "Resource": one.support + "/object/protected/*"},
+            {"Effect": "Deny", "Principal": root, "Action": "s3:ListBucket", "Resource": one.support,
+             "Condition": {"StringLike": {"s3:prefix": "protected/*"}}}]}))
+
+    def delete(keys):
+        return one.s3.delete_objects(
+            Bucket=one.support_alias, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+
+    assert refused(delete, keys=["open", "protected/a"]).code == "AccessDenied"
+    delete(["open"])
+    read = {"Bucket": one.support_alias, "Key": "protected/a"}
+    assert one.s3.get_object(**read)["Body"].read() == b"1"
+    assert refused(one.s3.get_object, **read, VersionId=version).code == "AccessDenied"
+    source = f"{one.support}/object/protected/a?versionId={version}"
+    assert refused(one.s3.copy_object, Bucket=one.bucket, Key="c", CopySource=source).code == "AccessDenied"
+    assert one.s3.list_objects_v2(Bucket=one.support_alias, Prefix="p")["KeyCount"] == 1
+    assert refused(one.s3.list_objects_v2, Bucket=one.support_alias, Prefix="protected/").code == "AccessDenied"
+
+
 def test_objects_through_an_access_point(server, point):
     one = point()
     s3, alias = one.s3, one.support_alias

@@ -178,6 +178,21 @@ def ask(server, method, path, headers):
         connection.close()
 
 
+def test_a_page_copies_only_from_buckets_that_let_it_in(server, s3, bucket, unique):
+    other, page = unique("other"), {"Origin": "https://app.example.com", "Content-Length": "0"}
+    s3.create_bucket(Bucket=other)
+    for name in (bucket, other):
+        s3.put_object(Bucket=name, Key="k", Body=b"x")
+    rules = {"CORSRules": [{"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}]}
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
+    copy = lambda source: ask(server, "PUT", f"/{bucket}/copy", dict(page, **{"x-amz-copy-source": source}))[0]
+    assert copy(f"/{bucket}/k") == 200
+    assert copy(f"/{other}/k") == 403 and copy(f"{other}%2Fk") == 403 and copy("/no-such-bucket/k") == 403
+    s3.put_bucket_cors(Bucket=other, CORSConfiguration=rules)
+    assert copy(f"/{other}/k") == 200
+    s3.delete_object(Bucket=other, Key="k")
+
+
 def test_cors(server, s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     page = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "PUT",

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Synchronization
 import Testing
 import Wire
 
@@ -62,6 +63,57 @@ import Wire
         #expect(
             error(["Status": "Enabled", "Prefix": "a", "Filter": [:], "Expiration": ["Days": 1]]) == "MalformedXML")
         #expect(error(["Status": "Enabled", "Prefix": "", "Expiration": ["Days": 1]]) == nil)
+        let tags = (0..<11).map { number -> Value in ["Key": .string("k\(number)"), "Value": "v"] }
+        func tagged(_ count: Int) -> Value {
+            [
+                "Status": "Enabled", "Filter": ["And": ["Tags": .list(Array(tags.prefix(count)))]],
+                "Expiration": ["Days": 1],
+            ]
+        }
+        #expect(error(tagged(10)) == nil && error(tagged(11)) == "MalformedXML")
+    }
+
+    private final class Runs: Sendable {
+        private let number = Mutex(0)
+        var count: Int { number.withLock { $0 } }
+        func add() -> Int {
+            number.withLock { number in
+                number += 1
+                return number
+            }
+        }
+    }
+
+    @Test func whatIsChangedDuringARunIsNotPutOffByItsEnd() async throws {
+        let time = ManualTime()
+        let schedule = LifecycleSchedule(time: time)
+        let runs = Runs()
+        schedule.start { [weak schedule] in
+            if runs.add() == 1 { schedule?.changed() }
+            return true
+        }
+        time.advance(by: .seconds(30))
+        // Seconds, far from midnight.
+        for _ in 0..<500 where runs.count < 2 {
+            try await Task.sleep(for: .milliseconds(10))
+            time.advance(by: .seconds(1))
+        }
+        #expect(runs.count == 2)
+        schedule.stop()
+    }
+
+    @Test func aFailedRunIsRepeatedBeforeMidnight() async throws {
+        let time = ManualTime()
+        let schedule = LifecycleSchedule(time: time)
+        let runs = Runs()
+        schedule.start { runs.add() > 1 }
+        time.advance(by: .seconds(30))
+        for _ in 0..<500 where runs.count < 2 {
+            try await Task.sleep(for: .milliseconds(10))
+            time.advance(by: .seconds(60))
+        }
+        #expect(runs.count == 2)
+        schedule.stop()
     }
 
     private func entry(
@@ -181,5 +233,37 @@ import Wire
         // Putting it anew repairs it: the name is that of the right bytes.
         try await harness.put("other", "other bytes")
         #expect(try await harness.get("other").text == "other bytes")
+    }
+
+    @Test func partsAreComparedWhileTheyAreSent() async throws {
+        let harness = try Harness()
+        try await harness.makeBucket()
+        let upload: Value = ["Bucket": "bucket", "Key": "k"]
+        let id = try await harness.call("CreateMultipartUpload", upload)["UploadId"] ?? ""
+        var whole: [UInt8] = []
+        var parts: [Value] = []
+        for number in 1...2 {
+            let bytes = [UInt8](repeating: UInt8(number), count: 5 << 20)
+            whole += bytes
+            var input = upload
+            input["UploadId"] = id
+            input["PartNumber"] = .int(Int64(number))
+            let part = try await harness.call("UploadPart", input, body: bytes)
+            parts.append(["PartNumber": .int(Int64(number)), "ETag": part["ETag"] ?? ""])
+        }
+        var completion = upload
+        completion["UploadId"] = id
+        completion["MultipartUpload"] = ["Parts": .list(parts)]
+        try await harness.call("CompleteMultipartUpload", completion)
+        // The first read compares, the second believes it.
+        for _ in 0..<2 {
+            let isSame = try await harness.get("k").bytes == whole
+            #expect(isSame)
+        }
+        try harness.damageBlobs()
+        await #expect(throws: Failure.self) { try await harness.get("k") }
+        await #expect(throws: Failure.self) {
+            try await harness.call("CopyObject", ["Bucket": "bucket", "Key": "copy", "CopySource": "bucket/k"])
+        }
     }
 }

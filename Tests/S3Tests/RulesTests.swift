@@ -1,8 +1,48 @@
+import Contracts
+import NIOCore
+import NIOEmbedded
 import Platform
 import Testing
 import Wire
 
 @testable import S3
+
+@Suite struct PolicyConditions {
+    private func conditions(_ uri: String, _ headers: [(name: String, value: String)] = []) -> [String: [String]] {
+        let loop = NIOAsyncTestingEventLoop()
+        let context = OperationContext(
+            requestID: "R", service: "s3", operation: "ListObjectsV2",
+            scope: AccountRegion(account: "000000000000", region: "us-east-1"), principal: .anonymous,
+            now: Instant(milliseconds: 0), endpoint: "http://localhost", sourceIP: "127.0.0.1", headers: headers,
+            uri: uri, eventLoop: loop, closed: loop.makeSucceededVoidFuture())
+        return AccessRequest(context).conditions(existing: nil)
+    }
+
+    @Test func theFirstOfANameCountsAsForTheOperation() {
+        #expect(conditions("/b?list-type=2&prefix=a/&prefix=b/")["s3:prefix"] == ["a/"])
+        #expect(conditions("/b?%70refix=a%2F+x&prefix=b/")["s3:prefix"] == ["a/ x"])
+        #expect(conditions("/b?prefix&prefix=b/")["s3:prefix"] == [""])
+        let dummies = String(repeating: "x=1&", count: 1_000)
+        #expect(conditions("/b?\(dummies)prefix=a&versionId=v&versionId=w")["s3:prefix"] == ["a"])
+        #expect(conditions("/b?versionId=v&versionId=w")["s3:versionid"] == ["v"])
+        #expect(conditions("/b")["s3:prefix"] == nil)
+        let headers = [(name: "x-amz-acl", value: "private"), (name: "x-amz-acl", value: "public-read")]
+        #expect(conditions("/b", headers)["s3:x-amz-acl"] == ["private"])
+    }
+}
+
+@Suite struct TagHeaders {
+    private func code(_ count: Int) -> String? {
+        do {
+            _ = try TagSet(header: (0..<count).map { "k\($0)=v" }.joined(separator: "&"))
+            return nil
+        } catch { return error.code }
+    }
+
+    @Test func noMoreThanAnObjectHas() {
+        #expect(code(10) == nil && code(11) == "BadRequest" && code(10_000) == "BadRequest")
+    }
+}
 
 @Suite struct BucketNames {
     @Test(arguments: [

@@ -55,7 +55,7 @@ final class Harness: Sendable {
         }
         let response = try await handler(
             OperationRequest(context: context, input: input, payload: ByteBuffer(string: payload), stream: stream))
-        return Answer(response)
+        return try await Answer(response)
     }
 
     /// The error that an operation answers.
@@ -137,15 +137,19 @@ struct Answer: Sendable {
     let status: Int?
     let bytes: [UInt8]
 
-    init(_ response: OperationResponse) {
+    init(_ response: OperationResponse) async throws {
         value = response.output
         status = response.status
-        guard case .files(let parts, let release) = response.payload else {
-            bytes = []
-            return
+        switch response.payload {
+        case .files(let parts, let release):
+            defer { release() }
+            bytes = parts.flatMap { Answer.read($0) }
+        case .stream(_, let write):
+            let collector = Collector()
+            try await write(collector)
+            bytes = collector.bytes
+        default: bytes = []
         }
-        defer { release() }
-        bytes = parts.flatMap { Answer.read($0) }
     }
 
     var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -159,6 +163,13 @@ struct Answer: Sendable {
         let got = fread(&bytes, 1, bytes.count, file)
         return Array(bytes.prefix(got))
     }
+}
+
+/// Keeps what a streamed answer writes.
+private final class Collector: BodyWriter {
+    private let written = Mutex<[UInt8]>([])
+    var bytes: [UInt8] { written.withLock { $0 } }
+    func write(_ bytes: ByteBuffer) async throws { written.withLock { $0 += Array(bytes.readableBytesView) } }
 }
 
 /// A body in pieces of 7 bytes at first and larger ones later.

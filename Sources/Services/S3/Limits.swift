@@ -56,12 +56,20 @@ enum Limits {
     static let crossOriginRules = 100
     /// Values of one CORS rule's lists. Ours: the API names no bound but 64 KB of configuration.
     static let crossOriginValues = 1_000
+    /// Bytes of one CORS configuration. API reference, PutBucketCors.
+    static let crossOriginBytes = 64 << 10
+    /// Parameters of a query that conditions of policies see: those that operations get (Wire's bound).
+    static let queryParameters = 20_000
     /// Rules of one lifecycle configuration; bytes of a rule's id. S3 guide, "Lifecycle configuration elements".
     static let lifecycleRules = 1_000
     static let lifecycleIdBytes = 255
     /// Versions and uploads that the lifecycle looks at in one snapshot, and changes in one transaction. Ours.
     static let lifecyclePage = 500
     static let lifecycleChanges = 100
+    /// Parts that the lifecycle releases in one transaction before it makes room for others. Ours: two statements each.
+    static let lifecycleParts = 2_000
+    /// How long after a bucket's lifecycle has failed the next run begins. Ours.
+    static let lifecycleRetryWait = Duration.seconds(1_800)
     /// How long after the start the lifecycle first runs. Ours: nobody is in a hurry then.
     static let lifecycleFirstWait = Duration.seconds(30)
     /// How long after a change of a lifecycle configuration it is carried out. Ours; AWS takes up to a day.

@@ -159,6 +159,7 @@ extension S3Service: ObjectReader {
     private func copyBytes(of object: StoredObject) async throws -> (blob: BlobID, size: Int64)? {
         guard let opened = hold(object) else { return nil }
         defer { opened.release() }
+        try await verify(object.slices(first: 0, end: object.size), of: object)
         let writer = try blobs.stage()
         do {
             for part in object.parts where part.length > 0 {

@@ -14,6 +14,8 @@ struct AccessRequest: Sendable {
     var context: OperationContext?
     /// The tags that the request gives to an object.
     var requestTags: TagSet?
+    /// `carried(by:)` of the context, when many things are asked of one request.
+    var carried: [String: [String]]?
 
     init(
         _ context: OperationContext, action: String? = nil, key: ObjectKey? = nil, version: String? = nil,
@@ -35,26 +37,7 @@ struct AccessRequest: Sendable {
     /// The condition keys of S3 that a bucket policy may ask (Service Authorization Reference, "Condition keys for S3").
     func conditions(existing: ObjectMetadata?) -> [String: [String]] {
         guard let context else { return [:] }
-        var keys: [String: [String]] = [
-            "aws:sourceip": [context.sourceIP],
-            "aws:securetransport": [context.endpoint.hasPrefix("https") ? "true" : "false"],
-            "aws:currenttime": [context.now.iso8601()],
-            "aws:epochtime": [String(context.now.seconds)],
-        ]
-        for (name, value) in context.headers {
-            switch name {
-            case "user-agent": keys["aws:useragent"] = [value]
-            case "referer": keys["aws:referer"] = [value]
-            default: if name.hasPrefix("x-amz-") { keys["s3:" + name] = [value] }
-            }
-        }
-        for pair in query(context.uri) {
-            switch pair.name {
-            case "prefix", "delimiter", "max-keys": keys["s3:" + pair.name] = [pair.value]
-            case "versionId": keys["s3:versionid"] = [pair.value]
-            default: break
-            }
-        }
+        var keys = carried ?? AccessRequest.carried(by: context)
         if let tags = requestTags?.tags, !tags.isEmpty {
             keys["s3:requestobjecttagkeys"] = tags.map(\.key)
             for tag in tags { keys["s3:requestobjecttag/" + tag.key.lowercased()] = [tag.value] }
@@ -63,14 +46,46 @@ struct AccessRequest: Sendable {
         return keys
     }
 
-    private func query(_ uri: String) -> [(name: String, value: String)] {
-        guard let mark = uri.firstIndex(of: "?") else { return [] }
-        return uri[uri.index(after: mark)...].split(separator: "&").prefix(64).compactMap { item in
-            let halves = item.split(separator: "=", maxSplits: 1)
-            guard let name = halves.first else { return nil }
-            let text = halves.count == 2 ? String(halves[1].map { $0 == "+" ? " " : $0 }) : ""
-            return (String(name), FormEncoding.decodePercent(text) ?? "")
+    /// The keys that follow from headers and URL alone. Of a name that is there more than once the first counts, as it
+    /// does for the operation: a policy must judge what is done.
+    static func carried(by context: OperationContext) -> [String: [String]] {
+        var keys: [String: [String]] = [
+            "aws:sourceip": [context.sourceIP],
+            "aws:securetransport": [context.endpoint.hasPrefix("https") ? "true" : "false"],
+            "aws:currenttime": [context.now.iso8601()],
+            "aws:epochtime": [String(context.now.seconds)],
+        ]
+        func add(_ name: String, _ value: String) {
+            if keys[name] == nil { keys[name] = [value] }
         }
+        for (name, value) in context.headers {
+            switch name {
+            case "user-agent": add("aws:useragent", value)
+            case "referer": add("aws:referer", value)
+            default: if name.hasPrefix("x-amz-") { add("s3:" + name, value) }
+            }
+        }
+        for pair in query(context.uri) {
+            switch pair.name {
+            case "prefix", "delimiter", "max-keys", "versionId": add("s3:" + pair.name.lowercased(), pair.value)
+            default: break
+            }
+        }
+        return keys
+    }
+
+    /// The parameters as the operation gets them: so many, and names decoded as well as values.
+    private static func query(_ uri: String) -> [(name: String, value: String)] {
+        guard let mark = uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return [] }
+        let items = uri.utf8[uri.utf8.index(after: mark)...].split(separator: UInt8(ascii: "&"))
+        return items.prefix(Limits.queryParameters).map { item in
+            let name = item.prefix { $0 != UInt8(ascii: "=") }
+            return (name: decode(name), value: decode(item.dropFirst(name.count + 1)))
+        }
+    }
+
+    private static func decode(_ text: some Collection<UInt8>) -> String {
+        String(decoding: PercentEncoding.decode(text, plus: true), as: UTF8.self)
     }
 }
 

@@ -99,7 +99,8 @@ enum CallRecord {
         "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature",
         "x-amz-security-token", "x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer",
         "x-amz-sdk-checksum-algorithm", "awsaccesskeyid", "signature", "x-id",
-        "x-amz-server-side-encryption-customer-key",
+        "x-amz-server-side-encryption-customer-key", "x-amz-copy-source-server-side-encryption-customer-key",
+        "x-amz-mfa",
     ]
 
     private static func text(_ part: Substring) -> String {

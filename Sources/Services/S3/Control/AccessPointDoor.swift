@@ -67,16 +67,14 @@ extension S3Service {
         -> Passage?
     {
         guard let point = try find(name, region: request.context.scope.region, in: transaction) else { return nil }
-        try permit(request.context, point, key: request.input["Key"]?.string, in: transaction)
+        try permit(request, point, in: transaction)
         guard point.key.kind == .objectLambda else { return Passage(support: point) }
         guard let settings = point.configuration, let key = settings.supportingAccessPoint,
             let support = try AccessPointTable.get(key, in: transaction)
         else { throw AWSError("NoSuchAccessPoint", status: 404, "The supporting access point does not exist") }
         let transformation = settings.transformation(of: request.context.operation)
         // The function, with the caller's URL, is asked for this when it reads.
-        if transformation == nil {
-            try permit(request.context, support, key: request.input["Key"]?.string, in: transaction)
-        }
+        if transformation == nil { try permit(request, support, in: transaction) }
         return Passage(support: support, lambda: point, transformation: transformation)
     }
 
@@ -99,43 +97,48 @@ extension S3Service {
             AccessPoint.Key(scope: scope, kind: .bucket, name: label.name), in: transaction)
     }
 
+    /// Asks about everything that a request names. Of many objects to delete one that is refused refuses all: coarser
+    /// than S3, which refuses each by itself. Throws AccessDenied, MalformedXML.
+    private func permit(_ request: OperationRequest, _ point: AccessPoint, in transaction: any ReadTransaction) throws {
+        let context = request.context
+        let carried = AccessRequest.carried(by: context)
+        guard context.operation == "DeleteObjects" else {
+            return try permit(
+                context, point, key: request.input["Key"]?.string, version: request.input["VersionId"]?.string,
+                carried: carried, in: transaction)
+        }
+        let items = request.input["Delete"]?["Objects"]?.list ?? []
+        guard items.count <= Limits.deleteKeys else { throw S3Error.malformedXML }
+        for item in items {
+            try permit(
+                context, point, key: item["Key"]?.string, version: item["VersionId"]?.string, carried: carried,
+                in: transaction)
+        }
+    }
+
     /// Asks the caller's own policies and the access point's. The bucket behind it is asked as always. Throws AccessDenied.
     private func permit(
-        _ context: OperationContext, _ point: AccessPoint, key: String?, operation: String? = nil,
-        in transaction: any ReadTransaction
+        _ context: OperationContext, _ point: AccessPoint, key: String?, version: String?, operation: String? = nil,
+        carried: [String: [String]], in transaction: any ReadTransaction
     ) throws {
-        let service = point.key.kind.service
-        let action = service + ":" + Self.action(operation ?? context.operation)
+        let name = S3Action.name(operation: operation ?? context.operation, ofVersion: version != nil)
+        let action = "\(point.key.kind.service):\(name.dropFirst("s3:".count))"
         var resource = point.key.arn
         if point.key.kind == .bucket, let key { resource += "/object/" + key }
         let authorizer = links.withLock { $0?.authorizer }
         let identity =
             try authorizer?.decide(context.principal, action: action, resource: resource, in: transaction) ?? .allowed
         var policy = PolicyDecision.notAllowed
-        if let text = point.policy, let document = try? PolicyDocument(text: text) {
+        if let text = point.policy, let document = policies.document(text) {
             policy = document.decision(
                 for: PolicyRequest(
-                    principal: context.principal, action: action, resource: resource,
+                    principal: context.principal, action: action, resource: resource, context: carried,
                     resourceAccount: point.key.scope.account))
         }
         guard
             PolicyDecision.permits(
                 context.principal, identity: identity, resource: policy, resourceAccount: point.key.scope.account)
         else { throw ControlError.denied(context.principal, action, resource) }
-    }
-
-    /// IAM's actions of operations that are named otherwise.
-    private static let actions: [(operation: String, action: String)] = [
-        ("HeadObject", "GetObject"), ("GetObjectAttributes", "GetObject"), ("CreateMultipartUpload", "PutObject"),
-        ("UploadPart", "PutObject"), ("UploadPartCopy", "PutObject"), ("CompleteMultipartUpload", "PutObject"),
-        ("CopyObject", "PutObject"), ("DeleteObjects", "DeleteObject"), ("ListObjects", "ListBucket"),
-        ("ListObjectsV2", "ListBucket"), ("HeadBucket", "ListBucket"), ("ListObjectVersions", "ListBucketVersions"),
-        ("ListMultipartUploads", "ListBucketMultipartUploads"), ("ListParts", "ListMultipartUploadParts"),
-        ("GetBucketNotificationConfiguration", "GetBucketNotification"),
-    ]
-
-    private static func action(_ operation: String) -> String {
-        actions.first { $0.operation == operation }?.action ?? operation
     }
 
     /// Range and part number go to functions that say they know them (S3 guide, "Working with Range and partNumber
@@ -163,13 +166,16 @@ extension S3Service {
             key.kind == .bucket
         else { return }
         let rest = text[end.upperBound...]
-        let name = FormEncoding.decodePercent(rest.prefix { $0 != "?" })
         let context = request.context
         let bucket = try await database.read { transaction in
             guard let point = try AccessPointTable.get(key, in: transaction) else {
                 throw ControlError.noSuchAccessPoint(key.name)
             }
-            try self.permit(context, point, key: name, operation: "GetObject", in: transaction)
+            // What is asked about is what will be read.
+            let source = CopySource("\(point.bucket)/\(rest)")
+            try self.permit(
+                context, point, key: source?.key, version: source?.versionID, operation: "GetObject",
+                carried: AccessRequest.carried(by: context), in: transaction)
             return point.bucket
         }
         request.input["CopySource"] = .string("\(bucket)/\(rest)")

@@ -2,8 +2,8 @@ import Platform
 import Wire
 
 /// What a bucket's lifecycle configuration asks for, as far as it is carried out: expiry. Transitions are kept and shown.
-struct LifecycleRules: Sendable {
-    struct Rule: Sendable {
+struct LifecycleRules: Sendable, Hashable {
+    struct Rule: Sendable, Hashable {
         var id: String
         var isEnabled: Bool
         var prefix: [UInt8] = []
@@ -129,7 +129,10 @@ extension LifecycleRules.Rule {
             filter.objectSizeLessThan != nil, filter.and != nil,
         ]
         guard given.filter({ $0 }).count <= 1 else { throw S3Error.malformedXML }
-        for tag in (filter.tag.map { [$0] } ?? []) + (filter.and?.tags ?? []) {
+        let wanted = (filter.tag.map { [$0] } ?? []) + (filter.and?.tags ?? [])
+        // An object has no more: such a rule could match nothing.
+        guard wanted.count <= Limits.objectTags else { throw S3Error.malformedXML }
+        for tag in wanted {
             guard let key = tag.key, let value = tag.value_ else { throw S3Error.malformedXML }
             guard !tags.contains(where: { $0.key == key }) else {
                 throw S3Error.invalidRequest("Duplicate Tag Keys are not allowed.")

@@ -5,8 +5,10 @@ import Synchronization
 /// time; what is asked for meanwhile comes after it.
 final class LifecycleSchedule: Sendable {
     private struct State {
-        var run: (@Sendable () async -> Void)?
+        var run: (@Sendable () async -> Bool)?
+        /// Waits for `due`.
         var timer: ScheduledCall?
+        var due: Instant?
         var isRunning = false
         var runsAgain = false
     }
@@ -16,7 +18,8 @@ final class LifecycleSchedule: Sendable {
 
     init(time: any TimeSource) { self.time = time }
 
-    func start(_ run: @escaping @Sendable () async -> Void) {
+    /// `run` answers whether everything was carried out; if not, the next run is not put off to midnight.
+    func start(_ run: @escaping @Sendable () async -> Bool) {
         state.withLock { $0.run = run }
         wake(at: time.now() + Limits.lifecycleFirstWait)
     }
@@ -26,6 +29,7 @@ final class LifecycleSchedule: Sendable {
             state.run = nil
             state.timer?.cancel()
             state.timer = nil
+            state.due = nil
         }
     }
 
@@ -33,15 +37,20 @@ final class LifecycleSchedule: Sendable {
     func changed() { wake(at: time.now() + Limits.lifecycleChangeWait) }
 
     private func wake(at instant: Instant) {
-        let timer = time.schedule(at: instant) { [weak self] in self?.begin() }
         state.withLock { state in
+            // What is due earlier stays: a run that ends must not put off what was asked for meanwhile.
+            if let due = state.due, due <= instant { return }
             state.timer?.cancel()
-            state.timer = timer
+            state.due = instant
+            // The clock never calls from within `schedule`.
+            state.timer = time.schedule(at: instant) { [weak self] in self?.begin() }
         }
     }
 
     private func begin() {
-        let run = state.withLock { state -> (@Sendable () async -> Void)? in
+        let run = state.withLock { state -> (@Sendable () async -> Bool)? in
+            state.timer = nil
+            state.due = nil
             guard let run = state.run else { return nil }
             guard !state.isRunning else {
                 state.runsAgain = true
@@ -52,12 +61,12 @@ final class LifecycleSchedule: Sendable {
         }
         guard let run else { return }
         Task { [weak self] in
-            await run()
-            self?.end()
+            let isDone = await run()
+            self?.end(isDone: isDone)
         }
     }
 
-    private func end() {
+    private func end(isDone: Bool) {
         let again = state.withLock { state in
             state.isRunning = false
             defer { state.runsAgain = false }
@@ -65,6 +74,11 @@ final class LifecycleSchedule: Sendable {
         }
         guard let again else { return }
         let now = time.now()
-        wake(at: again ? now + Limits.lifecycleChangeWait : LifecycleRules.due(now, days: 0))
+        let midnight = LifecycleRules.due(now, days: 0)
+        if again {
+            wake(at: now + Limits.lifecycleChangeWait)
+        } else {
+            wake(at: isDone ? midnight : min(midnight, now + Limits.lifecycleRetryWait))
+        }
     }
 }

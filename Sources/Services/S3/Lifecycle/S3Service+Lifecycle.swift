@@ -7,7 +7,7 @@ import Wire
 extension S3Service {
     /// Starts what runs by itself: the lifecycle of buckets.
     public func start() {
-        lifecycle.start { [weak self] in await self?.runLifecycle() }
+        lifecycle.start { [weak self] in await self?.runLifecycle() ?? true }
     }
 
     public func stop() { lifecycle.stop() }
@@ -86,9 +86,12 @@ extension S3Service {
 
     // MARK: Carrying out
 
-    /// Carries out the lifecycle of every bucket that has one. A failure is logged, and the rest waits for the next run.
-    func runLifecycle() async {
+    /// Carries out the lifecycle of every bucket that has one. A failure is logged, and the rest of its bucket waits
+    /// for the next run, but no other bucket does. Answers whether there was none.
+    @discardableResult
+    func runLifecycle() async -> Bool {
         var last = ""
+        var isDone = true
         do {
             while true {
                 let after = last
@@ -96,12 +99,22 @@ extension S3Service {
                     try SettingTable.buckets(
                         with: .lifecycle, after: after, limit: Limits.lifecyclePage, in: transaction)
                 }
-                for name in names { try await runLifecycle(of: name) }
-                guard let end = names.last else { return }
+                for name in names {
+                    do {
+                        try await runLifecycle(of: name)
+                    } catch {
+                        isDone = false
+                        logger.warning(
+                            "the lifecycle of a bucket could not be carried out",
+                            metadata: ["bucket": "\(name)", "error": "\(error)"])
+                    }
+                }
+                guard let end = names.last else { return isDone }
                 last = end
             }
         } catch {
             logger.warning("the lifecycle of buckets could not be carried out", metadata: ["error": "\(error)"])
+            return false
         }
     }
 
@@ -121,10 +134,15 @@ extension S3Service {
                     in: transaction)
             }
             let isLast = page.count < Limits.lifecyclePage
-            let actions = machine.visit(page, isLast: isLast)
-            for start in stride(from: 0, to: actions.count, by: Limits.lifecycleChanges) {
-                let some = Array(actions[start..<min(start + Limits.lifecycleChanges, actions.count)])
-                try await database.write { transaction in try self.carryOut(some, bucket: name, transaction) }
+            var actions = machine.visit(page, isLast: isLast)[...]
+            while !actions.isEmpty {
+                let some = Array(actions.prefix(Limits.lifecycleChanges))
+                let done = try await database.write { transaction in
+                    try self.carryOut(some, rules, now: now, bucket: name, transaction)
+                }
+                // The configuration is another one by now: its change has asked for a run of its own.
+                guard let done else { return }
+                actions = actions.dropFirst(done)
             }
             guard !isLast, let last = page.last else { break }
             position = .after(last.keyBytes, tie: last.tie)
@@ -132,38 +150,71 @@ extension S3Service {
         try await abortUploads(of: name, rules, now: now)
     }
 
-    /// What was decided on a snapshot, if it still is so.
+    /// What was decided on a snapshot, if it still is so. Answers how many actions are behind it, at least one: not all
+    /// when they let go of many parts. Nil, with nothing done, when `rules` are no longer the bucket's.
     private func carryOut(
-        _ actions: [LifecycleMachine.Action], bucket name: String, _ transaction: any WriteTransaction
-    )
-        throws
-    {
-        guard let bucket = try BucketTable.find(name, in: transaction), bucket.settings.contains(.lifecycle) else {
-            return
-        }
+        _ actions: [LifecycleMachine.Action], _ rules: LifecycleRules, now: Instant, bucket name: String,
+        _ transaction: any WriteTransaction
+    ) throws -> Int? {
+        guard let bucket = try BucketTable.find(name, in: transaction), try self.rules(of: bucket, transaction) == rules
+        else { return nil }
         let cause = EventCause(
             requestID: Identifier.hex(16).uppercased(), sourceIP: "s3.amazonaws.com",
             principal: .service(
                 name: "s3.amazonaws.com", sourceARN: bucket.arn, sourceAccount: bucket.account))
-        for action in actions {
+        var released = 0
+        for (index, action) in actions.enumerated() {
+            if released >= Limits.lifecycleParts { return index }
             switch action {
             case .expire(let bytes, let id):
                 let key = ObjectKey(stored: bytes)
-                guard let current = try ObjectTable.find(key, bucket: name, in: transaction), current.id == id else {
-                    continue
-                }
+                // Its tags may have changed since: then its rules are others.
+                guard
+                    case .object(let current, isCurrent: true) = try readable(key, .current, in: bucket, transaction),
+                    current.id == id,
+                    let expiry = rules.expiry(
+                        key: bytes, size: current.size, tags: current.metadata.tags.tags, modified: current.modified),
+                    expiry.at <= now
+                else { continue }
+                released += current.parts.count
                 _ = try delete(
                     key, .current, existing: current, in: bucket, by: cause,
                     events: (EventName.expired, EventName.expiredToMarker), transaction)
             case .remove(let bytes, let version):
                 let key = ObjectKey(stored: bytes)
                 let choice = try VersionChoice(version)
+                switch try readable(key, choice, in: bucket, transaction) {
+                case nil: continue
                 // A null version may have become current again; then its rules are others.
-                if case .object(_, isCurrent: true) = try find(key, choice, in: bucket, transaction) { continue }
+                case .object(_, isCurrent: true): continue
+                case .object(let object, _):
+                    // When it was superseded, and by how many, was seen on the snapshot; neither comes to be less.
+                    let goes = rules.removes(
+                        key: bytes, size: object.size, tags: object.metadata.tags.tags,
+                        superseded: Instant(nanoseconds: 0), newerNoncurrent: .max, now: now)
+                    guard goes else { continue }
+                    released += object.parts.count
+                case .marker: break
+                }
                 _ = try delete(
                     key, choice, existing: nil, in: bucket, by: cause,
                     events: (EventName.expired, EventName.expiredToMarker), transaction)
             }
+        }
+        return actions.count
+    }
+
+    /// `find`, but what is damaged is logged and left alone: it must not keep the rest of the bucket.
+    private func readable(
+        _ key: ObjectKey, _ choice: VersionChoice, in bucket: StoredBucket, _ transaction: any ReadTransaction
+    ) throws -> KeyVersion? {
+        do {
+            return try find(key, choice, in: bucket, transaction)
+        } catch let failure as Failure where failure.code == .corrupt {
+            logger.warning(
+                "the lifecycle leaves out an object that cannot be read",
+                metadata: ["bucket": "\(bucket.name)", "key": "\(key.text)", "error": "\(failure)"])
+            return nil
         }
     }
 
@@ -181,7 +232,8 @@ extension S3Service {
                     continue
                 }
                 try await database.write { transaction in
-                    guard
+                    guard let bucket = try BucketTable.find(name, in: transaction),
+                        try self.rules(of: bucket, transaction) == rules,
                         let there = try UploadTable.find(
                             upload.id, key: upload.key, bucket: name, in: transaction)
                     else { return }

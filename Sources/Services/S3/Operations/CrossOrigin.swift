@@ -1,4 +1,5 @@
 import Contracts
+import NIOCore
 import Platform
 import Storage
 import Wire
@@ -58,7 +59,15 @@ extension S3Service {
             let method = schema.operations[context.operation]?.method ?? ""
             headers = rules.headers(for: .init(origin: origin, method: method), isPreflight: false)
         }
-        guard headers != nil || context.foreignPage == nil else {
+        var isLetIn = headers != nil
+        // What is copied from must let the page in as well: else it would read any bucket by this one. An access point
+        // has no rules of its own.
+        if isLetIn, context.foreignPage != nil, let text = request.input["CopySource"]?.string {
+            let source = CopySource(text)?.bucket ?? ""
+            let rules = try await crossOriginRules(source)
+            isLetIn = rules?.headers(for: .init(origin: origin, method: "GET"), isPreflight: false) != nil
+        }
+        guard isLetIn || context.foreignPage == nil else {
             throw AWSError(
                 "AccessDenied", status: 403,
                 "This request comes from a web page of another site, and this server runs without authentication, so that "
@@ -87,6 +96,7 @@ extension S3Service {
     func putBucketCors(_ input: Model.PutBucketCorsRequest, _ request: OperationRequest) async throws
         -> OperationResponse
     {
+        guard request.payload.readableBytes <= Limits.crossOriginBytes else { throw S3Error.malformedXML }
         _ = try CrossOriginRules(input.corsConfiguration)
         let value = input.corsConfiguration?.value ?? [:]
         try await change(input.bucket, expectedOwner: input.expectedBucketOwner, request) { bucket, transaction in

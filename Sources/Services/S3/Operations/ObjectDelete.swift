@@ -50,6 +50,8 @@ extension S3Service {
         let identifiers = input.delete?.objects ?? []
         guard (1...Limits.deleteKeys).contains(identifiers.count) else { throw S3Error.malformedXML }
         let isQuiet = input.delete?.quiet ?? false
+        // Once, not for each of a thousand keys on the writer.
+        let carried = AccessRequest.carried(by: context)
         let (deleted, errors) = try await database.write { transaction in
             let name = input.bucket ?? ""
             guard let bucket = try BucketTable.find(name, in: transaction) else { throw S3Error.noSuchBucket(name) }
@@ -57,7 +59,7 @@ extension S3Service {
             var deleted: [Model.DeletedObject] = []
             var errors: [Model.Error] = []
             for identifier in identifiers {
-                switch try self.remove(identifier, bucket: bucket, context: context, in: transaction) {
+                switch try self.remove(identifier, bucket: bucket, context, carried, in: transaction) {
                 case .failure(let error): errors.append(error.entry)
                 case .success(let deletion): if !isQuiet { deleted.append(S3Service.entry(identifier, deletion)) }
                 }
@@ -88,8 +90,8 @@ extension S3Service {
 
     /// Removes one key of many; a refusal is its entry's, and the others go on. A key that is not there counts as removed.
     private func remove(
-        _ identifier: Model.ObjectIdentifier, bucket: StoredBucket, context: OperationContext,
-        in transaction: any WriteTransaction
+        _ identifier: Model.ObjectIdentifier, bucket: StoredBucket, _ context: OperationContext,
+        _ carried: [String: [String]], in transaction: any WriteTransaction
     ) throws -> Result<Deletion, Refusal> {
         func refused(_ code: String, _ message: String) -> Result<Deletion, Refusal> {
             var error = Model.Error()
@@ -102,7 +104,8 @@ extension S3Service {
         do {
             let key = try ObjectKey(identifier.key)
             let choice = try VersionChoice(identifier.versionId)
-            let request = AccessRequest(context, action: nil, key: key, version: identifier.versionId)
+            var request = AccessRequest(context, action: nil, key: key, version: identifier.versionId)
+            request.carried = carried
             try check(
                 request, bucket, in: transaction,
                 existing: { try self.existing(key, choice, in: $0, transaction) })

@@ -82,35 +82,48 @@ extension Verifications.State {
 /// No wrong bytes: what a read sends was compared with the blob's name (its SHA-256) in this process, within a day.
 ///
 /// The balance: a comparison costs about 0.5 ms for each MiB. Small blobs are compared before the first byte is sent. A
-/// larger one that is read whole is hashed while it is sent, through memory, with its end held back: a damaged one breaks
-/// the connection and never ends well. A range of a larger one starts the comparison in the background, and waits for it up
-/// to 64 MiB. Everything read again goes straight from file to socket.
+/// larger one that is read whole, and all that are read whole of a large object's parts, are hashed while they are
+/// sent, through memory, each with its end held back: a damaged one breaks the connection and never ends well. A range
+/// of a larger one starts the comparison in the background, and waits for it up to 64 MiB. Everything read again goes
+/// straight from file to socket.
 extension S3Service {
     func verified(_ opened: OpenObject, _ selection: Selection) async throws -> ResponsePayload {
         let plain = ResponsePayload.files(opened.files, release: opened.release)
         do {
-            var streamed: (blob: BlobID, changed: Int64, size: Int64)?
-            for part in opened.object.slices(first: selection.first, end: selection.end) {
+            var streamed: [BlobID: Int64] = [:]
+            let slices = opened.object.slices(first: selection.first, end: selection.end)
+            for part in slices {
                 guard let blob = part.blob, let changed = S3Service.timeOfChange(blobs, blob) else { continue }
                 switch verifications.known(blob, changed: changed, now: time.uptimeNanoseconds()) {
                 case .good: continue
                 case .damaged: throw S3Service.damaged(opened.object)
                 case .unknown: break
                 }
-                let isWhole = opened.files.count == 1 && part.offset == 0 && part.length == part.blobSize
-                if isWhole, part.blobSize > Limits.verifiedAheadBytes {
-                    streamed = (blob, changed, part.blobSize)
+                if part.isWholeBlob, selection.end - selection.first > Limits.verifiedAheadBytes {
+                    streamed[blob] = changed
                 } else if part.blobSize <= Limits.verifiedForRangeBytes {
                     try await verify(blob, changed: changed, of: opened.object)
                 } else {
                     verifyInBackground(blob, changed: changed, of: opened.object)
                 }
             }
-            guard let streamed else { return plain }
-            return stream(opened, streamed.blob, size: streamed.size, changed: streamed.changed)
+            return streamed.isEmpty ? plain : stream(opened, slices, unverified: streamed)
         } catch {
             opened.release()
             throw error
+        }
+    }
+
+    /// Compares the blobs of pieces with their names before the pieces become something else: a copy of damage would
+    /// have a right name and right sums. The caller holds the blobs. Throws `Failure(.corrupt)`.
+    func verify(_ slices: [StoredPart], of object: StoredObject) async throws {
+        for slice in slices {
+            guard let blob = slice.blob, let changed = S3Service.timeOfChange(blobs, blob) else { continue }
+            switch verifications.known(blob, changed: changed, now: time.uptimeNanoseconds()) {
+            case .good: continue
+            case .damaged: throw S3Service.damaged(object)
+            case .unknown: try await verify(blob, changed: changed, of: object)
+            }
         }
     }
 
@@ -155,31 +168,47 @@ extension S3Service {
         }
     }
 
-    /// Sends a whole blob while it is hashed; the last piece only when the hash is right.
-    private func stream(_ opened: OpenObject, _ blob: BlobID, size: Int64, changed: Int64) -> ResponsePayload {
+    /// Sends pieces of blobs one after the other. A whole blob of `unverified` is hashed meanwhile.
+    private func stream(_ opened: OpenObject, _ slices: [StoredPart], unverified: [BlobID: Int64]) -> ResponsePayload {
         let release = ReleaseOnce(opened.release)
-        return .stream(length: size) { [self] writer in
+        let length = slices.reduce(Int64(0)) { $0 + $1.length }
+        return .stream(length: length) { [self] writer in
             defer { release.run() }
-            var hash = SHA256()
-            var offset: Int64 = 0
-            while offset < size {
-                let wanted = Int(min(size - offset, Int64(Limits.verifiedPieceBytes)))
-                let bytes = try await blobs.read(blob, offset: offset, length: wanted)
-                guard bytes.count == wanted else { break }
+            for slice in slices {
+                guard let blob = slice.blob else { continue }
+                let changed = slice.isWholeBlob ? unverified[blob] : nil
+                guard try await send(slice, blob, changed: changed, to: writer) else {
+                    let failure = S3Service.damaged(opened.object)
+                    logger.error("\(failure)")
+                    throw failure
+                }
+            }
+        }
+    }
+
+    /// Sends one piece; with `changed`, a whole blob, whose last bytes are sent only when its hash is right. False when
+    /// it is damaged.
+    private func send(
+        _ slice: StoredPart, _ blob: BlobID, changed: Int64?, to writer: any BodyWriter
+    ) async throws -> Bool {
+        var hash = SHA256()
+        var done: Int64 = 0
+        while done < slice.length {
+            let wanted = Int(min(slice.length - done, Int64(Limits.verifiedPieceBytes)))
+            let bytes = try await blobs.read(blob, offset: slice.offset + done, length: wanted)
+            guard bytes.count == wanted else { return false }
+            done += Int64(wanted)
+            if let changed {
                 hash.update(data: bytes)
-                offset += Int64(wanted)
-                if offset == size {
+                if done == slice.length {
                     let isGood = hexEncoded(hash.finalize()) == blob.hex
                     verifications.record(blob, isGood: isGood, changed: changed, now: time.uptimeNanoseconds())
-                    guard isGood else { break }
-                    return try await writer.write(ByteBuffer(bytes: bytes))
+                    guard isGood else { return false }
                 }
-                try await writer.write(ByteBuffer(bytes: bytes))
             }
-            let failure = S3Service.damaged(opened.object)
-            logger.error("\(failure)")
-            throw failure
+            try await writer.write(ByteBuffer(bytes: bytes))
         }
+        return true
     }
 }
 

@@ -99,7 +99,8 @@ extension S3Service {
         switch try find(try ObjectKey(key), choice, in: bucket, transaction) {
         case .object(let object, _): return VersionEntry.tie(rank: object.rank)
         case .marker(let marker): return VersionEntry.tie(rank: marker.rank)
-        case nil: return nil
+        // Gone since the last page: the key is shown from its newest version on, rather than the rest of it left out.
+        case nil: return VersionEntry.tie(rank: 0)
         }
     }
 }

@@ -58,16 +58,16 @@ struct CrossOriginRules: Sendable {
 
     /// The headers that let a page in; nil when no rule does. The first rule that fits is the one.
     func headers(for query: Query, isPreflight: Bool) -> [(name: String, value: String)]? {
+        let asked = query.headers.map { $0.lowercased() }
         for rule in rules where rule.methods.contains(query.method) {
             guard let origin = rule.origins.first(where: { Self.fits($0, query.origin) }),
-                query.headers.allSatisfy({ name in rule.headers.contains { Self.fits($0, name.lowercased()) } })
+                asked.allSatisfy({ name in rule.headers.contains { Self.fits($0, name) } })
             else { continue }
             var headers: [(name: String, value: String)] = []
             headers.append(("Access-Control-Allow-Origin", origin == "*" ? "*" : query.origin))
             headers.append(("Access-Control-Allow-Methods", rule.methods.joined(separator: ", ")))
-            if isPreflight, !query.headers.isEmpty {
-                let names = query.headers.map { $0.lowercased() }.joined(separator: ", ")
-                headers.append(("Access-Control-Allow-Headers", names))
+            if isPreflight, !asked.isEmpty {
+                headers.append(("Access-Control-Allow-Headers", asked.joined(separator: ", ")))
             }
             if !rule.exposed.isEmpty {
                 headers.append(("Access-Control-Expose-Headers", rule.exposed.joined(separator: ", ")))

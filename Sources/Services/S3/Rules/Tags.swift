@@ -53,6 +53,10 @@ struct TagSet: Sendable, Hashable {
                     "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without "
                         + "tag name duplicates.", name: "x-amz-tagging", value: header)
             }
+            // Counted here, so that a long header is not compared with itself.
+            guard tags.count < Limits.objectTags else {
+                throw AWSError("BadRequest", status: 400, Subject.object.tooMany)
+            }
             tags.append(Tag(key: key, value: value))
         }
         try check(.object)

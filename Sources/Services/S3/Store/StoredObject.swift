@@ -16,6 +16,8 @@ struct StoredPart: Sendable, Hashable {
 }
 
 extension StoredPart {
+    var isWholeBlob: Bool { offset == 0 && length == blobSize }
+
     static func pack(_ parts: [StoredPart]) -> [UInt8] {
         var packer = Packer()
         packer.int(Int64(parts.count))
