@@ -86,10 +86,7 @@ extension ExecuteDoor {
 
     private func principal(_ call: Call, _ authorizer: LambdaAuthorizer) -> Principal? {
         guard let credentials = authorizer.credentials else { return call.principal("authorizers/\(authorizer.id)") }
-        guard let role = ARN(credentials), role.service == "iam", role.resource.hasPrefix("role/"),
-            role.account == call.api.scope.account
-        else { return nil }
-        return .roleSession(roleARN: credentials, sessionName: "BackplaneAssumeRoleSession", account: role.account)
+        return Principal(integrationRole: credentials, of: call.api.scope.account)
     }
 
     private static func judge(_ answer: AuthorizerAnswer, arn: String) -> Authorization {

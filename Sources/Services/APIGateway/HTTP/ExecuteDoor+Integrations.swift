@@ -34,12 +34,7 @@ extension ExecuteDoor {
     private func principal(_ call: Call, _ route: CompiledRoute, credentials: String?) -> Principal? {
         guard let credentials else { return call.principal(route.fullResource(call)) }
         if credentials == "arn:aws:iam::*:user/*" { return call.request.principal }
-        // A role of another account would be that account's word for what this one wants.
-        guard let role = ARN(credentials), role.service == "iam", role.resource.hasPrefix("role/"),
-            role.account == call.api.scope.account
-        else { return nil }
-        return .roleSession(
-            roleARN: credentials, sessionName: "BackplaneAssumeRoleSession", account: role.account)
+        return Principal(integrationRole: credentials, of: call.api.scope.account)
     }
 
     private func invoke(

@@ -179,13 +179,8 @@ extension RESTDoor {
         return role(credentials, call)
     }
 
-    /// Nil for a role of another account: it would be that account's word for what this one wants.
     func role(_ credentials: String, _ call: RESTCall) -> Principal? {
-        guard let role = ARN(credentials), role.service == "iam", role.resource.hasPrefix("role/"),
-            role.account == call.api.scope.account
-        else { return nil }
-        return .roleSession(
-            roleARN: credentials, sessionName: "BackplaneAssumeRoleSession", account: role.account)
+        Principal(integrationRole: credentials, of: call.api.scope.account)
     }
 
     private static func answer(of result: Result<InvocationResult, any Error>) -> Result<AuthorizerAnswer, RESTFailure>

@@ -58,11 +58,7 @@ struct SocketIntegrations: Sendable {
             return .service(
                 name: "apigateway.amazonaws.com", sourceARN: api.arn(resource), sourceAccount: api.scope.account)
         }
-        guard let role = ARN(credentials), role.service == "iam", role.resource.hasPrefix("role/"),
-            role.account == api.scope.account
-        else { return nil }
-        return .roleSession(
-            roleARN: credentials, sessionName: "BackplaneAssumeRoleSession", account: role.account)
+        return Principal(integrationRole: credentials, of: api.scope.account)
     }
 
     // MARK: Functions
