@@ -1,3 +1,4 @@
+import Platform
 public import Storage
 
 /// What the identity policies of a principal say.
@@ -21,4 +22,42 @@ public protocol Authorizer: Sendable {
     func decide(
         _ principal: Principal, action: String, resource: String, in transaction: any ReadTransaction
     ) throws -> PolicyDecision
+
+    /// The same with what the request brings for the conditions of statements: names of condition keys in lower case
+    /// (`s3:prefix`, `aws:sourceip`) and their values. A key that is not given counts as absent.
+    func decide(
+        _ principal: Principal, action: String, resource: String, conditions: [String: [String]],
+        in transaction: any ReadTransaction
+    ) throws -> PolicyDecision
+}
+
+extension Authorizer {
+    /// For authorizers that know no conditions.
+    public func decide(
+        _ principal: Principal, action: String, resource: String, conditions: [String: [String]],
+        in transaction: any ReadTransaction
+    ) throws -> PolicyDecision {
+        try decide(principal, action: action, resource: resource, in: transaction)
+    }
+}
+
+extension OperationContext {
+    /// The condition keys that every request brings (IAM, "AWS global condition context keys").
+    public var globalConditions: [String: [String]] {
+        var keys: [String: [String]] = [
+            "aws:sourceip": [sourceIP],
+            "aws:securetransport": [endpoint.hasPrefix("https") ? "true" : "false"],
+            "aws:currenttime": [now.iso8601()],
+            "aws:epochtime": [String(now.seconds)],
+        ]
+        // Of a header that is there more than once the first counts, as it does for operations.
+        for (name, value) in headers {
+            switch name {
+            case "user-agent": if keys["aws:useragent"] == nil { keys["aws:useragent"] = [value] }
+            case "referer": if keys["aws:referer"] == nil { keys["aws:referer"] = [value] }
+            default: break
+            }
+        }
+        return keys
+    }
 }

@@ -8,13 +8,20 @@ extension IAMService: Authorizer {
     public func decide(
         _ principal: Principal, action: String, resource: String, in transaction: any ReadTransaction
     ) throws -> PolicyDecision {
+        try decide(principal, action: action, resource: resource, conditions: [:], in: transaction)
+    }
+
+    public func decide(
+        _ principal: Principal, action: String, resource: String, conditions: [String: [String]],
+        in transaction: any ReadTransaction
+    ) throws -> PolicyDecision {
         switch principal {
         case .account: return .allowed
         case .service, .anonymous: return .notAllowed
         case .roleSession(let roleARN, _, let account):
             let policies = try rolePolicies.policies(of: roleARN, account: account, in: transaction)
             let decision = policies.decision(
-                for: PolicyRequest(principal: principal, action: action, resource: resource))
+                for: PolicyRequest(principal: principal, action: action, resource: resource, context: conditions))
             if isAuthenticationOn || decision == .explicitlyDenied { return decision }
             return .allowed
         }

@@ -49,22 +49,11 @@ struct AccessRequest: Sendable {
     /// The keys that follow from headers and URL alone. Of a name that is there more than once the first counts, as it
     /// does for the operation: a policy must judge what is done.
     static func carried(by context: OperationContext) -> [String: [String]] {
-        var keys: [String: [String]] = [
-            "aws:sourceip": [context.sourceIP],
-            "aws:securetransport": [context.endpoint.hasPrefix("https") ? "true" : "false"],
-            "aws:currenttime": [context.now.iso8601()],
-            "aws:epochtime": [String(context.now.seconds)],
-        ]
+        var keys = context.globalConditions
         func add(_ name: String, _ value: String) {
             if keys[name] == nil { keys[name] = [value] }
         }
-        for (name, value) in context.headers {
-            switch name {
-            case "user-agent": add("aws:useragent", value)
-            case "referer": add("aws:referer", value)
-            default: if name.hasPrefix("x-amz-") { add("s3:" + name, value) }
-            }
-        }
+        for (name, value) in context.headers where name.hasPrefix("x-amz-") { add("s3:" + name, value) }
         for pair in query(context.uri) {
             switch pair.name {
             case "prefix", "delimiter", "max-keys", "versionId": add("s3:" + pair.name.lowercased(), pair.value)
