@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -25,7 +26,8 @@ extension S3Service {
         try await database.write { transaction in
             let arn = "arn:aws:s3:::\(name)"
             if try self.authorizer?.decide(
-                context.principal, action: "s3:CreateBucket", resource: arn, in: transaction) ?? .allowed != .allowed
+                for: context, action: "s3:CreateBucket", resource: arn,
+                more: { AccessRequest.carried(by: context) }, in: transaction) ?? .allowed != .allowed
             {
                 throw S3Error.accessDenied(
                     AccessRequest(context), bucket,
