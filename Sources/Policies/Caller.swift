@@ -25,7 +25,9 @@ extension OperationContext: Caller {
         keys["aws:viaawsservice"] = ["false"]
         // What does not leave the machine nobody can read on its way: the usual Deny of plain HTTP (CDK's `enforceSSL`)
         // must not shut out who works on this machine.
-        if let address = IPAddress(sourceIP), Self.loopback.contains(where: { $0.contains(address) }) { keys["aws:securetransport"] = ["true"] }
+        if let address = IPAddress(sourceIP), Self.loopback.contains(where: { $0.contains(address) }) {
+            keys["aws:securetransport"] = ["true"]
+        }
         return keys
     }
 

@@ -183,7 +183,10 @@ import Testing
                 [(other, .delegated), (stranger, .refused), (lambda, .refused)]
             ),
             // A role that is named needs no policy of its own, unless it is another account's.
-            (Self.trusting(#"{"AWS":"arn:aws:iam::000000000000:role/other"}"#), [(other, .allowed), (session, .refused)]),
+            (
+                Self.trusting(#"{"AWS":"arn:aws:iam::000000000000:role/other"}"#),
+                [(other, .allowed), (session, .refused)]
+            ),
             (Self.trusting(#"{"AWS":"arn:aws:iam::111122223333:role/x"}"#), [(stranger, .delegated)]),
         ]
         for (document, expected) in cases {

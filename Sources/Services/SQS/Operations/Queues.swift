@@ -19,7 +19,8 @@ struct Queues: Sendable {
         let context = request.context
         let queue = try await desk.database.write { [tags] transaction in
             try desk.access.check(
-                request, "CreateQueue", onAny: Queue.arn(context.scope, name), of: context.scope.account, in: transaction)
+                request, "CreateQueue", onAny: Queue.arn(context.scope, name), of: context.scope.account,
+                in: transaction)
             if let queue = try desk.directory.find(context.scope, name, in: transaction) {
                 if let different = try queue.attributes.difference(to: pairs) {
                     throw AWSError.queueExists(different)
