@@ -12,7 +12,7 @@ import botocore.exceptions
 from .harness import wait_for
 
 SEED = int(os.environ.get("MARTLET_SEED", 5))
-KILLS = int(os.environ.get("MARTLET_KILLS", 3))
+KILLS = int(os.environ.get("MARTLET_KILLS", 2))
 WRITERS = 4
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 GONE = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
@@ -96,7 +96,7 @@ def test_what_was_answered_survives_kill9(make_server):
     chance = random.Random(SEED)
     for round in range(KILLS):
         stop, before = threading.Event(), sum(w.done for w in writers)
-        for number in range(150):
+        for number in range(60):
             s3.put_object(Bucket=bucket, Key=f"old/{round}-{number}", Body=b"old")
         lifecycle(s3, bucket)
         threads = [threading.Thread(target=writer.run, args=(stop,)) for writer in writers]
