@@ -62,7 +62,9 @@ extension LambdaService: FunctionCaller {
     }
 
     /// What a target resolves to, once every question is answered with yes; `done` is called at once when all that is in the
-    /// cache. `context` is that of a request from outside, for conditions. Fails with 404 when it is not there, 409 while it is not ready, 403 when the answer is no.
+    /// cache, else on the loop of `context`, that of a request from outside, which is asked for conditions too: an environment
+    /// lives on the loop that starts it, and is near to its caller there. Fails with 404 when it is not there, 409 while it is
+    /// not ready, 403 when the answer is no.
     func admit(
         _ target: FunctionTarget, _ questions: [PolicyQuestion], by context: OperationContext? = nil,
         _ done: @escaping @Sendable (Result<FunctionCache.Entry, any Error>) -> Void
@@ -79,7 +81,8 @@ extension LambdaService: FunctionCaller {
             do {
                 let entry = try await entry(target)
                 try await check(target, questions, context)
-                done(.success(entry))
+                guard let loop = context?.eventLoop else { return done(.success(entry)) }
+                loop.execute { done(.success(entry)) }
             } catch {
                 done(.failure(error))
             }

@@ -100,9 +100,12 @@ extension LambdaService {
         if let entry = cache.lookup(target.scope, target.name, target.qualifier ?? Qualifier.latestName) {
             return done(.success(entry))
         }
+        let loop = context.eventLoop
         Task { [self] in
             do {
-                done(.success(try await entry(target)))
+                let entry = try await entry(target)
+                // The environment that this call starts lives on its caller's loop.
+                loop.execute { done(.success(entry)) }
             } catch {
                 done(.failure(error))
             }
