@@ -182,7 +182,11 @@ struct SettingsOperations: Sendable {
     // MARK: What tools ask for
 
     func limits(_ request: OperationRequest) async throws -> OperationResponse {
-        Answer.of([
+        let account = request.context.scope.account
+        try await desk.database.read { [desk] transaction in
+            try desk.access.check(request, "DescribeLimits", resource: "*", account: account, in: transaction)
+        }
+        return Answer.of([
             "AccountMaxReadCapacityUnits": .int(Limits.accountUnits),
             "AccountMaxWriteCapacityUnits": .int(Limits.accountUnits),
             "TableMaxReadCapacityUnits": .int(Limits.tableUnits),

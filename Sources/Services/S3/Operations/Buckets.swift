@@ -194,6 +194,18 @@ extension S3Service {
         }
     }
 
+    /// Throws AccessDenied unless the caller's own policies let it list buckets: of many no policy of one could speak.
+    private func checkListing(_ request: OperationRequest, in transaction: any ReadTransaction) throws {
+        let action = "s3:ListAllMyBuckets"
+        let decision =
+            try authorizer?.decide(for: request, action: action, resource: "*", in: transaction) ?? .allowed
+        guard decision != .allowed else { return }
+        let refusal = decision == .explicitlyDenied ? PolicyRefusal.deniedByIdentity : .notAllowedByIdentity
+        throw AWSError(
+            "AccessDenied", status: 403,
+            "User: \(request.context.principal.arn) is not authorized to perform: \(action) \(refusal.reason(action))")
+    }
+
     func listBuckets(_ input: Model.ListBucketsRequest, _ request: OperationRequest) async throws -> OperationResponse {
         guard let account = request.context.principal.account else { throw S3Error.accessDenied }
         if let limit = input.maxBuckets, !(1...Limits.bucketsPerAccount).contains(limit) {
@@ -204,7 +216,8 @@ extension S3Service {
         let limit = input.maxBuckets ?? Limits.bucketsPerAccount
         let after = try input.continuationToken.map { try ContinuationToken.decode($0) } ?? []
         let buckets = try await database.read { transaction in
-            try BucketTable.list(
+            try self.checkListing(request, in: transaction)
+            return try BucketTable.list(
                 account: account, after: String(decoding: after, as: UTF8.self), prefix: input.prefix ?? "",
                 region: input.bucketRegion ?? "", limit: limit + 1, in: transaction)
         }
