@@ -24,7 +24,8 @@ final class Harness: Sendable {
             migrations: [APIGatewayService.migrations, APIGatewayService.restMigrations])
         service = try APIGatewayService(
             database: database, functions: functions, http: http, logs: logs, authorizer: FakeAuthorizer(),
-            time: time, functionsReachTheNetwork: functionsReachTheNetwork, logger: Logger(label: "test"))
+            time: time, functionsReachTheNetwork: functionsReachTheNetwork, functionEndpoint: "http://127.0.0.1:5000",
+            logger: Logger(label: "test"))
     }
 
     deinit { database.close() }

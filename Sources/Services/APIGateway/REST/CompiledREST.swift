@@ -121,7 +121,7 @@ struct RESTIntegration: Sendable {
     enum Target: Sendable {
         case function(arn: String, streams: Bool)
         /// The URL with `{parameter}`s, and the method: nil for that of the request.
-        case http(url: String, method: String?)
+        case http(url: String, method: String?, streams: Bool)
         case mock
         /// What cannot be called, and why.
         case broken(String)
@@ -307,16 +307,17 @@ enum RESTCompiler {
         let uri = FunctionURI.substitute(document["uri"]?.string ?? "", stageVariables: variables)
         let method = document["httpMethod"]?.string
         let target: RESTIntegration.Target
+        let streams = document["responseTransferMode"]?.string == "STREAM"
         switch document["type"]?.string {
         case "AWS_PROXY":
             if method != "POST" {
                 target = .broken("The integration of a function must have the HTTP method POST.")
             } else if let function = FunctionURI.function(in: uri) {
-                target = .function(arn: function, streams: document["responseTransferMode"]?.string == "STREAM")
+                target = .function(arn: function, streams: streams)
             } else {
                 target = .broken("Invalid endpoint address")
             }
-        case "HTTP_PROXY": target = .http(url: uri, method: method == "ANY" ? nil : method)
+        case "HTTP_PROXY": target = .http(url: uri, method: method == "ANY" ? nil : method, streams: streams)
         case "MOCK": target = .mock
         default: target = .broken("Integrations of this type are not served.")
         }
