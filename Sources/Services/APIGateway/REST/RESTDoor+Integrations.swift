@@ -305,7 +305,8 @@ extension RESTDoor {
         let head = Self.head(response.status, response.headers)
         call.record.integration.status = response.status
         call.record.integration.latency = Int((time.uptimeNanoseconds() &- start) / 1_000_000)
-        let length = response.headers.first { lowercased($0.name) == "content-length" }.flatMap { Int64($0.value) }.flatMap { $0 < 0 ? nil : $0 }
+        let length = response.headers.first { lowercased($0.name) == "content-length" }.flatMap { Int64($0.value) }
+            .flatMap { $0 < 0 ? nil : $0 }
         finish(
             call, head,
             .stream(length: length) { writer in

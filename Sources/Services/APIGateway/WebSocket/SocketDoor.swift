@@ -24,8 +24,8 @@ struct SocketDoor: Sendable {
     /// Throws what the model's text does, which never happens.
     init(
         catalog: APICatalog, hub: SocketHub, functions: any FunctionCaller, http: any OutboundHTTP, logs: any LogSink,
-        database: any Database, authorizer: any Authorizer, deadlines: Deadlines, time: any TimeSource, functionsPort: String,
-        logger: Logger
+        database: any Database, authorizer: any Authorizer, deadlines: Deadlines, time: any TimeSource,
+        functionsPort: String, logger: Logger
     ) throws {
         self.catalog = catalog
         self.hub = hub
