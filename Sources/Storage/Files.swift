@@ -50,6 +50,17 @@ enum Files {
         if retrying({ fsync(descriptor) }) != 0 { throw failure("sync the directory", path, errno) }
     }
 
+    /// Brings the file to the disk, if it is there.
+    static func syncFile(_ path: String) throws {
+        let descriptor = retrying { Glibc.open(path, O_RDONLY | O_CLOEXEC) }
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return }
+            throw failure("open", path, errno)
+        }
+        defer { close(descriptor) }
+        if retrying({ fdatasync(descriptor) }) != 0 { throw failure("sync", path, errno) }
+    }
+
     /// syncfs(2), which the module of the C library does not show.
     private static let syncfs: (@convention(c) (CInt) -> CInt)? = dlsym(nil, "syncfs").map {
         unsafeBitCast($0, to: (@convention(c) (CInt) -> CInt).self)

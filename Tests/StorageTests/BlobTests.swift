@@ -321,6 +321,16 @@ import Testing
         #expect(try await journalled() == 1)
     }
 
+    @Test func manyAreSyncedTogether() async throws {
+        let blobs = try open()
+        for number in 0...StorageLimits.blobsSyncedSingly {
+            _ = try await keep([UInt8](repeating: 1, count: number), in: blobs)
+        }
+        #expect(try await journalled() == Int64(StorageLimits.blobsSyncedSingly + 1))
+        try await flush(blobs)
+        #expect(try await journalled() == 0)
+    }
+
     @Test func aWriterThatComesDuringASyncIsNotForgotten() async throws {
         let blobs = try open()
         let (id, size) = try await blobs.store([7])

@@ -6,7 +6,7 @@ import Synchronization
 
 /// Small blobs whose bytes are in the database until their files are on disk: the transaction that refers to such a blob
 /// brings its bytes along, so that one sync of the disk keeps both, in place of three (file, directory, log). Once a second all
-/// files are synced together, and the rows go. After a power cut the rows are what `recover` makes the files from.
+/// such files are synced, and the rows go. After a power cut the rows are what `recover` makes the files from.
 ///
 /// A file is there, and whole, before anything refers to it, as with large blobs; only its way to the disk is later.
 final class BlobJournal: Sendable {
@@ -45,7 +45,7 @@ final class BlobJournal: Sendable {
     }
 
     private let state = Mutex(State())
-    private let directory: String
+    private let layout: BlobLayout
     private let database: any Database
     private let pool: WorkerPool<Void>
     private let isUsed: Bool
@@ -58,12 +58,12 @@ final class BlobJournal: Sendable {
 
     /// `isUsed`: false when nothing is synced anyway; then it only recovers. `interval`: between two syncs.
     init(
-        directory: String, database: any Database, pool: WorkerPool<Void>, isUsed: Bool, interval: Duration,
+        layout: BlobLayout, database: any Database, pool: WorkerPool<Void>, isUsed: Bool, interval: Duration,
         logger: Logger
     ) {
         self.isUsed = isUsed
         self.interval = interval
-        self.directory = directory
+        self.layout = layout
         self.database = database
         self.pool = pool
         self.logger = logger
@@ -119,8 +119,12 @@ final class BlobJournal: Sendable {
             ) { (row: $0.int(0), id: $0.text(1), bytes: $0.blob(2)) }
         }
         guard let last = rows.map(\.row).max() else { return }
-        try await pool.run { _ in
-            for row in rows { if let id = BlobID(hex: row.id) { try restore(id, row.bytes) } }
+        try await pool.run { [self] _ in
+            for row in rows {
+                guard let id = BlobID(hex: row.id) else { continue }
+                try restore(id, row.bytes)
+                add(id, row.bytes)
+            }
         }
         committed(last, nil, 0)
     }
@@ -142,9 +146,9 @@ final class BlobJournal: Sendable {
     /// On a thread of the pool.
     func flush() {
         // Files of these were written before: the sync has them.
-        let (stamp, row) = state.withLock { ($0.stamp, $0.committed) }
+        let (stamp, row, ids) = state.withLock { ($0.stamp, $0.committed, Array($0.entries.keys)) }
         do {
-            try Files.syncFileSystem(of: directory)
+            try sync(ids)
         } catch {
             return failed(error)
         }
@@ -157,6 +161,15 @@ final class BlobJournal: Sendable {
             case .success: if state.withLock({ $0.flushed(stamp: stamp, row: row) }) { flushSoon() }
             }
         }
+    }
+
+    /// Few are synced each for itself: what else is on its way to the disk, of whatever program, need not hurry for them.
+    private func sync(_ ids: [BlobID]) throws {
+        guard ids.count <= StorageLimits.blobsSyncedSingly else {
+            return try Files.syncFileSystem(of: layout.directory)
+        }
+        for id in ids { try Files.syncFile(layout.path(of: id)) }
+        for folder in Set(ids.map(layout.folder(of:))) { try Files.syncDirectory(folder) }
     }
 
     private func failed(_ error: any Error) {

@@ -57,7 +57,7 @@ public final class Blobs: Sendable {
             name: "martlet-blob", threads: StorageLimits.blobThreads, jobs: StorageLimits.waitingBlobJobs
         ) {}
         journal = BlobJournal(
-            directory: directory, database: database, pool: pool, isUsed: isSynced, interval: syncInterval,
+            layout: layout, database: database, pool: pool, isUsed: isSynced, interval: syncInterval,
             logger: logger)
         try layout.prepare()
     }
