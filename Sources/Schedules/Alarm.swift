@@ -76,7 +76,8 @@ public final class Alarm: Sendable {
 struct AlarmMachine {
     private enum Phase {
         case idle
-        case waiting(until: Instant)
+        /// `since`: what the clock showed when the wait began.
+        case waiting(until: Instant, since: Instant)
         /// The work is under way; something else is due then.
         case working(next: Instant?)
         case stopped
@@ -104,7 +105,7 @@ struct AlarmMachine {
     mutating func set(at due: Instant, now: Instant) -> Action {
         switch phase {
         case .idle: return begin(due, now)
-        case .waiting(let until): return due < until ? begin(due, now) : .none
+        case .waiting(let until, _): return due < until ? begin(due, now) : .none
         case .working(let next):
             phase = .working(next: min(due, next ?? due))
             return .none
@@ -113,8 +114,9 @@ struct AlarmMachine {
     }
 
     mutating func woke(now: Instant) -> Action {
-        guard case .waiting(let until) = phase else { return .none }
-        return begin(until, now)
+        guard case .waiting(let until, let since) = phase else { return .none }
+        // A clock that was set back: whoever is rung looks anew at when something is due.
+        return begin(now < since ? now : until, now)
     }
 
     mutating func finished(next: Instant?, now: Instant) -> Action {
@@ -140,7 +142,7 @@ struct AlarmMachine {
             workingSince = workingSince ?? now
             return .ring
         }
-        phase = .waiting(until: due)
+        phase = .waiting(until: due, since: now)
         waits &+= 1
         return .wait(until: min(due, now + Self.longestWait), number: waits)
     }

@@ -108,6 +108,12 @@ import Testing
         #expect(clock.end(start + .seconds(59), isFast: true) == 1_700_000_050)
         clock.expect(slow: false, fast: false, now: start)
         #expect(clock.next == nil)
+        // A clock that is set back by an hour: what lies an hour ahead then is due now.
+        clock.expect(slow: true, fast: true, now: start)
+        let early = clock.takeDue(start - .seconds(3_600))
+        #expect(early.slow && early.fast)
+        clock.expect(slow: true, fast: true, now: start - .seconds(3_600))
+        #expect(clock.next.map { $0 < start - .seconds(3_590) } == true)
         var scaled = EvaluationClock(timeScale: 600)
         scaled.expect(slow: true, fast: true, now: start)
         #expect(scaled.next == start + Limits.shortestEvaluationInterval)

@@ -97,7 +97,9 @@ final class Harness: Sendable {
         let (now, end) = (time.now(), EvaluationClock(timeScale: 1).end(time.now(), isFast: false))
         try await database.write { [outbox] transaction in
             for alarm in try AlarmTable.due(fast: false, after: nil, limit: 100, in: transaction).alarms {
-                if let state = try AlarmEvaluations.newState(of: alarm, end: end, now: now, in: transaction) {
+                if let state = try AlarmEvaluations.newState(
+                    of: alarm, end: end, now: now, present: now, in: transaction)
+                {
                     try AlarmChanges(outbox: outbox).set(state, of: alarm, in: transaction)
                 }
             }

@@ -123,10 +123,24 @@ struct GitFormatsTests {
     }
 
     @Test func changes() {
+        func names(_ targets: [(String, String)]) -> [FullName: String] {
+            Dictionary(uniqueKeysWithValues: targets.map { (FullName($0.0), $0.1) })
+        }
         let changes = ReferenceChange.between(
-            announced: ["a": "1", "b": "1", "c": "1"], present: ["a": "1", "b": "2", "d": "3"])
+            announced: names([("a", "1"), ("b", "1"), ("c", "1")]),
+            present: names([("a", "1"), ("b", "2"), ("d", "3")]))
         #expect(changes.map(\.name) == ["b", "c", "d"])
         #expect(changes.map(\.kind) == [.updated, .deleted, .created])
+        // Two spellings of one letter, and a name that begins with an accent.
+        let (composed, apart) = ("refs/heads/\u{E9}", "refs/heads/e\u{301}")
+        #expect(composed == apart)
+        let both = ReferenceChange.between(announced: names([(composed, "1")]), present: names([(apart, "1")]))
+        #expect(both.map(\.kind) == [.created, .deleted])
+        #expect(both.map { Array($0.name.utf8) } == [Array(apart.utf8), Array(composed.utf8)])
+        let odd = "refs/heads/\u{301}x"
+        #expect(ReferenceName.isReference(odd))
+        #expect(ReferenceName.branch(odd).map { Array($0.utf8) } == Array("\u{301}x".utf8))
+        #expect(ReferenceName.isReference("refs/heads/a./b"))
     }
 
     @Test func triggersChoose() {

@@ -44,6 +44,17 @@ struct PacketLinesTests {
         #expect(commands.references.isEmpty)
     }
 
+    /// git would take it, and nobody could be told of it.
+    @Test func namesThatAreNoUTF8() {
+        var commands = PushCommands()
+        commands.feed(ByteBuffer(bytes: Array("0067\(Self.a) \(Self.b) refs/heads/".utf8) + [0xE9] + Array("\n".utf8)))
+        #expect(!commands.hasUnspeakableName)
+        let line = Array("\(Self.a) \(Self.b) refs/heads/".utf8) + [0xE9]
+        var others = PushCommands()
+        others.feed(ByteBuffer(bytes: Array("00".utf8) + Array(String(line.count + 4, radix: 16).utf8) + line))
+        #expect(others.hasUnspeakableName && others.isDone)
+    }
+
     @Test func lines() {
         #expect(PushCommands.line("# service=git-upload-pack\n") == "001e# service=git-upload-pack\n")
     }

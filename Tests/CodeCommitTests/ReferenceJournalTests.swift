@@ -5,6 +5,7 @@ import Platform
 import Storage
 import Synchronization
 import Testing
+import Wire
 
 @testable import CodeCommit
 
@@ -135,5 +136,67 @@ struct ReferenceJournalTests {
         #expect(outbox.take() == ["referenceCreated refs/heads/main", "referenceCreated refs/heads/side"])
         #expect(try await target("refs/heads/main") == one)
         #expect(try await pushes() == 0)
+    }
+
+    private func head() throws -> String { try String(contentsOfFile: path + "/HEAD", encoding: .utf8) }
+
+    /// The default branch is changed in turn with pushes and repairs, and repair makes good what was left undone.
+    @Test func theDefaultBranchTakesItsTurn() async throws {
+        let one = try await commit("1")
+        try await journal.move(repository, caller: "c") { moved in
+            moved.names = ["refs/heads/main", "refs/heads/a", "refs/heads/b"]
+            try await update(moved.names.map { "create \($0) \(one)\n" }.joined())
+        }
+        try await withThrowingTaskGroup(of: Void.self) { [journal, repository] group in
+            for number in 0..<12 {
+                group.addTask {
+                    try await journal.setDefault(
+                        number % 2 == 0 ? "a" : "b", of: repository, caller: "c", now: Instant(milliseconds: 0))
+                }
+            }
+            try await group.waitForAll()
+        }
+        let branch = try await journal.database.read { [repository] in
+            try RepositoryTable.get(id: repository.id, in: $0)?.defaultBranch
+        }
+        #expect(try head() == "ref: refs/heads/\(branch ?? "")\n")
+        #expect(try await pushes() == 0)
+        // HEAD cannot be written: the next who comes sees to it.
+        try FileManager.default.createDirectory(atPath: path + "/HEAD.new", withIntermediateDirectories: false)
+        await #expect(throws: Failure.self) {
+            try await journal.setDefault("main", of: repository, caller: "c", now: Instant(milliseconds: 0))
+        }
+        #expect(try await pushes() == 1)
+        try FileManager.default.removeItem(atPath: path + "/HEAD.new")
+        try await journal.move(repository, caller: "c") { _ in }
+        #expect(try head() == "ref: refs/heads/main\n")
+        #expect(try await pushes() == 0)
+        await #expect(throws: AWSError.self) {
+            try await journal.setDefault("none", of: repository, caller: "c", now: Instant(milliseconds: 0))
+        }
+    }
+
+    /// More references than are ever kept of one answer come piece by piece; names that differ only in their spelling, too.
+    @Test func repairReadsManyReferences() async throws {
+        let one = try await commit("1")
+        let names = (0..<3_000).map { "refs/heads/branch-\($0)" } + ["refs/heads/\u{E9}", "refs/heads/e\u{301}"]
+        let packed = names.map(FullName.init).sorted().map { "\(one) \($0.text)\n" }.joined()
+        try ("# pack-refs with: peeled fully-peeled sorted \n" + packed).write(
+            toFile: path + "/packed-refs", atomically: true, encoding: .utf8)
+        journal.repositories.damage(repository.id)
+        try await journal.move(repository, caller: "c") { _ in }
+        let announced = try await journal.database.read { [repository] in
+            try ReferenceTable.all(repository.id, in: $0)
+        }
+        #expect(Set(announced.keys) == Set(names.map(FullName.init)))
+        #expect(outbox.take().count == names.count)
+    }
+
+    /// Who comes to a repository that is being deleted is turned away, also when nobody was in it.
+    @Test(.timeLimit(.minutes(1))) func theDoomedLetNobodyIn() async throws {
+        let repositories = journal.repositories
+        await repositories.doom(repository.id)
+        await #expect(throws: AWSError.self) { try await journal.move(repository, caller: "c") { _ in } }
+        repositories.forget(repository.id)
     }
 }

@@ -1,6 +1,8 @@
 import Contracts
+import Dispatch
 import Platform
 import Storage
+import Synchronization
 import Testing
 
 @testable import EventBridge
@@ -37,6 +39,48 @@ import Testing
         try await harness.database.write { try harness.service.record(call, in: $0) }
         #expect(!wants(harness))
         #expect(harness.outbox.deliveries.count == 1)
+    }
+
+    /// A commit that fails, and with it the end of a rule that a call in the same commit has seen already.
+    @Test func whatACommitLosesIsNotRemembered() async throws {
+        let script = """
+            CREATE TABLE test_fault (x BIGINT);
+            CREATE TRIGGER test_fault_raised BEFORE INSERT ON test_fault BEGIN SELECT RAISE(ROLLBACK, 'lost'); END;
+            """
+        let harness = try await Harness(
+            SQLiteDatabase.temporary(migrations: [
+                DueQueue.migrations, EventBridgeService.migrations, Migrations(service: "test", steps: [script]),
+            ]))
+        try await harness.rule("calls", named, targets: [Harness.target("a")])
+        let (call, rule) = (call(harness.time), RuleKey(bus: BusKey(nil, in: scope), name: "calls"))
+        let failures = Mutex(0)
+        let gate = DispatchSemaphore(value: 0)
+        let done: @Sendable (Result<Void, any Error>) -> Void = { result in
+            if case .failure = result { failures.withLock { $0 += 1 } }
+        }
+        // What waits meanwhile shares the next commit.
+        let isBusy = Mutex(false)
+        harness.database.write(
+            { _ in
+                isBusy.withLock { $0 = true }
+                gate.wait()
+            }, completion: done)
+        try await waitUntil(harness.time) { isBusy.withLock { $0 } }
+        harness.database.write(
+            { [service = harness.service] transaction in
+                var row = try RuleTable.require(rule, in: transaction)
+                row.document["State"] = "DISABLED"
+                try RuleTable.put(row, in: transaction)
+                service.fanOut.interest.changed(rule.bus, in: transaction)
+                try service.record(call, in: transaction)
+            }, completion: done)
+        harness.database.write({ _ = try $0.execute("INSERT INTO test_fault (x) VALUES (1)", []) }, completion: done)
+        gate.signal()
+        try await waitUntil(harness.time) { failures.withLock { $0 } == 2 }
+        #expect(harness.outbox.deliveries.isEmpty)
+        try await harness.database.write { try harness.service.record(call, in: $0) }
+        #expect(harness.outbox.deliveries.count == 1)
+        #expect(wants(harness))
     }
 
     @Test func onlyRulesThatNameTheDetailTypeGetThem() async throws {

@@ -163,6 +163,30 @@ enum RandomCron {
         #expect(found == expected, "\(text)")
     }
 
+    /// Zones without changes of the clocks, one of them off by half an hour.
+    @Test(arguments: ["Asia/Kolkata", "Etc/GMT-14", "Pacific/Marquesas"]) func inZonesThatStandStill(name: String)
+        throws
+    {
+        let zone = try Zones.read(name)
+        var random = SeededRandom(11)
+        for _ in 0..<20 {
+            let text = RandomCron.expression(&random)
+            let cron = try #require(ScheduleExpression(schedule: "cron(\(text))"))
+            let start = Self.start + Int.random(in: 0..<500_000, using: &random)
+            let offset = Int(zone.offset(at: Int64(start) * 60) / 60)
+            let expected = NaiveCron(text).walk(from: start + 1, minutes: 3_000, limit: 20) { ($0 + offset, false) }
+            var found: [Int] = []
+            var place = Instant(milliseconds: Int64(start) * 60_000)
+            while found.count < 20, let next = cron.next(after: place, anchor: place, zone: zone),
+                next.seconds / 60 < start + 3_001
+            {
+                found.append(Int(next.seconds / 60))
+                place = next
+            }
+            #expect(found == expected, "\(text) in \(name)")
+        }
+    }
+
     @Test(arguments: ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago"])
     func acrossChangesOfTheClocks(name: String) throws {
         let zone = try Zones.read(name)

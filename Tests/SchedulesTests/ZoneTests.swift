@@ -68,6 +68,39 @@ enum Zones {
 }
 
 @Suite struct AlarmTests {
+    /// Whoever is rung then plans anew: else it would wait until the clock has caught up.
+    @Test func aClockThatIsSetBackRings() {
+        let start = Instant(milliseconds: 1_795_413_600_000)
+        var machine = AlarmMachine()
+        let wait = machine.set(at: start + .seconds(90), now: start)
+        #expect(wait == .wait(until: start + .seconds(60), number: 1))
+        #expect(machine.woke(now: start + .seconds(60)) == .wait(until: start + .seconds(90), number: 2))
+        #expect(machine.woke(now: start - .seconds(3_540)) == .ring)
+        let planned = machine.finished(next: start - .seconds(3_500), now: start - .seconds(3_540))
+        #expect(planned == .wait(until: start - .seconds(3_500), number: 3))
+    }
+
+    @Test func upkeepRestsBetweenItsTurns() async throws {
+        let time = ManualTime()
+        let turns = Counter()
+        let upkeep = Upkeep(time: time, every: .seconds(10)) { turns.add() }
+        upkeep.start(after: .seconds(3))
+        time.advance(by: .seconds(2))
+        #expect(turns.count == 0)
+        for turn in 1...3 {
+            let end = ContinuousClock.now + .seconds(10)
+            while turns.count < turn, ContinuousClock.now < end {
+                time.advance(by: .seconds(1))
+                await Task.yield()
+            }
+            #expect(turns.count == turn)
+        }
+        upkeep.stop()
+        #expect(upkeep.isStopped)
+        time.advance(by: .seconds(60))
+        #expect(turns.count == 3)
+    }
+
     @Test func theEarliestCounts() {
         let time = ManualTime()
         let rings = Counter()

@@ -88,8 +88,11 @@ enum Limits {
     static let fastEvaluationInterval: Int64 = 10
     /// The shortest time between evaluations, whatever the time scale. Ours.
     static let shortestEvaluationInterval: Duration = .milliseconds(250)
-    /// Alarms evaluated on one snapshot. Ours.
+    /// Alarms evaluated on one snapshot, and the nanoseconds after which no more are: others need its reader. Ours.
     static let alarmsPerStep = 50
+    static let alarmStepNanoseconds: UInt64 = 100_000_000
+    /// Values that the expressions of one alarm may go through, every minute: some 25 ms. Ours.
+    static let alarmMathSteps = 500_000
     /// History of an alarm: how long it is kept (30 days), and how many items (ours).
     static let historyAge: Int64 = 30 * 86_400
     static let historyItems: Int64 = 1_000

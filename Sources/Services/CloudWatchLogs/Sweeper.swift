@@ -1,5 +1,6 @@
 import Logging
 import Platform
+import Schedules
 import Storage
 import Synchronization
 
@@ -7,8 +8,6 @@ import Synchronization
 /// other, so that others get their turn between them.
 final class Sweeper: Sendable {
     private struct State {
-        var next: ScheduledCall?
-        var isStopped = false
         var isRemoving = false
         /// Something was deleted since the removal that is under way has begun.
         var removesAgain = false
@@ -18,6 +17,7 @@ final class Sweeper: Sendable {
     private let time: any TimeSource
     private let logger: Logger
     private let state = Mutex(State())
+    private let upkeep: Mutex<Upkeep?> = Mutex(nil)
 
     init(database: any Database, time: any TimeSource, logger: Logger) {
         self.database = database
@@ -27,30 +27,17 @@ final class Sweeper: Sendable {
 
     func start() {
         removeDeletedSoon()
-        plan()
+        let upkeep = Upkeep(time: time, every: Limits.sweepInterval) { [weak self] in
+            await self?.expire()
+            await self?.removeDeleted()
+        }
+        self.upkeep.withLock { $0 = upkeep }
+        upkeep.start(after: Limits.sweepInterval)
     }
 
-    func stop() {
-        let next = state.withLock { state in
-            state.isStopped = true
-            return state.next
-        }
-        next?.cancel()
-    }
+    func stop() { upkeep.withLock { $0 }?.stop() }
 
-    private func plan() {
-        let call = time.schedule(at: time.now() + Limits.sweepInterval) { [weak self] in
-            guard let self else { return }
-            Task {
-                await self.expire()
-                await self.removeDeleted()
-                self.plan()
-            }
-        }
-        state.withLock { state in
-            if state.isStopped { call.cancel() } else { state.next = call }
-        }
-    }
+    private var isStopped: Bool { upkeep.withLock { $0 }?.isStopped ?? false }
 
     /// Removes events past their group's retention, and functions' streams that have none left.
     func expire() async {
@@ -90,8 +77,9 @@ final class Sweeper: Sendable {
     }
 
     private func mustRemoveAgain() -> Bool {
-        state.withLock { state in
-            state.isRemoving = state.removesAgain && !state.isStopped
+        let isStopped = isStopped
+        return state.withLock { state in
+            state.isRemoving = state.removesAgain && !isStopped
             state.removesAgain = false
             return state.isRemoving
         }
@@ -108,7 +96,7 @@ final class Sweeper: Sendable {
 
     /// Repeats a transaction for as long as it answers that there is more.
     private func inBatches(_ body: @escaping @Sendable (any WriteTransaction) throws -> Bool) async throws {
-        while !state.withLock({ $0.isStopped }) {
+        while !isStopped {
             guard try await database.write(body) else { return }
         }
     }

@@ -23,9 +23,16 @@ struct EvaluationClock: Sendable, Equatable {
             hasFast ? fast ?? next(now, every: Limits.fastEvaluationInterval, delay: Limits.fastEvaluationDelay) : nil
     }
 
-    /// What is due now; it is not due again before its next time.
+    /// What is due now; it is not due again before its next time. So is what lies further ahead than the longest wait: the
+    /// clock was set back since.
     mutating func takeDue(_ now: Instant) -> (slow: Bool, fast: Bool) {
-        let due = (slow: slow.map { $0 <= now } ?? false, fast: fast.map { $0 <= now } ?? false)
+        func isDue(_ time: Instant?, every seconds: Int64, delay: Duration) -> Bool {
+            time.map { $0 <= now || $0 > now + .seconds(seconds) + delay } ?? false
+        }
+        let due = (
+            slow: isDue(slow, every: Limits.evaluationInterval, delay: Limits.evaluationDelay),
+            fast: isDue(fast, every: Limits.fastEvaluationInterval, delay: Limits.fastEvaluationDelay)
+        )
         if due.slow { slow = nil }
         if due.fast { fast = nil }
         return due
@@ -122,26 +129,34 @@ final class AlarmEvaluations: Sendable {
         let end = clock.withLock { $0.end(now, isFast: fast) }
         repeat {
             let after = last
-            let (changed, more) = try await database.read { [logger] transaction in
-                let (alarms, more) = try AlarmTable.due(
-                    fast: fast, after: after, limit: Limits.alarmsPerStep, in: transaction)
-                var changed: [(alarm: Alarm, state: AlarmState)] = []
-                for alarm in alarms {
-                    do {
-                        if let state = try Self.newState(of: alarm, end: end, now: now, in: transaction) {
-                            changed.append((alarm, state))
-                        }
-                    } catch let error as AWSError {
-                        logger.warning(
-                            "an alarm cannot be evaluated",
-                            metadata: ["alarm": "\(alarm.key.arn)", "error": "\(error.message)"])
-                    }
-                }
-                return (changed, more)
+            let (changed, more) = try await database.read { [self] in
+                try step(fast: fast, after: after, end: end, now: now, in: $0)
             }
             for (alarm, state) in changed { try await apply(state, to: alarm) }
             last = more
         } while last != nil
+    }
+
+    /// What some alarms must change to, and the last one that was looked at, if there are more.
+    private func step(
+        fast: Bool, after key: AlarmKey?, end: Int64, now: Instant, in transaction: any ReadTransaction
+    ) throws -> (changed: [(alarm: Alarm, state: AlarmState)], last: AlarmKey?) {
+        let (alarms, last) = try AlarmTable.due(
+            fast: fast, after: key, limit: Limits.alarmsPerStep, in: transaction)
+        let deadline = time.uptimeNanoseconds() &+ Limits.alarmStepNanoseconds
+        var changed: [(alarm: Alarm, state: AlarmState)] = []
+        for alarm in alarms {
+            do {
+                let state = try Self.newState(of: alarm, end: end, now: now, present: time.now(), in: transaction)
+                if let state { changed.append((alarm, state)) }
+            } catch let error as AWSError {
+                logger.warning(
+                    "an alarm cannot be evaluated",
+                    metadata: ["alarm": "\(alarm.key.arn)", "error": "\(error.message)"])
+            }
+            if time.uptimeNanoseconds() > deadline { return (changed, alarm.key) }
+        }
+        return (changed, last)
     }
 
     /// The commit of a change; nothing when somebody else has changed the alarm since it was read.
@@ -155,13 +170,14 @@ final class AlarmEvaluations: Sendable {
         }
     }
 
-    /// The state that an alarm must change to; nil when it stays as it is. Throws what reading throws, and AWSError where an
-    /// expression cannot be worked out.
+    /// The state that an alarm must change to; nil when it stays as it is. `now` is when the evaluation began. Throws what
+    /// reading throws, and AWSError where an expression cannot be worked out.
     static func newState(
-        of alarm: Alarm, end: Int64, now: Instant, in transaction: any ReadTransaction
+        of alarm: Alarm, end: Int64, now: Instant, present: Instant, in transaction: any ReadTransaction
     ) throws -> AlarmState? {
-        // An evaluation that was held up says nothing of a state that was set since.
-        guard alarm.state.updated <= now else { return nil }
+        // An evaluation that was held up says nothing of a state that was set since. One that was set in the future was not:
+        // the clock was set back.
+        guard alarm.state.updated <= now || alarm.state.updated > present else { return nil }
         let range = try datapoints(of: alarm, end: end, in: transaction)
         guard let finding = AlarmMachine.evaluate(range, alarm.rules), finding.value != alarm.state.value else {
             return nil
@@ -185,7 +201,8 @@ final class AlarmEvaluations: Sendable {
                 unit: unit,
                 transaction)
         case .math(let set):
-            let results = try set.evaluate(alarm.key.scope, from: start, to: end, in: transaction)
+            let results = try set.evaluate(
+                alarm.key.scope, from: start, to: end, budget: Limits.alarmMathSteps, in: transaction)
             if let series = results.first?.series, results.count == 1 {
                 found = series.times.indices.map {
                     Datapoint(time: series.times[$0], value: series.values[$0], samples: 1)

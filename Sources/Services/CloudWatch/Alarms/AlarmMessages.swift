@@ -55,8 +55,11 @@ enum AlarmMessages {
 
     private static func configuration(_ alarm: Alarm, isWhole: Bool = false) -> Value {
         let input = alarm.input
+        let description: Value? = input.alarmDescription.map { .string($0) }
         var fields = Fields()
-        if isWhole {
+        if !isWhole {
+            fields["description"] = description
+        } else {
             fields["evaluationPeriods"] = .int(Int64(alarm.rules.evaluationPeriods))
             fields["threshold"] = .double(alarm.rules.threshold)
             fields["comparisonOperator"] = .string(alarm.rules.comparison.rawValue)
@@ -82,8 +85,8 @@ enum AlarmMessages {
             fields["okActions"] = .strings(input.okActions ?? [])
             fields["alarmActions"] = .strings(input.alarmActions ?? [])
             fields["insufficientDataActions"] = .strings(input.insufficientDataActions ?? [])
+            fields["description"] = description
         }
-        if let description = input.alarmDescription { fields["description"] = .string(description) }
         return .map(fields)
     }
 

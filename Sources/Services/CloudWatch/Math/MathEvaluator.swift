@@ -11,16 +11,19 @@ struct MathEvaluator {
     let start: Int64
     let end: Int64
     let period: Int64
+    /// Values that it may go through.
+    let budget: Int
     var steps = 0
 
     init(
-        start: Int64, end: Int64, period: Int64,
+        start: Int64, end: Int64, period: Int64, budget: Int = Limits.mathSteps,
         resolve: @escaping (String) throws(AWSError) -> MathValue,
         metrics: @escaping () throws(AWSError) -> [(id: String, series: TimeSeries)]
     ) {
         self.start = start
         self.end = end
         self.period = max(period, 1)
+        self.budget = budget
         self.resolve = resolve
         self.metrics = metrics
     }
@@ -74,7 +77,7 @@ struct MathEvaluator {
         case .series(let series): steps += series.count + 1
         case .array(let all): steps += all.reduce(all.count) { $0 + $1.count }
         }
-        guard steps <= Limits.mathSteps else { throw Self.tooMany }
+        guard steps <= budget else { throw Self.tooMany }
         return value
     }
 
@@ -135,7 +138,7 @@ struct MathEvaluator {
     /// A value at every period.
     private mutating func constant(_ number: Double) throws(AWSError) -> TimeSeries {
         steps += Int(clamping: max(end - start, 0) / period)
-        guard steps <= Limits.mathSteps else { throw Self.tooMany }
+        guard steps <= budget else { throw Self.tooMany }
         var series = TimeSeries(label: "\(number)", period: period)
         for time in stride(from: start, to: end, by: Int64.Stride(period)) { series.append(time, number) }
         return series
@@ -297,7 +300,7 @@ struct MathEvaluator {
             }
         for series in given {
             steps += Int(clamping: max(end - start, 0) / max(series.period, 1))
-            guard steps <= Limits.mathSteps else { throw Self.tooMany }
+            guard steps <= budget else { throw Self.tooMany }
         }
         func filled(_ series: TimeSeries) -> TimeSeries {
             var result = TimeSeries(label: series.label, period: series.period)

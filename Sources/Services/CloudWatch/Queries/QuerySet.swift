@@ -127,11 +127,12 @@ struct QuerySet: Sendable {
         var samples: [Int64: Double] = [:]
     }
 
-    /// Works out what returns data, from `start` to before `end` (seconds).
+    /// Works out what returns data, from `start` to before `end` (seconds). `budget`: values that expressions may go through.
     func evaluate(
-        _ scope: AccountRegion, from start: Int64, to end: Int64, in transaction: any ReadTransaction
+        _ scope: AccountRegion, from start: Int64, to end: Int64, budget: Int = Limits.mathSteps,
+        in transaction: any ReadTransaction
     ) throws -> [Result] {
-        let run = QueryRun(self, scope, start: start, end: end, transaction)
+        let run = QueryRun(self, scope, start: start, end: end, budget: budget, transaction)
         var results: [Result] = []
         for query in queries where query.returnsData {
             switch try run.value(of: query.id) {
@@ -160,6 +161,7 @@ private final class QueryRun {
     private let scope: AccountRegion
     private let start: Int64
     private let end: Int64
+    private let budget: Int
     private let transaction: any ReadTransaction
     private var values: [String: MathValue] = [:]
     private(set) var samples: [String: [Int64: Double]] = [:]
@@ -168,12 +170,14 @@ private final class QueryRun {
     private var failure: (any Error)?
 
     init(
-        _ set: QuerySet, _ scope: AccountRegion, start: Int64, end: Int64, _ transaction: any ReadTransaction
+        _ set: QuerySet, _ scope: AccountRegion, start: Int64, end: Int64, budget: Int,
+        _ transaction: any ReadTransaction
     ) {
         self.set = set
         self.scope = scope
         self.start = start
         self.end = end
+        self.budget = budget
         self.transaction = transaction
     }
 
@@ -201,7 +205,7 @@ private final class QueryRun {
             for other in expression.references.sorted() { _ = try resolve(other) }
             let period = query.period ?? longestPeriod(of: expression)
             var evaluator = MathEvaluator(
-                start: start, end: end, period: period,
+                start: start, end: end, period: period, budget: budget,
                 resolve: { (other: String) throws(AWSError) in try self.resolve(other) },
                 metrics: { () throws(AWSError) in try self.allMetrics() })
             evaluator.steps = steps

@@ -1,20 +1,16 @@
 import Logging
 import Platform
+import Schedules
 import Storage
 import Synchronization
 
 /// Rolls old data up into coarser periods and removes what is past its retention, hourly, one bounded transaction after the
 /// other. What has nothing old costs four index look-ups on a snapshot.
 final class Sweeper: Sendable {
-    private struct State {
-        var next: ScheduledCall?
-        var isStopped = false
-    }
-
     private let database: any Database
     private let time: any TimeSource
     private let logger: Logger
-    private let state = Mutex(State())
+    private let upkeep: Mutex<Upkeep?> = Mutex(nil)
 
     init(database: any Database, time: any TimeSource, logger: Logger) {
         self.database = database
@@ -22,34 +18,21 @@ final class Sweeper: Sendable {
         self.logger = logger
     }
 
-    func start() { plan(after: Limits.firstSweep) }
-
-    func stop() {
-        let next = state.withLock { state in
-            state.isStopped = true
-            return state.next
-        }
-        next?.cancel()
+    func start() {
+        let upkeep = Upkeep(time: time, every: Limits.sweepInterval) { [weak self] in await self?.sweep() }
+        self.upkeep.withLock { $0 = upkeep }
+        upkeep.start(after: Limits.firstSweep)
     }
 
-    private func plan(after wait: Duration) {
-        let call = time.schedule(at: time.now() + wait) { [weak self] in
-            guard let self else { return }
-            Task {
-                await self.sweep()
-                self.plan(after: Limits.sweepInterval)
-            }
-        }
-        state.withLock { state in
-            if state.isStopped { call.cancel() } else { state.next = call }
-        }
-    }
+    func stop() { upkeep.withLock { $0 }?.stop() }
+
+    private var isStopped: Bool { upkeep.withLock { $0 }?.isStopped ?? false }
 
     func sweep() async {
         let now = time.now().seconds
         do {
             var last: Int64 = 0
-            while !state.withLock({ $0.isStopped }) {
+            while !isStopped {
                 let after = last
                 let (old, end) = try await database.read { try Self.old(after: after, now: now, in: $0) }
                 for metric in old {

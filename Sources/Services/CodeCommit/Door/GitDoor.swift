@@ -291,6 +291,9 @@ struct GitDoor: HTTPDoor {
                     transfer.refusal = Refusal(
                         status: 403, text: "A push changes at most \(Limits.pushedReferences) references")
                 }
+                if transfer.commands.hasUnspeakableName {
+                    transfer.refusal = Refusal(status: 400, text: "Names of references must be UTF-8")
+                }
                 if bytes > Limits.pushBytes { transfer.refusal = Refusal.tooLarge }
                 if transfer.refusal != nil {
                     process.kill()

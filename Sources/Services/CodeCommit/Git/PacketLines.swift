@@ -7,6 +7,8 @@ struct PushCommands: Sendable {
     private(set) var references: [String] = []
     /// More of them than a push may have.
     private(set) var isOverLimit = false
+    /// A name that is no UTF-8, which git would take and nobody here could say.
+    private(set) var hasUnspeakableName = false
     private(set) var isDone = false
     private var pending: [UInt8] = []
     private let limit: Int
@@ -49,7 +51,11 @@ struct PushCommands: Sendable {
             isOverLimit = true
             return finish()
         }
-        if let name = String(validating: parts[2], as: UTF8.self) { references.append(name) }
+        guard let name = String(validating: parts[2], as: UTF8.self) else {
+            hasUnspeakableName = true
+            return finish()
+        }
+        references.append(name)
     }
 
     private static func length(_ digits: ArraySlice<UInt8>) -> Int? {

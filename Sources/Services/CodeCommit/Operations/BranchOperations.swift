@@ -127,7 +127,8 @@ struct BranchOperations: Sendable {
         let input = Model.UpdateDefaultBranchInput(request.input)
         let branch = try Self.checked(input.defaultBranchName)
         let repository = try await access.repository(input.repositoryName, "UpdateDefaultBranch", request, database)
-        try await journal.setDefault(branch, of: repository, now: request.context.now)
+        try await journal.setDefault(
+            branch, of: repository, caller: request.context.principal.arn, now: request.context.now)
         return OperationResponse()
     }
 
@@ -213,22 +214,27 @@ extension ReferenceJournal {
         Failure(.storage, "git failed in \(repository.key.arn) (\(repository.id)): \(output.errors.prefix(300))")
     }
 
+    /// With a turn like every other change, so that HEAD and the store agree after a failure too: repair writes it anew.
     /// Throws BranchDoesNotExistException.
-    func setDefault(_ branch: String, of repository: Repository, now: Instant) async throws {
+    func setDefault(_ branch: String, of repository: Repository, caller: String, now: Instant) async throws {
         let id = repository.id
-        try await repositories.announcing(id) {
-            try await database.read { transaction in
-                guard try ReferenceTable.target(id, ReferenceName.heads + branch, in: transaction) != nil else {
-                    throw AWSError.noBranch(branch)
+        try await move(repository, caller: caller) { moved in
+            try await repositories.announcing(id) {
+                try await database.read { transaction in
+                    guard try ReferenceTable.target(id, ReferenceName.heads + branch, in: transaction) != nil else {
+                        throw AWSError.noBranch(branch)
+                    }
                 }
+                moved.isClean = false
+                try await database.write { transaction in
+                    guard var repository = try RepositoryTable.get(id: id, in: transaction) else { return }
+                    repository.defaultBranch = branch
+                    repository.modified = now
+                    try RepositoryTable.update(repository, in: transaction)
+                }
+                try RepositoryFiles.writeHead(repositories.path(id), branch: branch)
+                moved.isClean = true
             }
-            try await database.write { transaction in
-                guard var repository = try RepositoryTable.get(id: id, in: transaction) else { return }
-                repository.defaultBranch = branch
-                repository.modified = now
-                try RepositoryTable.update(repository, in: transaction)
-            }
-            try RepositoryFiles.writeHead(repositories.path(id), branch: branch)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Contracts
 import Logging
+import NIOCore
 import Platform
 import Storage
 import Wire
@@ -88,7 +89,7 @@ final class ReferenceJournal: Sendable {
     // MARK: Announcing
 
     private func announce(_ id: String, _ moved: Moved, push: String, caller: String) async throws {
-        let names = Set(moved.names.filter(ReferenceName.isReference)).sorted()
+        let names = Set(moved.names.filter(ReferenceName.isReference).map(FullName.init)).sorted()
         // What is not clean is repaired, by a later start if need be.
         let isClean = moved.isClean
         guard !names.isEmpty else {
@@ -125,13 +126,13 @@ final class ReferenceJournal: Sendable {
 
     /// Compares with what was announced before, and records the difference with its events. `names`: only these references.
     private func record(
-        _ id: String, _ present: [String: String], names: [String]?, caller: String, mergeOption: String?,
+        _ id: String, _ present: [FullName: String], names: [FullName]?, caller: String, mergeOption: String?,
         _ settle: @escaping @Sendable (any WriteTransaction) throws -> Void
     ) async throws {
         let repository = try await database.read { try RepositoryTable.get(id: id, in: $0) }
         var firstBranch: String?
         if let repository, repository.defaultBranch == nil {
-            firstBranch = ReferenceJournal.firstBranch(Array(present.keys))
+            firstBranch = ReferenceJournal.firstBranch(present.keys.map(\.text))
             // Before it is recorded, so that no clone finds the wrong one afterwards.
             if let firstBranch {
                 try RepositoryFiles.writeHead(repositories.path(id), branch: firstBranch)
@@ -141,9 +142,9 @@ final class ReferenceJournal: Sendable {
         try await database.write { [self] transaction in
             try settle(transaction)
             guard var repository = try RepositoryTable.get(id: id, in: transaction) else { return }
-            var announced: [String: String] = [:]
+            var announced: [FullName: String] = [:]
             if let names {
-                for name in names { announced[name] = try ReferenceTable.target(id, name, in: transaction) }
+                for name in names { announced[name] = try ReferenceTable.target(id, name.text, in: transaction) }
             } else {
                 announced = try ReferenceTable.all(id, in: transaction)
             }
@@ -159,37 +160,49 @@ final class ReferenceJournal: Sendable {
 
     /// The default branch of a repository that had none.
     static func firstBranch(_ names: [String]) -> String? {
-        let branches = names.filter { $0.hasPrefix(ReferenceName.heads) }
-            .map { String($0.dropFirst(ReferenceName.heads.count)) }.sorted()
+        let branches = names.compactMap(ReferenceName.branch).sorted()
         return branches.first { $0 == "main" } ?? branches.first { $0 == "master" } ?? branches.first
     }
 
     // MARK: What is on disk
 
     /// Where the references point; those that do not exist are absent.
-    private func targets(_ names: [String], in id: String) async throws -> [String: String] {
+    private func targets(_ names: [FullName], in id: String) async throws -> [FullName: String] {
         let output = try await git.run(
             ["cat-file", "--batch-check=%(objectname)"], in: repositories.path(id), .read,
-            input: Array(names.joined(separator: "\n").utf8) + [0x0A])
+            input: Array(names.map(\.text).joined(separator: "\n").utf8) + [0x0A])
         let lines = output.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
         guard output.status == 0, lines.count == names.count else { throw ReferenceJournal.unreadable(output) }
-        var targets: [String: String] = [:]
+        var targets: [FullName: String] = [:]
         for (name, line) in zip(names, lines) where ObjectID.isValid(line) { targets[name] = String(line) }
         return targets
     }
 
-    private func allTargets(in id: String) async throws -> [String: String] {
-        let output = try await git.run(
-            ["for-each-ref", "--format=%(objectname) %(refname)"], in: repositories.path(id), .read)
-        guard output.status == 0 else { throw ReferenceJournal.unreadable(output) }
-        var targets: [String: String] = [:]
-        for line in output.text.split(separator: "\n") {
-            let parts = line.split(separator: " ", maxSplits: 1)
-            if parts.count == 2, ReferenceName.isReference(String(parts[1])) {
-                targets[String(parts[1])] = String(parts[0])
+    /// As they come: a repository may have more references than one answer of git is kept of.
+    private func allTargets(in id: String) async throws -> [FullName: String] {
+        let arguments = ["for-each-ref", "--format=%(objectname) %(refname)"]
+        return try await git.withProcess(arguments, in: repositories.path(id), .read) { process in
+            process.endInput()
+            var targets: [FullName: String] = [:]
+            var pending: [UInt8] = []
+            while let piece = try await process.read() {
+                pending += piece.readableBytesView
+                guard let end = pending.lastIndex(of: 0x0A) else { continue }
+                for line in pending[..<end].split(separator: 0x0A) {
+                    let parts = line.split(separator: 0x20, maxSplits: 1)
+                    guard parts.count == 2, let name = String(validating: parts[1], as: UTF8.self),
+                        ReferenceName.isReference(name)
+                    else { continue }
+                    targets[FullName(name)] = String(decoding: parts[0], as: UTF8.self)
+                }
+                pending.removeFirst(end + 1)
             }
+            let status = await process.exit()
+            guard status == 0 else {
+                throw ReferenceJournal.unreadable(Git.Output(status: status, bytes: [], errors: process.errorText))
+            }
+            return targets
         }
-        return targets
     }
 
     private static func unreadable(_ output: Git.Output) -> Failure {

@@ -12,7 +12,7 @@ enum ReferenceName {
     /// Whether it can be the full name of a reference that is announced: nothing that git reads as an expression, and
     /// nothing that this server keeps for itself.
     static func isReference(_ name: String) -> Bool {
-        name.hasPrefix("refs/") && !name.hasPrefix("refs/martlet/") && isWellFormed(name)
+        name.utf8.starts(with: "refs/".utf8) && !name.utf8.starts(with: "refs/martlet/".utf8) && isWellFormed(name)
     }
 
     private static func isWellFormed(_ name: String) -> Bool {
@@ -29,9 +29,32 @@ enum ReferenceName {
 
     /// `branch` and `main` of `refs/heads/main`.
     static func parts(_ name: String) -> (type: String, short: String) {
-        if name.hasPrefix(heads) { return ("branch", String(name.dropFirst(heads.count))) }
-        if name.hasPrefix(tags) { return ("tag", String(name.dropFirst(tags.count))) }
+        if let short = short(name, behind: heads) { return ("branch", short) }
+        if let short = short(name, behind: tags) { return ("tag", short) }
         return ("other", name)
+    }
+
+    /// `main` of `refs/heads/main`; nil for what is no branch.
+    static func branch(_ name: String) -> String? { short(name, behind: heads) }
+
+    /// By bytes: a name may begin with an accent, which belongs to no slash.
+    private static func short(_ name: String, behind prefix: String) -> String? {
+        guard name.utf8.starts(with: prefix.utf8) else { return nil }
+        return String(decoding: name.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
+    }
+}
+
+/// A full name as git tells them apart, byte by byte: what are two spellings of one letter elsewhere are two names here.
+struct FullName: Sendable, Hashable, Comparable {
+    let text: String
+    init(_ text: String) { self.text = text }
+
+    static func == (a: FullName, b: FullName) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+    static func < (a: FullName, b: FullName) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }
 
@@ -49,19 +72,11 @@ struct ReferenceChange: Sendable, Equatable {
     var new: String?
 
     var kind: Kind { old == nil ? .created : new == nil ? .deleted : .updated }
-    var branch: String? {
-        name.hasPrefix(ReferenceName.heads) ? String(name.dropFirst(ReferenceName.heads.count)) : nil
-    }
+    var branch: String? { ReferenceName.branch(name) }
 
     /// What differs between what was announced and what is there, by name.
-    static func between(announced: [String: String], present: [String: String]) -> [ReferenceChange] {
-        var changes: [ReferenceChange] = []
-        for (name, old) in announced where present[name] != old {
-            changes.append(ReferenceChange(name: name, old: old, new: present[name]))
-        }
-        for (name, new) in present where announced[name] == nil {
-            changes.append(ReferenceChange(name: name, old: nil, new: new))
-        }
-        return changes.sorted { $0.name < $1.name }
+    static func between(announced: [FullName: String], present: [FullName: String]) -> [ReferenceChange] {
+        let moved = Set(announced.keys).union(present.keys).filter { announced[$0] != present[$0] }
+        return moved.sorted().map { ReferenceChange(name: $0.text, old: announced[$0], new: present[$0]) }
     }
 }

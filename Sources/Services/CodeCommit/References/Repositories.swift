@@ -12,6 +12,15 @@ final class Repositories: Sendable {
         var processes: [ObjectIdentifier: GitProcess] = [:]
         /// References are compared and announced by one at a time.
         var announcing = Gate(limit: 1, waiting: RepositoryTurns.mostWaiting + Limits.transfers)
+
+        typealias Resumed = [(CheckedContinuation<RepositoryTurns.Grant, Never>, RepositoryTurns.Grant)]
+
+        /// Who waited for the turns that were given.
+        mutating func take(_ admitted: [(ticket: RepositoryTurns.Ticket, grant: RepositoryTurns.Grant)]) -> Resumed {
+            admitted.compactMap { pair in waiters.removeValue(forKey: pair.ticket).map { ($0, pair.grant) } }
+        }
+
+        mutating func doom() -> Resumed { take(turns.doom()) }
     }
 
     let directory: String
@@ -37,12 +46,14 @@ final class Repositories: Sendable {
 
     /// Lets nobody in any more, kills what runs, and returns when all have left.
     func doom(_ id: String) async {
-        let running = entries.withLock { entries in
+        let (running, refused) = entries.withLock { entries in
             // Also of a repository in which nobody is: whoever comes now is to be turned away.
-            entries[id] = entries[id] ?? Entry()
-            return entries[id].map { Array($0.processes.values) } ?? []
+            var entry = entries[id] ?? Entry()
+            let refused = entry.doom()
+            entries[id] = entry
+            return (Array(entry.processes.values), refused)
         }
-        act(id) { $0.doom() }
+        for (continuation, grant) in refused { continuation.resume(returning: grant) }
         for process in running { process.kill() }
         _ = await wait(id) { $0.enterDoomed() }
     }
@@ -102,13 +113,8 @@ final class Repositories: Sendable {
         _ event: @Sendable (inout RepositoryTurns) -> [(ticket: RepositoryTurns.Ticket, grant: RepositoryTurns.Grant)]
     ) {
         let resumed = entries.withLock { entries in
-            guard var entry = entries[id] else {
-                return [] as [(CheckedContinuation<RepositoryTurns.Grant, Never>, RepositoryTurns.Grant)]
-            }
-            let admitted = event(&entry.turns)
-            let resumed = admitted.compactMap { pair in
-                entry.waiters.removeValue(forKey: pair.ticket).map { ($0, pair.grant) }
-            }
+            guard var entry = entries[id] else { return Entry.Resumed() }
+            let resumed = entry.take(event(&entry.turns))
             entries[id] = entry
             Repositories.tidy(&entries, id)
             return resumed

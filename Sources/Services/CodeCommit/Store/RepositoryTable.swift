@@ -165,10 +165,10 @@ enum ReferenceTable {
             { $0.text(0) })
     }
 
-    static func all(_ repository: String, in transaction: any ReadTransaction) throws -> [String: String] {
+    static func all(_ repository: String, in transaction: any ReadTransaction) throws -> [FullName: String] {
         let rows = try transaction.query(
             "SELECT name, target FROM codecommit_ref WHERE repository = ?", [.text(repository)],
-            { ($0.text(0), $0.text(1)) })
+            { (FullName($0.text(0)), $0.text(1)) })
         return Dictionary(rows) { first, _ in first }
     }
 
@@ -195,7 +195,7 @@ enum ReferenceTable {
             "SELECT name FROM codecommit_ref WHERE repository = ? AND name > ? AND name < ? ORDER BY name LIMIT ?",
             [
                 .text(repository), .text(ReferenceName.heads + after), .text("refs/heads0"), .int(Int64(limit)),
-            ], { String($0.text(0).dropFirst(ReferenceName.heads.count)) })
+            ], { ReferenceName.branch($0.text(0)) ?? "" })
     }
 }
 

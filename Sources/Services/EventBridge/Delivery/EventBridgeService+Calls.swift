@@ -12,9 +12,17 @@ extension EventBridgeService: APICallLog {
     }
 
     public func record(_ call: APICall, in transaction: any WriteTransaction) throws {
-        // On the writer nobody changes rules meanwhile; what an unfinished commit changes is forgotten after it.
-        let mark = fanOut.interest.mark()
-        guard try wants(call, since: mark, in: transaction) else { return }
+        if let isWanted = fanOut.interest.wants(call.source, call.scope) {
+            guard isWanted else { return }
+        } else {
+            let mark = fanOut.interest.mark()
+            let sources = try sources(call.scope, in: transaction)
+            // Others share this commit, and may have changed rules: what it undoes was never so.
+            transaction.afterCommit { [interest = fanOut.interest] in
+                interest.keep(sources, of: call.scope, since: mark)
+            }
+            guard CallInterest.wants(call.source, sources) else { return }
+        }
         let bus = BusKey(nil, in: call.scope)
         let delivery = Delivery(
             id: Identifier.uuid(), target: bus.arn,
@@ -42,12 +50,8 @@ extension EventBridgeService: APICallLog {
         Task { [self] in
             defer { waitingCalls.withLock { $0.count -= 1 } }
             do {
-                let mark = fanOut.interest.mark()
-                if fanOut.interest.wants(call.source, call.scope) == nil,
-                    try await !database.read({ try self.wants(call, since: mark, in: $0) })
-                {
-                    return
-                }
+                // Mostly nobody does, and a snapshot is enough to know.
+                guard try await wants(call) else { return }
                 try await database.write { try self.record(call, in: $0) }
             } catch {
                 waitingCalls.withLock { $0.dropped &+= 1 }
@@ -57,12 +61,17 @@ extension EventBridgeService: APICallLog {
     }
 
     /// Whether the bus has a rule for it; remembered for all calls.
-    private func wants(_ call: APICall, since mark: UInt64, in transaction: any ReadTransaction) throws -> Bool {
+    private func wants(_ call: APICall) async throws -> Bool {
         if let known = fanOut.interest.wants(call.source, call.scope) { return known }
-        let index = try fanOut.indexes.index(of: BusKey(nil, in: call.scope), in: transaction)
-        let sources = index.sources(of: APICall.detailType)
+        let mark = fanOut.interest.mark()
+        let sources = try await database.read { try self.sources(call.scope, in: $0) }
         fanOut.interest.keep(sources, of: call.scope, since: mark)
-        return sources.contains(call.source) || sources.contains(nil)
+        return CallInterest.wants(call.source, sources)
+    }
+
+    /// The sources whose calls the default bus's rules ask for.
+    private func sources(_ scope: AccountRegion, in transaction: any ReadTransaction) throws -> CallInterest.Sources {
+        try fanOut.indexes.index(of: BusKey(nil, in: scope), in: transaction).sources(of: APICall.detailType)
     }
 
     /// For `/_martlet/metrics`: the calls that were lost because the store could not follow.

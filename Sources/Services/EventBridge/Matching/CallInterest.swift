@@ -18,14 +18,19 @@ final class CallInterest: Sendable {
     }
     private let state = Mutex(State())
 
+    static func wants(_ source: String, _ sources: Sources) -> Bool {
+        sources.contains(source) || sources.contains(nil)
+    }
+
     /// Nil when it is not known.
     func wants(_ source: String, _ scope: AccountRegion) -> Bool? {
-        state.withLock { $0.known[scope].map { $0.contains(source) || $0.contains(nil) } }
+        state.withLock { $0.known[scope] }.map { Self.wants(source, $0) }
     }
 
     /// For `keep`; to be asked before the transaction that reads.
     func mark() -> UInt64 { state.withLock { $0.epoch } }
 
+    /// Remembers what was read on a snapshot, or in a transaction that has committed.
     func keep(_ sources: Sources, of scope: AccountRegion, since mark: UInt64) {
         state.withLock { state in
             guard state.epoch == mark else { return }
