@@ -245,6 +245,7 @@ final class Server: Service {
         // A port that is taken ends the start before anything runs. What an earlier run left unfinished goes on before the
         // first request comes in.
         let addresses = try await gateway.listen()
+        try await blobs.recover()
         try await lambda.start()
         // Together: what they write is one commit.
         let starts: [@Sendable () async throws -> Void] = [
