@@ -346,6 +346,38 @@ import Testing
         #expect(try await journalled() == 1)
     }
 
+    @Test func rowsThatComeDuringASyncAreNotThoseThatItDeletes() async throws {
+        func last() async throws -> Int64? {
+            try await database.read { try $0.first("SELECT MAX(seq) FROM blobs_journal") { $0.int(0) } }
+        }
+        let blobs = try open()
+        _ = try await keep([1], in: blobs)
+        let first = try #require(try await last())
+        try await flush(blobs)
+        #expect(try await journalled() == 0)
+        // A sync deletes all rows up to the last one that it has seen: a later one must be above it.
+        _ = try await keep([2], in: blobs)
+        #expect(try #require(try await last()) > first)
+    }
+
+    @Test func afterASyncThatFailedNoRowGoes() async throws {
+        let blobs = try open()
+        let id = try await keep([1], in: blobs)
+        #expect(unlink(file(id)) == 0 && symlink(file(id), file(id)) == 0)
+        try await flush(blobs)
+        #expect(try await journalled() == 1)
+        #expect(unlink(file(id)) == 0)
+        try await flush(blobs)
+        #expect(try await journalled() == 1, "what a later sync says is not to be trusted")
+        _ = try await keep([2], in: blobs)
+        #expect(try await journalled() == 1, "blobs are synced one by one now")
+        let next = try open()
+        try await next.recover()
+        try await next.verify(id)
+        try await flush(next)
+        #expect(try await journalled() == 0)
+    }
+
     @Test func aFileThatOthersReferToIsNotReplaced() async throws {
         let blobs = try open()
         let id = try await keep([1], in: blobs)

@@ -47,8 +47,13 @@ struct BlobLayout: Sendable {
     /// Writes the file, without any sync, unless it is there with these bytes: one that others refer to is never replaced by
     /// one that a power cut may leave empty.
     func restore(_ id: BlobID, _ bytes: [UInt8]) throws {
+        if BlobFile.holds(bytes, path: path(of: id)) { return }
+        try write(id, bytes)
+    }
+
+    /// Writes the file, without any sync, in place of one that is there.
+    func write(_ id: BlobID, _ bytes: [UInt8]) throws {
         let target = path(of: id)
-        if BlobFile.holds(bytes, path: target) { return }
         let path = temporaryPath()
         let descriptor = try Files.open(path, O_WRONLY | O_CREAT | O_EXCL, stage: "create")
         do {

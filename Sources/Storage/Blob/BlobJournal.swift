@@ -26,10 +26,13 @@ final class BlobJournal: Sendable {
         /// The last row that is committed.
         var committed: Int64 = 0
         var isPlanned = false
+        /// A sync has failed. The kernel may call the next one a success although the bytes are lost, so that no row goes any
+        /// more: the next start writes the files anew.
+        var isBroken = false
 
         /// True when a flush is to be planned.
         mutating func plan() -> Bool {
-            guard !isPlanned else { return false }
+            guard !isPlanned, !isBroken else { return false }
             isPlanned = true
             return true
         }
@@ -52,8 +55,11 @@ final class BlobJournal: Sendable {
     private let interval: Duration
     private let logger: Logger
 
+    /// Numbers are never given twice, also when no row is left: what a sync deletes goes by them.
     static let table = """
-        CREATE TABLE blobs_journal (seq INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, bytes BLOB NOT NULL);
+        CREATE TABLE blobs_journal (
+            seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, bytes BLOB NOT NULL
+        );
         """
 
     /// `isUsed`: false when nothing is synced anyway; then it only recovers. `interval`: between two syncs.
@@ -73,7 +79,7 @@ final class BlobJournal: Sendable {
     func admits(_ count: Int) -> Bool {
         guard isUsed, count <= StorageLimits.journalledBlobBytes else { return false }
         return state.withLock {
-            $0.bytes + count <= StorageLimits.journalBytes && $0.entries.count < StorageLimits.journalBlobs
+            !$0.isBroken && $0.bytes + count <= StorageLimits.journalBytes && $0.entries.count < StorageLimits.journalBlobs
         }
     }
 
@@ -107,9 +113,9 @@ final class BlobJournal: Sendable {
         if mustPlan { flushSoon() }
     }
 
-    /// The rows that are there: bytes of files that a power cut may have taken. Those still referred to are written again where
-    /// they are not what they should be.
-    func recover(_ restore: @escaping @Sendable (BlobID, [UInt8]) throws -> Void) async throws {
+    /// The rows that are there: bytes of files that may not be on disk. Those still referred to are written anew, whatever the
+    /// files look like now.
+    func recover(_ write: @escaping @Sendable (BlobID, [UInt8]) throws -> Void) async throws {
         let rows = try await database.read { transaction in
             try transaction.query(
                 """
@@ -122,7 +128,7 @@ final class BlobJournal: Sendable {
         try await pool.run { [self] _ in
             for row in rows {
                 guard let id = BlobID(hex: row.id) else { continue }
-                try restore(id, row.bytes)
+                try write(id, row.bytes)
                 add(id, row.bytes)
             }
         }
@@ -146,11 +152,13 @@ final class BlobJournal: Sendable {
     /// On a thread of the pool.
     func flush() {
         // Files of these were written before: the sync has them.
-        let (stamp, row, ids) = state.withLock { ($0.stamp, $0.committed, Array($0.entries.keys)) }
+        let seen = state.withLock { $0.isBroken ? nil : ($0.stamp, $0.committed, Array($0.entries.keys)) }
+        guard let (stamp, row, ids) = seen else { return }
         do {
             try sync(ids)
         } catch {
-            return failed(error)
+            logger.error("Small blobs could not be synced; their bytes stay in the database: \(error)")
+            return state.withLock { $0.isBroken = true }
         }
         database.write { transaction in
             try transaction.execute("DELETE FROM blobs_journal WHERE seq <= ?", [.int(row)])
@@ -176,6 +184,6 @@ final class BlobJournal: Sendable {
         // The next one that comes tries again.
         state.withLock { $0.isPlanned = false }
         if (error as? Failure)?.code == .unavailable { return }
-        logger.warning("Small blobs could not be synced; they stay in the database: \(error)")
+        logger.warning("Small blobs stay in the database for now: \(error)")
     }
 }

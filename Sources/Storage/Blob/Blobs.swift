@@ -115,7 +115,7 @@ public final class Blobs: Sendable {
     public func recover() async throws {
         try await journal.recover { [layout] id, bytes in
             try layout.makeFolder(of: id, isSynced: true)
-            try layout.restore(id, bytes)
+            try layout.write(id, bytes)
         }
     }
 
