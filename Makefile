@@ -7,7 +7,7 @@
 MARTLET := .build/release/martlet
 # Static: the server starts without loading a dozen libraries of the Swift runtime.
 RELEASE := -c release --static-swift-stdlib
-BENCHMARKS := bench queues sqs_mappings dynamodb kinesis stream_mappings events doors http_apis websocket_apis logs metrics
+BENCHMARKS := bench queues sqs_mappings dynamodb kinesis stream_mappings s3 events doors websocket_apis logs metrics
 SWIFT_SOURCES := Package.swift Sources Tests
 export MARTLET_RUNTIMES ?= $(CURDIR)/.cache/runtimes
 

@@ -3,7 +3,10 @@
 Medians of several runs, beside the goal; rates also as a ratio to the same load on /_martlet/health, which is the front
 door alone, so that a slow or busy machine shows itself. Nothing here fails a build.
 
-    python Benchmarks/bench.py [--quick]
+    python Benchmarks/bench.py [--quick] [--only "start warm cold"]
+
+What the files of this folder share is here too. Environment: MARTLET_BINARY (default .build/release/martlet),
+MARTLET_BENCH_RUNTIME (default python3.11).
 """
 
 import argparse
@@ -25,13 +28,13 @@ from botocore.config import Config
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("MARTLET_BINARY", ROOT / ".build/release/martlet"))
 ROLE = "arn:aws:iam::000000000000:role/bench"
+RUNTIME = os.environ.get("MARTLET_BENCH_RUNTIME", "python3.11")
 TICKS = os.sysconf("SC_CLK_TCK")
-ROWS = []
 
 
-def row(what, measured, goal, note=""):
-    ROWS.append((what, measured, goal, note))
-    print(f"{what:<52} {measured:>16}   goal {goal:<14} {note}", flush=True)
+def row(what, measured, goal="-", note=""):
+    """One line of the table: what, the number, the goal beside it, and what else is to be known."""
+    print(f"{what:<60} {measured:>14}   goal {goal:<12} {note}".rstrip(), flush=True)
 
 
 def free_port():
@@ -50,6 +53,7 @@ class Server:
         begin = time.perf_counter()
         self.process = subprocess.Popen(
             [BINARY, "serve", "--port", str(self.port), "--data-dir", self.data],
+            env={"MARTLET_RUNTIMES": str(ROOT / ".cache/runtimes"), **os.environ},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         request = b"GET /_martlet/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
         while True:
@@ -87,16 +91,16 @@ class Server:
             config=Config(retries={"max_attempts": 0}, read_timeout=60, s3={"addressing_style": "path"}))
 
 
-def zip_of(source):
+def archive_of(name, source):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("main.py", source)
+        archive.writestr(name, source)
     return buffer.getvalue()
 
 
 def make_function(client, name, source, runtime):
     client.create_function(
-        FunctionName=name, Runtime=runtime, Role=ROLE, Handler="main.handler", Code={"ZipFile": zip_of(source)},
+        FunctionName=name, Runtime=runtime, Role=ROLE, Handler="main.handler", Code={"ZipFile": archive_of("main.py", source)},
         MemorySize=1769, Timeout=30)
     client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
 
@@ -212,80 +216,39 @@ def measure_cold(server, runtime, runs):
         row(f"cold start, Python {label}, median", f"{statistics.median(times):.1f} ms", goal, "goal needs stem cells, a later issue")
 
 
-def measure_s3(server, seconds):
-    client = server.client("s3")
-    client.create_bucket(Bucket="bench")
-    body = 1 << 20
-    script = (f'wrk.method = "PUT"\nwrk.body = string.rep("0123456789abcdef", {body // 16})\nlocal n = 0\n'
-              'request = function()\n  n = n + 1\n  return wrk.format(nil, "/bench/object-" .. (n % 64))\nend\n')
-    rate, _, errors = wrk(server.port, "/bench/object-0", 4, seconds, script)
-    row("S3 put of 1 MiB, 4 clients, durable", f"{rate * body / 1e6:,.0f} MB/s", ">= 300 MB/s", errors)
-    rate, _, errors = wrk(server.port, "/bench/object-1", 4, seconds)
-    row("S3 get of 1 MiB, 4 clients", f"{rate * body / 1e6:,.0f} MB/s", ">= 1,000 MB/s", errors)
-    # What the disk itself does, in the same run.
-    block = b"x" * body
-    begin, count = time.perf_counter(), 64
-    for number in range(count):
-        with open(os.path.join(server.data, "raw"), "wb") as file:
-            file.write(block)
-            file.flush()
-            os.fdatasync(file.fileno())
-    row("  this disk: write 1 MiB and fdatasync, alone", f"{count * body / 1e6 / (time.perf_counter() - begin):,.0f} MB/s", "-")
-
-
-def measure_s3_event(server, runtime, runs):
-    functions, s3, logs = server.client("lambda"), server.client("s3"), server.client("logs")
-    make_function(functions, "on-put", (
-        "import time\ndef handler(event, context):\n"
-        "    print('AT', event['Records'][0]['s3']['object']['key'], time.time())\n"), runtime)
-    s3.create_bucket(Bucket="bench-events")
-    functions.add_permission(
-        FunctionName="on-put", StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com",
-        SourceArn="arn:aws:s3:::bench-events")
-    arn = functions.get_function(FunctionName="on-put")["Configuration"]["FunctionArn"]
-    s3.put_bucket_notification_configuration(Bucket="bench-events", NotificationConfiguration={
-        "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]})
-    sent = {}
-    for number in range(runs + 5):
-        key = f"k{number}"
-        sent[key] = time.time()
-        s3.put_object(Bucket="bench-events", Key=key, Body=b"x")
-        time.sleep(0.02)
-    seen = {}
-    for _ in range(50):
-        for event in logs.filter_log_events(logGroupName="/aws/lambda/on-put").get("events", []):
-            words = event["message"].split()
-            if words[:1] == ["AT"]:
-                seen[words[1]] = float(words[2])
-        if len(seen) == len(sent):
-            break
-        time.sleep(0.1)
-    waits = sorted((seen[k] - sent[k]) * 1000 for k in sent if k in seen and int(k[1:]) >= 5)
-    if waits:
-        row("S3 put to handler runs, p50", f"{waits[len(waits) // 2]:.2f} ms", "<= 3 ms",
-            f"includes boto3's own {len(waits)} requests")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run_parts(description, parts):
+    """The main of a benchmark: runs its parts, each `part(server, quick)`, with a fresh server for each."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
+    parser.add_argument("--only", help=f"some of: {' '.join(parts)}")
     options = parser.parse_args()
-    runtime = os.environ.get("MARTLET_BENCH_RUNTIME", "python3.11")
-    seconds, runs = (2, 5) if options.quick else (6, 15)
+    unknown = set((options.only or "").split()) - set(parts)
+    if unknown:
+        parser.error(f"no part {' '.join(sorted(unknown))}; there are {' '.join(parts)}")
     print(f"{BINARY} on {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n")
-    server = Server()
-    try:
-        measure_start(server, runs)
-        server.start()
-        measure_warm(server, runtime, seconds)
-        measure_cold(server, runtime, runs)
-        measure_s3(server, seconds)
-        measure_s3_event(server, runtime, 50)
-    finally:
-        if server.process and server.process.poll() is None:
-            server.stop()
-        shutil.rmtree(server.data, ignore_errors=True)
+    for name in (options.only or " ".join(parts)).split():
+        server = Server()
+        try:
+            server.start()
+            parts[name](server, options.quick)
+        finally:
+            if server.process and server.process.poll() is None:
+                server.stop()
+            shutil.rmtree(server.data, ignore_errors=True)
+
+
+def warm(server, quick):
+    measure_warm(server, RUNTIME, 2 if quick else 6)
+
+
+def cold(server, quick):
+    measure_cold(server, RUNTIME, 5 if quick else 15)
+
+
+def start(server, quick):
+    server.stop()
+    measure_start(server, 5 if quick else 15)
 
 
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {"start": start, "warm": warm, "cold": cold})

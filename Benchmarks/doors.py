@@ -1,19 +1,20 @@
-#!/usr/bin/env python3
-"""What function URLs and streams cost, against a server of its own.
+"""The doors of users' own HTTP, measured on this machine against the release binary: what a function URL, an HTTP API and a REST API
+add to an invoke, how many requests a second they take, and streams.
 
-    make build
-    python Benchmarks/doors.py [--quick]
+    python Benchmarks/doors.py [--quick] [--only "added rates stream"]
 
-Environment: MARTLET_BINARY (default .build/release/martlet), MARTLET_BENCH_RUNTIME (default python3.11).
+The client of the rates is one thread of wrk; where it uses a processor up, its line says so: the number is the client's then.
 """
 
-import argparse
-import os
-import shutil
+import json
+import resource
 import socket
 import time
 
-from bench import BINARY, Keepalive, Server, http, invoke_path, make_function, row
+from bench import (
+    ROLE, RUNTIME, Keepalive, archive_of, http, invoke_path, make_function, row, run_parts, wrk)
+
+HOOK = "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"
 
 STREAM = r"""
 exports.handler = awslambda.streamifyResponse(async (event, stream) => {
@@ -39,43 +40,91 @@ def make_url(client, name, **parameters):
     return "/_aws/lambda-url/" + config["FunctionUrl"].split("/")[2].split(".")[0] + "/"
 
 
+def http_api(server, arn):
+    """The host of one with the function behind everything."""
+    made = server.client("apigatewayv2").create_api(Name="bench", ProtocolType="HTTP", Target=arn)
+    return f"{made['ApiId']}.execute-api.localhost"
+
+
+def rest_api(server, arn):
+    """The host of one with the function behind everything, deployed to `prod`."""
+    gateway = server.client("apigateway")
+    made = gateway.create_rest_api(name="bench")
+    place = dict(restApiId=made["id"], httpMethod="ANY")
+    place["resourceId"] = gateway.create_resource(
+        restApiId=made["id"], parentId=made["rootResourceId"], pathPart="{proxy+}")["id"]
+    gateway.put_method(**place, authorizationType="NONE")
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
+    gateway.put_integration(**place, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+    gateway.create_deployment(restApiId=made["id"], stageName="prod")
+    return f"{made['id']}.execute-api.localhost"
+
+
+def doors(server):
+    """Host and path of each door to one function; the event of an invoke is as large as a door's."""
+    client = server.client("lambda")
+    make_function(client, "hook", HOOK, RUNTIME)
+    arn = client.get_function(FunctionName="hook")["Configuration"]["FunctionArn"]
+    client.add_permission(
+        FunctionName="hook", StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com")
+    return {
+        "Invoke": ("localhost", invoke_path("hook"), json.dumps({"version": "2.0", "filler": "x" * 900})),
+        "function URL": ("localhost", make_url(client, "hook"), None),
+        "HTTP API": (http_api(server, arn), "/any", None),
+        "REST API": (rest_api(server, arn), "/prod/any", None),
+    }
+
+
 def p50(times):
     return sorted(times)[len(times) // 2] * 1000
 
 
-def measure_url(server, runtime, count):
-    """Both by turns, so that a busy machine slows both."""
-    client = server.client("lambda")
-    make_function(client, "hello", "def handler(event, context):\n    return {'ok': True}\n", runtime)
-    path = make_url(client, "hello")
-    direct = Keepalive(server.port, http("POST", invoke_path("hello"), b"{}"))
-    url = Keepalive(server.port, http("GET", path))
-    times = ([], [])
-    for _ in range(50):
-        assert direct() == 200 and url() == 200
-    for _ in range(count):
-        for call, into in ((direct, times[0]), (url, times[1])):
+def added(server, quick):
+    """All by turns, so that a busy machine slows all."""
+    calls, times = {}, {}
+    for name, (host, path, body) in doors(server).items():
+        request = http("POST" if body else "GET", path, (body or "").encode())
+        calls[name] = Keepalive(server.port, request.replace(b"Host: localhost", f"Host: {host}".encode()))
+        times[name] = []
+        for _ in range(50):
+            assert calls[name]() == 200
+    for _ in range(500 if quick else 3000):
+        for name, call in calls.items():
             begin = time.perf_counter()
             call()
-            into.append(time.perf_counter() - begin)
-    before, after = p50(times[0]), p50(times[1])
-    row("warm invoke, p50", f"{before:.3f} ms", "", "sequential, with the next row by turns")
-    row("through a function URL, p50", f"{after:.3f} ms", f"+{after - before:.3f}", "goal: at most 0.1 ms more")
-    begin, cpu = time.perf_counter(), server.cpu_seconds()
-    for _ in range(count):
-        url()
-    used = server.cpu_seconds() - cpu
-    row("server CPU per URL request", f"{used / count * 1e6:.0f} us", "")
-    row("URL requests/s, sequential", f"{count / (time.perf_counter() - begin):.0f}", "")
+            times[name].append(time.perf_counter() - begin)
+    direct = p50(times["Invoke"])
+    row("warm invoke of the same event, p50", f"{direct:.3f} ms")
+    for name in list(calls)[1:]:
+        row(f"added by a {name}, p50", f"{p50(times[name]) - direct:.3f} ms", "<= 0.1 ms", f"{p50(times[name]):.3f} ms in all")
 
 
-def measure_stream(server, megabytes, piece):
+def rates(server, quick):
+    seconds = 2 if quick else 6
+    for name, (host, path, body) in doors(server).items():
+        script = f'wrk.headers["Host"] = "{host}"\n' + (f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\n' if body else "")
+        for clients in (8, 64):
+            wrk(server.port, path, clients, 1, script)
+            cpu, own = server.cpu_seconds(), resource.getrusage(resource.RUSAGE_CHILDREN)
+            rate, total, errors = wrk(server.port, path, clients, seconds, script)
+            used, after = server.cpu_seconds() - cpu, resource.getrusage(resource.RUSAGE_CHILDREN)
+            client = (after.ru_utime + after.ru_stime - own.ru_utime - own.ru_stime) / seconds
+            limit = "; the client is the limit" if client > 0.9 else ""
+            row(f"{name}, {clients} connections", f"{rate:,.0f} /s", "-",
+                f"server {used / max(total, 1) * 1e6:.0f} us each; client {client * 100:.0f} % of a processor{limit} {errors}")
+
+
+def stream(server, quick):
+    for piece in (64 << 10, 4 << 10):
+        measure_stream(server, 100, piece, 20 if quick else 50)
+
+
+def measure_stream(server, megabytes, piece, runs):
     client = server.client("lambda")
     name = f"stream{piece}"
-    import bench
     client.create_function(
-        FunctionName=name, Runtime="nodejs20.x", Role=bench.ROLE, Handler="index.handler",
-        Code={"ZipFile": js_zip(STREAM)}, MemorySize=1769, Timeout=60)
+        FunctionName=name, Runtime="nodejs20.x", Role=ROLE, Handler="index.handler",
+        Code={"ZipFile": archive_of("index.js", STREAM)}, MemorySize=1769, Timeout=60)
     client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
     path = make_url(client, name, InvokeMode="RESPONSE_STREAM")
 
@@ -94,41 +143,17 @@ def measure_stream(server, megabytes, piece):
             return first, time.perf_counter() - begin
 
     fetch(1000)
-    row(f"first byte of a stream ({piece >> 10} KiB pieces), p50",
-        f"{p50([fetch(10 * piece)[0] for _ in range(50)]):.2f} ms", "")
-    cpu = server.cpu_seconds()
-    seconds = min(fetch(megabytes << 20)[1] for _ in range(3))
-    used = server.cpu_seconds() - cpu
-    row(f"{megabytes} MB stream", f"{megabytes / seconds:.0f} MB/s", "", f"server CPU {used / 3 * 1000:.0f} ms each")
-    row("server memory after it", f"{server.memory_mib()[0]:.0f} MiB", "")
-
-
-def js_zip(source):
-    import io
-    import zipfile
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("index.js", source)
-    return buffer.getvalue()
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    options = parser.parse_args()
-    runtime = os.environ.get("MARTLET_BENCH_RUNTIME", "python3.11")
-    print(f"{BINARY} on {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n")
-    server = Server()
-    try:
-        server.start()
-        measure_url(server, runtime, 500 if options.quick else 3000)
-        for piece in (64 << 10, 4 << 10):
-            measure_stream(server, 100, piece)
-    finally:
-        if server.process and server.process.poll() is None:
-            server.stop()
-        shutil.rmtree(server.data, ignore_errors=True)
+    pieces = f"pieces of {piece >> 10} KiB"
+    row(f"first byte of a stream, {pieces}, p50", f"{p50([fetch(10 * piece)[0] for _ in range(runs)]):.2f} ms", "-",
+        "of 10 pieces")
+    fetches, cpu = 3, server.cpu_seconds()
+    times = [fetch(megabytes << 20) for _ in range(fetches)]
+    used = (server.cpu_seconds() - cpu) / fetches
+    seconds = min(total for _, total in times)
+    row(f"stream of {megabytes} MiB, {pieces}", f"{(megabytes << 20) / 1e6 / seconds:,.0f} MB/s", "-",
+        f"first byte {min(first for first, _ in times) * 1000:.2f} ms; server CPU {used * 1000:.0f} ms; "
+        f"memory then {server.memory_mib()[0]:.0f} MiB")
 
 
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {"added": added, "rates": rates, "stream": stream})

@@ -5,11 +5,9 @@ Rates by wrk, durable, items of 1 KB with keys at random. Nothing here fails a b
     python Benchmarks/dynamodb.py [--quick]
 """
 
-import argparse
 import json
-import shutil
 
-from bench import Keepalive, Server, http, latencies, row, wrk
+from bench import Keepalive, http, latencies, row, run_parts, wrk
 
 KEYS = 20_000
 BODY = "x" * 900
@@ -109,26 +107,10 @@ def latency(server):
     row("GetItem, sequential p50", f"{p50:.3f} ms", "-", f"p99 {p99:.3f} ms")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    parser.add_argument("--only", help="some of: rates streams pages latency")
-    options = parser.parse_args()
-    seconds = 2 if options.quick else 6
-    parts = {
-        "rates": lambda s: rates(s, seconds), "streams": lambda s: streams(s, seconds),
-        "pages": lambda s: pages(s, seconds), "latency": latency,
-    }
-    for name in (options.only or " ".join(parts)).split():
-        server = Server()
-        try:
-            server.start()
-            parts[name](server)
-        finally:
-            if server.process and server.process.poll() is None:
-                server.stop()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {
+        "rates": lambda server, quick: rates(server, 2 if quick else 6),
+        "streams": lambda server, quick: streams(server, 2 if quick else 6),
+        "pages": lambda server, quick: pages(server, 2 if quick else 6),
+        "latency": lambda server, quick: latency(server),
+    })

@@ -6,14 +6,12 @@ durable; schedules at rest and how exactly they fire. Nothing here fails a build
     python Benchmarks/events.py [--quick] [--only "rules schedules"]
 """
 
-import argparse
 import datetime
 import json
 import multiprocessing
-import shutil
 import time
 
-from bench import Keepalive, Server, latencies, http, row, wrk
+from bench import Keepalive, http, latencies, row, run_parts, wrk
 
 RULES = 300
 ACCOUNT = "000000000000"
@@ -118,22 +116,5 @@ def schedules(server, quick):
             f"p50 {lags[len(lags) // 2]:.0f} ms, {each} at each second")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    parser.add_argument("--only", help="some of: rules schedules")
-    options = parser.parse_args()
-    parts = {"rules": rules, "schedules": schedules}
-    for name in (options.only or " ".join(parts)).split():
-        server = Server()
-        try:
-            server.start()
-            parts[name](server, options.quick)
-        finally:
-            if server.process and server.process.poll() is None:
-                server.stop()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {"rules": rules, "schedules": schedules})

@@ -5,14 +5,12 @@ Rates by wrk on the JSON protocol, durable; latencies by plain sockets. Nothing 
     python Benchmarks/kinesis.py [--quick]
 """
 
-import argparse
 import base64
 import json
 import os
-import shutil
 import time
 
-from bench import Keepalive, Server, http, latencies, row, wrk
+from bench import Keepalive, http, latencies, row, run_parts, wrk
 
 HEADERS = "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Kinesis_20131202.{}\r\n"
 FIRST = "shardId-000000000000"
@@ -114,23 +112,9 @@ def idle(server):
     row("1,000 idle shards", f"{after - before:,.1f} MiB", "-", f"{(server.cpu_seconds() - cpu) * 1000:.0f} ms of CPU in 10 s")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    parser.add_argument("--only", help="some of: puts reads idle")
-    options = parser.parse_args()
-    seconds = 2 if options.quick else 6
-    parts = {"puts": lambda s: puts(s, seconds), "reads": lambda s: reads(s, seconds), "idle": idle}
-    for name in (options.only or " ".join(parts)).split():
-        server = Server()
-        try:
-            server.start()
-            parts[name](server)
-        finally:
-            if server.process and server.process.poll() is None:
-                server.stop()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {
+        "puts": lambda server, quick: puts(server, 2 if quick else 6),
+        "reads": lambda server, quick: reads(server, 2 if quick else 6),
+        "idle": lambda server, quick: idle(server),
+    })

@@ -6,13 +6,10 @@ takes one event of a hundred to a stream, with a metric filter. Nothing here fai
     python Benchmarks/logs.py [--quick] [--only "puts lines"]
 """
 
-import argparse
 import json
-import os
-import shutil
 import time
 
-from bench import Server, invoke_path, make_function, row, wrk
+from bench import RUNTIME, invoke_path, make_function, row, run_parts, wrk
 
 ACCOUNT = "000000000000"
 EVENTS = 100
@@ -54,7 +51,7 @@ def puts(server, quick):
 def lines(server, quick):
     lam = server.client("lambda")
     source = "def handler(event, context):\n    for n in range(20):\n        print('INFO line', n, 'of this invocation')\n"
-    make_function(lam, "talk", source, os.environ.get("MARTLET_BENCH_RUNTIME", "python3.11"))
+    make_function(lam, "talk", source, RUNTIME)
     script = 'wrk.method = "POST"\nwrk.body = "{}"\n'
     seconds = 2 if quick else 6
     wrk(server.port, invoke_path("talk"), 4, 1, script)
@@ -72,22 +69,5 @@ def lines(server, quick):
             destinationArn=f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/k")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    parser.add_argument("--only", help="some of: puts lines")
-    options = parser.parse_args()
-    parts = {"puts": puts, "lines": lines}
-    for name in (options.only or " ".join(parts)).split():
-        server = Server()
-        try:
-            server.start()
-            parts[name](server, options.quick)
-        finally:
-            if server.process and server.process.poll() is None:
-                server.stop()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {"puts": puts, "lines": lines})

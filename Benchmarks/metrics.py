@@ -5,13 +5,11 @@ Nothing here fails a build.
     python Benchmarks/metrics.py [--quick] [--only "put read"]
 """
 
-import argparse
 import datetime
 import json
-import shutil
 import time
 
-from bench import Server, row, wrk
+from bench import row, run_parts, wrk
 
 TARGET = "GraniteServiceVersion20100801"
 
@@ -55,24 +53,5 @@ def read(server, quick):
     row("GetMetricData, a week of minutes", f"{(time.perf_counter() - begin) * 1e3:.0f} ms", "-", f"{found:,} values")
 
 
-PARTS = {"put": put, "read": read}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="shorter runs")
-    parser.add_argument("--only", help="some of: put read")
-    options = parser.parse_args()
-    for name in (options.only or " ".join(PARTS)).split():
-        server = Server()
-        try:
-            server.start()
-            PARTS[name](server, options.quick)
-        finally:
-            if server.process and server.process.poll() is None:
-                server.stop()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {"put": put, "read": read})

@@ -6,13 +6,11 @@ build.
     python Benchmarks/queues.py [--quick]
 """
 
-import argparse
 import json
 import multiprocessing
-import shutil
 import time
 
-from bench import Keepalive, Server, http, latencies, row, wrk
+from bench import Keepalive, http, latencies, row, run_parts, wrk
 
 BODY = "x" * 1024
 HEADERS = "Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.{}\r\n"
@@ -137,28 +135,9 @@ def send_latency(server):
     row("SendMessage, sequential p50", f"{p50:.3f} ms", "-", f"p99 {p99:.3f} ms")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
-    parser.add_argument("--only", help="some of: rates deletions latency")
-    options = parser.parse_args()
-    seconds = 2 if options.quick else 6
-    parts = {
-        "rates": lambda s: rates(s, seconds),
-        "deletions": lambda s: deletions(s, 1_000 if options.quick else 5_000),
-        "latency": send_latency,
-    }
-    for name in (options.only or " ".join(parts)).split():
-        # A server each: what one part leaves behind is not measured with the next.
-        server = Server()
-        try:
-            server.start()
-            parts[name](server)
-        finally:
-            if server.process and server.process.poll() is None:
-                server.stop()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts(__doc__, {
+        "rates": lambda server, quick: rates(server, 2 if quick else 6),
+        "deletions": lambda server, quick: deletions(server, 1_000 if quick else 5_000),
+        "latency": lambda server, quick: send_latency(server),
+    })

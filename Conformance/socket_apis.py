@@ -83,11 +83,7 @@ class SocketApi:
     def raw(self, *headers, path=None):
         """A connected socket with the handshake sent."""
         raw = socket.create_connection(("127.0.0.1", self.server.port), timeout=30)
-        lines = [
-            f"GET {path or '/' + self.stage} HTTP/1.1", f"Host: {self.host}", "Upgrade: websocket",
-            "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *headers,
-        ]
-        raw.sendall("\r\n".join([*lines, "", ""]).encode())
+        raw.sendall(handshake(path or "/" + self.stage, self.host, *headers))
         return raw
 
     def management(self, account=None):
@@ -105,6 +101,15 @@ def ask(client, message):
     """One message and its answer, both JSON."""
     client.send(message if isinstance(message, str) else json.dumps(message))
     return json.loads(client.recv(timeout=30))
+
+
+def handshake(path, host, *headers):
+    """A client's request to become a WebSocket."""
+    lines = [
+        f"GET {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def frame(opcode, payload, final=True, masked=True, first=None):

@@ -95,8 +95,10 @@ def test_groups_by_prefix_pattern_and_page(logs, unique):
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=base, limit=2)
     shown = [[group["logGroupName"] for group in page["logGroups"]] for page in pages]
     assert shown == [names[0:2], names[2:4], names[4:5]]
-    by_pattern = logs.describe_log_groups(logGroupNamePattern=base[1:].upper())["logGroups"]
+    by_pattern = logs.describe_log_groups(logGroupNamePattern=base[1:])["logGroups"]
     assert [group["logGroupName"] for group in by_pattern] == names
+    assert set(by_pattern[0]) == {"arn", "creationTime", "logGroupName"}
+    assert logs.describe_log_groups(logGroupNamePattern=base[1:].upper())["logGroups"] == []
     with aws_error(
         "InvalidParameterException", "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
     ):

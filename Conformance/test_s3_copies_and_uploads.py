@@ -1,6 +1,7 @@
 """S3 copies and multipart uploads: boto3 against a real server."""
 
 import base64
+import concurrent.futures
 import hashlib
 import os
 
@@ -164,6 +165,47 @@ def test_upload_part_copy(client, bucket):  # noqa: F811
         for n, p in enumerate([one, two], 1)]}, **target)
     s3.delete_object(Bucket=bucket, Key="source")
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+
+
+def test_very_many_parts(client, bucket):  # noqa: F811
+    """Parts are ranges of one object, each at its own place. MARTLET_PARTS=10000 takes as many as S3 allows."""
+    s3, count = client("s3"), int(os.environ.get("MARTLET_PARTS", 40))
+    source = os.urandom(5 * MIB + 10 * count)
+    s3.put_object(Bucket=bucket, Key="source", Body=source)
+    where = {"Bucket": bucket, "Key": "k"}
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    copy = {"CopySource": {"Bucket": bucket, "Key": "source"}}
+
+    def part(number, **upload):
+        first = 10 * (number - 1)
+        return s3.upload_part_copy(
+            **upload, **copy, PartNumber=number, CopySourceRange=f"bytes={first}-{first + 5 * MIB - 1}")
+
+    def content(number):
+        return source[10 * (number - 1):10 * (number - 1) + 5 * MIB]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        etags = [answer["CopyPartResult"]["ETag"] for answer in pool.map(lambda n: part(n, **upload), range(1, count + 1))]
+    pages = s3.get_paginator("list_parts").paginate(**upload, PaginationConfig={"PageSize": max(7, count // 20)})
+    listed = [(p["PartNumber"], p["ETag"], p["Size"]) for page in pages for p in page["Parts"]]
+    assert listed == [(number, etag, 5 * MIB) for number, etag in enumerate(etags, 1)]
+    done = s3.complete_multipart_upload(**upload, MultipartUpload={
+        "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]})
+    assert done["ETag"].endswith(f'-{count}"')
+    head = s3.head_object(**where, PartNumber=count)
+    assert (head["ContentLength"], head["PartsCount"]) == (5 * MIB, count)
+    assert s3.head_object(**where)["ContentLength"] == 5 * MIB * count
+    for number in (1, count // 2, count - 1):
+        border = 5 * MIB * number
+        answer = s3.get_object(**where, Range=f"bytes={border - 100}-{border + 99}")
+        assert answer["Body"].read() == content(number)[-100:] + content(number + 1)[:100]
+        assert answer["ContentRange"] == f"bytes {border - 100}-{border + 99}/{5 * MIB * count}"
+    assert s3.get_object(**where, PartNumber=count)["Body"].read() == content(count)
+    # What is not needed any more goes at once, and its bytes with the last of it.
+    s3.delete_object(Bucket=bucket, Key="source")
+    assert s3.get_object(**where, PartNumber=2)["Body"].read() == content(2)
+    s3.delete_object(**where)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
 def test_list_uploads(client, bucket):  # noqa: F811

@@ -10,6 +10,7 @@ import zlib
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from .test_s3_buckets import refused
 
@@ -212,6 +213,14 @@ def test_presigned_urls(server, client, bucket):
     assert urllib.request.urlopen(urllib.request.Request(url, data=b"presigned", method="PUT"), timeout=10).status == 200
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b"}, ExpiresIn=60)
     assert urllib.request.urlopen(url, timeout=10).read() == b"presigned"
+
+
+def test_forms_of_browsers_are_refused_by_name(client, bucket):
+    form = client("s3").generate_presigned_post(bucket, "upload", ExpiresIn=60)
+    answer = requests.post(form["url"], data=form["fields"], files={"file": b"bytes"}, timeout=10)
+    assert answer.status_code == 501 and "<Code>NotImplemented</Code>" in answer.text
+    assert "Uploads by POST policy" in answer.text
+    assert "Contents" not in client("s3").list_objects_v2(Bucket=bucket)
 
 
 def test_presigned_urls_with_headers_in_the_query(server, client, bucket):

@@ -64,6 +64,38 @@ def test_everything_that_tools_read_of_a_new_bucket(s3, bucket):
         s3.get_bucket_cors(Bucket=bucket + "x")
 
 
+def test_what_terraform_reads_to_refresh_a_bucket(s3, bucket):
+    """The calls of aws_s3_bucket, in its order; a code that it does not know ends the plan."""
+    def read(operation, absent=None, **more):
+        try:
+            return getattr(s3, operation)(Bucket=bucket, **more)
+        except s3.exceptions.ClientError as error:
+            assert (absent, 404) == (
+                error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]), operation
+
+    assert read("head_bucket")["BucketRegion"] == "us-east-1"
+    assert read("get_bucket_policy", "NoSuchBucketPolicy") is None
+    assert len(read("get_bucket_acl")["Grants"]) == 1
+    assert read("get_bucket_cors", "NoSuchCORSConfiguration") is None
+    assert read("get_bucket_website", "NoSuchWebsiteConfiguration") is None
+    assert "Status" not in read("get_bucket_versioning")
+    assert "Status" not in read("get_bucket_accelerate_configuration")
+    assert read("get_bucket_request_payment")["Payer"] == "BucketOwner"
+    assert "LoggingEnabled" not in read("get_bucket_logging")
+    assert read("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration") is None
+    assert read("get_bucket_replication", "ReplicationConfigurationNotFoundError") is None
+    rules = read("get_bucket_encryption")["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    assert read("get_object_lock_configuration", "ObjectLockConfigurationNotFoundError") is None
+    assert read("get_bucket_location").get("LocationConstraint") is None
+    assert read("get_bucket_tagging", "NoSuchTagSet") is None
+    # The resources beside it, as modules have them.
+    assert read("get_public_access_block")["PublicAccessBlockConfiguration"]["BlockPublicAcls"] is True
+    rules = read("get_bucket_ownership_controls")["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert set(read("get_bucket_notification_configuration")) == {"ResponseMetadata"}
+
+
 def test_settings_come_back(s3, bucket):
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [{
         "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "key"},

@@ -63,6 +63,7 @@ def stream(function, ask, **parameters):
 def test_invoke(node):
     response, data, complete, count = stream(node, {"pieces": ["one", "two", "three"]})
     assert response["StatusCode"] == 200 and response["ExecutedVersion"] == "$LATEST"
+    assert response["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/vnd.amazon.eventstream"
     assert data == b"onetwothree" and complete == {} and count >= 2
     _, data, complete, _ = stream(node, {"pieces": ["x"], "log": "said this"}, LogType="Tail")
     import base64

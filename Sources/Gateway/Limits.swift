@@ -46,7 +46,11 @@ public struct GatewayLimits: Sendable {
     public var bufferedBodiesPerCell = 128 << 20
     /// What a streamed body counts for at most: what its connection and the store's writer hold of it.
     public var streamedBodyCharge = (256 << 10) + (1 << 20)
-    /// The most that one read of a socket brings; it starts with 8 KB and grows with what comes.
+    /// The first read of a connection: the head of an SDK's signed request is about 1 KB. This much memory stays with it.
+    public var firstReadBytes = 2 << 10
+    /// The second read; they grow with what comes.
+    public var laterReadBytes = 8 << 10
+    /// The most that one read of a socket brings.
     public var readBytes = 256 << 10
     /// Input parts that may wait on one connection. One read of the smallest pipelined requests (18 bytes, 288 in memory)
     /// always fits; more comes only when a client hangs up behind a large input, and is then of no use.

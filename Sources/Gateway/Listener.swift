@@ -34,7 +34,8 @@ struct ListenerFactory: Sendable {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
                 .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 8 << 10, maximum: limits.readBytes)
+                value: ReadBuffers(
+                    first: limits.firstReadBytes, later: limits.laterReadBytes, most: limits.readBytes)
             )
             .childChannelOption(
                 .writeBufferWaterMark, value: .init(low: limits.writeLowWater, high: limits.writeHighWater)

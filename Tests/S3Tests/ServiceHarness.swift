@@ -19,14 +19,21 @@ final class Harness: Sendable {
     let service: S3Service
     private let root: String
 
-    init() throws {
+    /// - Parameter smallestPart: bytes of a part that is not the last, where S3's 5 MiB would be too much for a test.
+    /// - Parameter wrap: what the service sees of the database.
+    init(
+        smallestPart: Int64? = nil, removalDelay: Duration = .seconds(2),
+        wrap: (SQLiteDatabase) -> any Database = { $0 }
+    ) throws {
         database = try SQLiteDatabase.temporary(migrations: [
             Blobs.migrations, S3Service.migrations, S3ControlService.migrations,
         ])
         root = database.directory
-        blobs = try Blobs(directory: root + "/blobs", database: database, durability: .relaxed)
+        blobs = try Blobs(
+            directory: root + "/blobs", database: database, durability: .relaxed, removalDelay: removalDelay)
         service = try S3Service(
-            database: database, blobs: blobs, outbox: outbox, time: time, logger: Logger(label: "test"))
+            database: wrap(database), blobs: blobs, outbox: outbox, time: time, logger: Logger(label: "test"),
+            smallestPart: smallestPart)
     }
 
     deinit {

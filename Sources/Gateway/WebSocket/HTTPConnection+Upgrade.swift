@@ -22,8 +22,8 @@ extension HTTPConnection {
             // Idle sockets are many: what the next read brings is small, most often.
             try context.channel.syncOptions?.setOption(
                 .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(
-                    minimum: limits.socketReadBytes, initial: limits.socketReadBytes, maximum: limits.readBytes))
+                value: ReadBuffers(
+                    first: limits.socketReadBytes, later: limits.socketReadBytes, most: limits.readBytes))
             try pipeline.addHandler(socket, position: .before(self))
             writeSwitch(handshake, acceptance)
             current = nil

@@ -38,7 +38,7 @@ enum Limits {
     /// Rows fetched after a common prefix was skipped, and at most while a delimiter may end a run. Ours.
     static let firstListingChunk = 8
     static let largestDelimitedChunk = 256
-    /// Parts released in one transaction when a bucket is deleted with unfinished uploads. Ours.
+    /// Unfinished uploads that go in one transaction when their bucket is deleted. Ours.
     static let uploadsAbortedAtOnce = 10
     /// Headers and trailers of a body that may name a checksum; more are not looked at. Ours.
     static let entityTagsInCondition = 100
@@ -66,8 +66,12 @@ enum Limits {
     /// Versions and uploads that the lifecycle looks at in one snapshot, and changes in one transaction. Ours.
     static let lifecyclePage = 500
     static let lifecycleChanges = 100
-    /// Parts that the lifecycle releases in one transaction before it makes room for others. Ours: two statements each.
-    static let lifecycleParts = 2_000
+    /// Parts of removed objects behind which a transaction that removes several makes room for others. Ours.
+    static let partsPerTransaction = 2_000
+    /// References that go with what held them; more are let go of behind it. Ours: two statements each.
+    static let partsReleasedAtOnce = 100
+    /// References that are let go of in one transaction behind it. Ours: about 10 ms.
+    static let partsPerLeftover = 1_000
     /// How long after a bucket's lifecycle has failed the next run begins. Ours.
     static let lifecycleRetryWait = Duration.seconds(1_800)
     /// How long after the start the lifecycle first runs. Ours: nobody is in a hurry then.

@@ -22,6 +22,9 @@ public final class S3Service: Sendable {
     let policies = PolicyCache()
     let verifications = Verifications()
     let lifecycle: LifecycleSchedule
+    let leftovers = Mutex(LeftoverWork())
+    /// Bytes of a part that is not the last; tests of many parts have small ones.
+    let smallestPart: Int64
     /// Objects that are being copied for other services.
     private let copies = Gate(limit: Limits.copiesAtOnce, waiting: Limits.copiesWaiting)
     let schema: ServiceSchema
@@ -31,9 +34,10 @@ public final class S3Service: Sendable {
     /// Throws `Failure(.bug)` when the generated schema cannot be read.
     public init(
         database: any Database, blobs: Blobs, outbox: any DeliveryOutbox, authorizer: (any Authorizer)? = nil,
-        time: any TimeSource, logger: Logger
+        time: any TimeSource, logger: Logger, smallestPart: Int64? = nil
     ) throws {
         self.database = database
+        self.smallestPart = smallestPart ?? Limits.smallestPartBytes
         self.blobs = blobs
         self.outbox = outbox
         self.authorizer = authorizer

@@ -160,6 +160,11 @@ public enum Codec {
         let query = Percent.pairs(head.query)
         guard let found = schema.router.match(head, query: query) else {
             if wireProtocol == .restXML {
+                // A browser's form (S3 API reference, "POST Object"), which no model describes.
+                if head.method == "POST", head.header("content-type")?.hasPrefix("multipart/form-data") == true {
+                    throw AWSError(
+                        "NotImplemented", status: 501, "Uploads by POST policy (browser forms) are not implemented.")
+                }
                 throw AWSError(
                     "MethodNotAllowed", status: 405, "The specified method is not allowed against this resource.",
                     fields: ["Method": .string(head.method), "ResourceType": "SERVICE"])

@@ -45,6 +45,23 @@ enum DatumReader {
         return data
     }
 
+    /// Names and values are ASCII without control characters, and not blank; a name begins with no colon (PutMetricData,
+    /// "Dimension").
+    private static func checkText(of dimensions: [Model.Dimension], _ name: String) throws(AWSError) {
+        for (index, dimension) in dimensions.enumerated() {
+            let parts = [("Name", dimension.name ?? ""), ("Value", dimension.value_ ?? "")]
+            for (part, text) in parts {
+                let place = "\(name).Dimensions.member.\(index + 1).\(part)"
+                guard text.utf8.allSatisfy({ $0 < 0x80 }) else {
+                    throw .invalidValue("The value \(text) for parameter \(place) contains non-ASCII characters.")
+                }
+                guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), text.utf8.contains(where: { $0 != 0x20 }),
+                    part == "Value" || !text.hasPrefix(":")
+                else { throw .invalidValue("The value \(text) for parameter \(place) is invalid.") }
+            }
+        }
+    }
+
     private static func datum(
         _ model: Model.MetricDatum, _ name: String, namespace: String, now: Instant
     ) throws(AWSError) -> Datum {
@@ -52,6 +69,7 @@ enum DatumReader {
         guard !metric.hasRepeatedDimension else {
             throw .invalidValue("No two dimensions of the parameter \(name).Dimensions may have the same name.")
         }
+        try checkText(of: model.dimensions ?? [], name)
         let point = try point(model, name)
         let seconds = (model.timestamp ?? now).seconds
         guard seconds <= now.seconds + Limits.newestDatum else {

@@ -13,8 +13,9 @@ struct AlarmOperations: Sendable {
         let context = request.context
         let input = Model.PutMetricAlarmInput(request.input)
         let key = AlarmKey(scope: context.scope, name: input.alarmName ?? "")
-        guard key.name.unicodeScalars.allSatisfy({ $0.isASCII && $0.value >= 32 }) else {
-            throw AWSError.validation("The alarm name must contain only ASCII characters.")
+        // PutMetricAlarm, "AlarmName": UTF-8 without ASCII control characters.
+        guard key.name.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            throw AWSError.validation("The alarm name must not contain ASCII control characters.")
         }
         let given = try TagOperations.tags(input.tags ?? [])
         let now = context.now

@@ -52,7 +52,7 @@ struct GroupOperations: Sendable {
                 try transaction.query(
                     """
                     SELECT \(GroupRow.columns) FROM logs_group WHERE account = ? AND region = ? AND name > ?
-                    AND name >= ? AND substr(name, 1, length(?)) = ? AND (? = '' OR instr(lower(name), lower(?)) > 0)
+                    AND name >= ? AND substr(name, 1, length(?)) = ? AND (? = '' OR instr(name, ?) > 0)
                     AND (? = '' OR class = ?) ORDER BY name LIMIT ?
                     """,
                     [
@@ -67,7 +67,8 @@ struct GroupOperations: Sendable {
             }
         }
         var output = Model.DescribeLogGroupsResponse()
-        output.logGroups = rows.prefix(limit).map(Self.shape)
+        // "If you specify logGroupNamePattern in your request, then only arn, creationTime, and logGroupName are included."
+        output.logGroups = rows.prefix(limit).map { Self.shape($0, isShort: !pattern.isEmpty) }
         output.nextToken = rows.count > limit ? PageToken.encode(rows[limit - 1].name) : nil
         return OperationResponse(output.value)
     }
@@ -177,13 +178,14 @@ struct GroupOperations: Sendable {
         return group.tags.entries.map { ($0.name, $0.value.string ?? "") }
     }
 
-    private static func shape(_ row: GroupRow) -> Model.LogGroup {
+    private static func shape(_ row: GroupRow, isShort: Bool) -> Model.LogGroup {
         var group = Model.LogGroup()
         group.logGroupName = row.name
         group.creationTime = Int(row.created)
+        group.arn = row.arn + ":*"
+        if isShort { return group }
         group.retentionInDays = row.retention.map { Int($0) }
         group.metricFilterCount = Int(row.metricFilters)
-        group.arn = row.arn + ":*"
         group.storedBytes = Int(row.bytes)
         group.kmsKeyId = row.kmsKey
         group.logGroupClass = row.logClass

@@ -62,9 +62,10 @@ extension LambdaService: FunctionCaller {
     }
 
     /// What a target resolves to, once every question is answered with yes; `done` is called at once when all that is in the
-    /// cache. Fails with 404 when it is not there, 409 while it is not ready, 403 when the answer is no.
+    /// cache, else on `loop` when there is one: an environment lives on the loop that starts it, and is near to its caller
+    /// there. Fails with 404 when it is not there, 409 while it is not ready, 403 when the answer is no.
     func admit(
-        _ target: FunctionTarget, _ questions: [PolicyQuestion],
+        _ target: FunctionTarget, _ questions: [PolicyQuestion], on loop: (any EventLoop)? = nil,
         _ done: @escaping @Sendable (Result<FunctionCache.Entry, any Error>) -> Void
     ) {
         let qualifier = target.qualifier ?? Qualifier.latestName
@@ -79,7 +80,8 @@ extension LambdaService: FunctionCaller {
             do {
                 let entry = try await entry(target)
                 try await check(target, questions)
-                done(.success(entry))
+                guard let loop else { return done(.success(entry)) }
+                loop.execute { done(.success(entry)) }
             } catch {
                 done(.failure(error))
             }

@@ -95,13 +95,18 @@ extension LambdaService {
         _ target: FunctionTarget, for context: OperationContext,
         _ done: @escaping @Sendable (Result<FunctionCache.Entry, any Error>) -> Void
     ) {
-        if case .roleSession = context.principal { return admit(target, [.invoke(context.principal)], done) }
+        if case .roleSession = context.principal {
+            return admit(target, [.invoke(context.principal)], on: context.eventLoop, done)
+        }
         if let entry = cache.lookup(target.scope, target.name, target.qualifier ?? Qualifier.latestName) {
             return done(.success(entry))
         }
+        let loop = context.eventLoop
         Task { [self] in
             do {
-                done(.success(try await entry(target)))
+                let entry = try await entry(target)
+                // The environment that this call starts lives on its caller's loop.
+                loop.execute { done(.success(entry)) }
             } catch {
                 done(.failure(error))
             }

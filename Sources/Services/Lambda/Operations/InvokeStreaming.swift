@@ -42,9 +42,8 @@ extension LambdaService {
                             ["StatusCode": 200, "ExecutedVersion": .string(response.executedVersion)],
                             payload: .stream(length: nil) { try await ResponseFrames.write(response.body, to: $0) },
                             status: 200,
-                            headers: [
-                                ("Content-Type", "application/vnd.amazon.eventstream"), ("X-Amzn-Trace-Id", traceID),
-                            ])
+                            // The codec names the type of an event stream.
+                            headers: [("X-Amzn-Trace-Id", traceID)])
                     })
             }
         } catch {

@@ -2,15 +2,23 @@ import Contracts
 import Logging
 import Platform
 import Storage
+import Synchronization
 import Wire
 
 extension S3Service {
     /// Starts what runs by itself: the lifecycle of buckets.
     public func start() {
-        lifecycle.start { [weak self] in await self?.runLifecycle() ?? true }
+        lifecycle.start { [weak self] in
+            guard let self else { return true }
+            await workOffOldLeftovers()
+            return await runLifecycle()
+        }
     }
 
-    public func stop() { lifecycle.stop() }
+    public func stop() {
+        lifecycle.stop()
+        leftovers.withLock { $0.stop() }
+    }
 
     // MARK: Configuration
 
@@ -162,9 +170,9 @@ extension S3Service {
             requestID: Identifier.hex(16).uppercased(), sourceIP: "s3.amazonaws.com",
             principal: .service(
                 name: "s3.amazonaws.com", sourceARN: bucket.arn, sourceAccount: bucket.account))
-        var released = 0
+        var parts = 0
         for (index, action) in actions.enumerated() {
-            if released >= Limits.lifecycleParts { return index }
+            if parts >= Limits.partsPerTransaction { return index }
             switch action {
             case .expire(let bytes, let id):
                 let key = ObjectKey(stored: bytes)
@@ -176,10 +184,10 @@ extension S3Service {
                         key: bytes, size: current.size, tags: current.metadata.tags.tags, modified: current.modified),
                     expiry.at <= now
                 else { continue }
-                released += current.parts.count
-                _ = try delete(
+                parts += try delete(
                     key, .current, existing: current, in: bucket, by: cause,
-                    events: (EventName.expired, EventName.expiredToMarker), transaction)
+                    events: (EventName.expired, EventName.expiredToMarker), transaction
+                ).parts
             case .remove(let bytes, let version):
                 let key = ObjectKey(stored: bytes)
                 let choice = try VersionChoice(version)
@@ -193,12 +201,12 @@ extension S3Service {
                         key: bytes, size: object.size, tags: object.metadata.tags.tags,
                         superseded: Instant(nanoseconds: 0), newerNoncurrent: .max, now: now)
                     guard goes else { continue }
-                    released += object.parts.count
                 case .marker: break
                 }
-                _ = try delete(
+                parts += try delete(
                     key, choice, existing: nil, in: bucket, by: cause,
-                    events: (EventName.expired, EventName.expiredToMarker), transaction)
+                    events: (EventName.expired, EventName.expiredToMarker), transaction
+                ).parts
             }
         }
         return actions.count
@@ -237,7 +245,7 @@ extension S3Service {
                         let there = try UploadTable.find(
                             upload.id, key: upload.key, bucket: name, in: transaction)
                     else { return }
-                    try self.abort(there, bucket: name, in: transaction)
+                    try self.end(there, holds: true, bucket: name, in: transaction)
                 }
             }
             guard page.count == Limits.lifecycleChanges, let last = page.last else { return }

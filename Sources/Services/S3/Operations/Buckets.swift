@@ -136,7 +136,9 @@ extension S3Service {
                 let uploads = try UploadTable.list(
                     bucket: bucket.name, at: .from([]), end: [0xFF], limit: Limits.uploadsAbortedAtOnce, in: transaction
                 )
-                for upload in uploads { try self.abort(upload, bucket: bucket.name, in: transaction) }
+                for upload in uploads {
+                    try self.end(upload, holds: true, bucket: bucket.name, in: transaction)
+                }
                 if uploads.isEmpty {
                     try BucketTable.delete(bucket.name, in: transaction)
                     try SettingTable.deleteAll(bucket: bucket.name, in: transaction)

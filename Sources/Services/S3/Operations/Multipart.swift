@@ -84,7 +84,7 @@ extension S3Service {
         let part = UploadedPart(
             size: body.size, etag: body.etag, modified: wholeSeconds(time.now()),
             part: body.part(number: number, algorithm: plan.algorithm))
-        try await keeping(body) {
+        try await keeping(body.blob) {
             try await database.write { transaction in
                 let bucket = try self.bucket(input.bucket, for: context, key: key, in: transaction)
                 let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
@@ -141,13 +141,18 @@ extension S3Service {
             else {
                 continue
             }
-            let isDone = try await database.write { transaction in
-                let bucket = try self.bucket(input.bucket, for: context, key: key, in: transaction)
-                let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
-                guard try self.isStill(original, source, in: transaction) else { return false }
-                try self.store(part, of: upload, bucket: bucket, in: transaction)
-                return true
+            // Several pieces became a blob of their own.
+            let made = original.slices(first: first, end: end).count > 1 ? part.part.blob : nil
+            let isDone = try await keeping(made) {
+                try await database.write { transaction in
+                    let bucket = try self.bucket(input.bucket, for: context, key: key, in: transaction)
+                    let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
+                    guard try self.isStill(original, source, in: transaction) else { return false }
+                    try self.store(part, of: upload, bucket: bucket, in: transaction)
+                    return true
+                }
             }
+            if !isDone, let made { blobs.abandon(made) }
             if isDone {
                 var output = answer(part, upload)
                 output.copySourceVersionId = sourceVersion
@@ -227,16 +232,9 @@ extension S3Service {
             let bucket = try self.bucket(
                 input.bucket, for: context, key: key, expectedOwner: input.expectedBucketOwner, in: transaction)
             let upload = try self.upload(input.uploadId, key: key, bucket: bucket, in: transaction)
-            try self.abort(upload, bucket: bucket.name, in: transaction)
+            try self.end(upload, holds: true, bucket: bucket.name, in: transaction)
         }
         return OperationResponse()
-    }
-
-    /// Removes an upload and lets go of its parts.
-    func abort(_ upload: StoredUpload, bucket: String, in transaction: any WriteTransaction) throws {
-        let parts = try PartTable.list(upload: upload.id, after: 0, limit: Limits.parts, in: transaction)
-        try UploadTable.delete(upload, bucket: bucket, in: transaction)
-        try release(parts.map(\.part), in: transaction)
     }
 }
 

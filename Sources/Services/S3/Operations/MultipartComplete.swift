@@ -55,7 +55,9 @@ extension S3Service {
                 return .alreadyDone(object, bucket)
             }
             let parts = try PartTable.list(upload: upload.id, after: 0, limit: Limits.parts, in: transaction)
-            return .ready(upload, try Completion(claim, plan: upload.plan, uploaded: parts))
+            let completion = try Completion(
+                claim, plan: upload.plan, uploaded: parts, smallestPart: self.smallestPart)
+            return .ready(upload, completion)
         }
     }
 
@@ -71,7 +73,7 @@ extension S3Service {
             let existing = try ObjectTable.find(object.key, bucket: bucket.name, in: transaction)
             try conditions.check(currentETag: existing?.etag, key: object.key.text)
             // The references of the parts become the object's.
-            try UploadTable.delete(upload, bucket: bucket.name, in: transaction)
+            try self.end(upload, holds: false, bucket: bucket.name, in: transaction)
             try self.release(unused, in: transaction)
             let stored = try self.store(
                 object, replacing: existing, bucket: bucket, event: EventName.complete,

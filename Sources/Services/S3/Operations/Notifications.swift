@@ -133,7 +133,10 @@ extension NotificationConfiguration {
     private mutating func add(
         _ kind: Kind, id: String?, target: String?, events: [String]?, filter: Model.NotificationConfigurationFilter?
     ) throws {
-        guard let target, let events, !events.isEmpty else { throw S3Error.malformedXML }
+        // More than there are would only be repeated; every event is compared with every other rule's.
+        guard let target, let events, !events.isEmpty, events.count <= EventName.all.count else {
+            throw S3Error.malformedXML
+        }
         guard let arn = ARN(target), arn.service == kind.service else {
             throw S3Error.invalidArgument("The ARN could not be parsed", name: kind.arnMember, value: target)
         }

@@ -52,19 +52,26 @@ extension S3Service {
         let isQuiet = input.delete?.quiet ?? false
         // Once, not for each of a thousand keys on the writer.
         let carried = AccessRequest.carried(by: context)
-        let (deleted, errors) = try await database.write { transaction in
-            let name = input.bucket ?? ""
-            guard let bucket = try BucketTable.find(name, in: transaction) else { throw S3Error.noSuchBucket(name) }
-            guard (input.expectedBucketOwner ?? bucket.account) == bucket.account else { throw S3Error.accessDenied }
-            var deleted: [Model.DeletedObject] = []
-            var errors: [Model.Error] = []
-            for identifier in identifiers {
-                switch try self.remove(identifier, bucket: bucket, context, carried, in: transaction) {
+        var deleted: [Model.DeletedObject] = []
+        var errors: [Model.Error] = []
+        var rest = identifiers[...]
+        while !rest.isEmpty {
+            let some = rest
+            let results = try await database.write { transaction in
+                let name = input.bucket ?? ""
+                guard let bucket = try BucketTable.find(name, in: transaction) else { throw S3Error.noSuchBucket(name) }
+                guard (input.expectedBucketOwner ?? bucket.account) == bucket.account else {
+                    throw S3Error.accessDenied
+                }
+                return try self.remove(some, bucket: bucket, context, carried, in: transaction)
+            }
+            for (identifier, result) in zip(some, results) {
+                switch result {
                 case .failure(let error): errors.append(error.entry)
                 case .success(let deletion): if !isQuiet { deleted.append(S3Service.entry(identifier, deletion)) }
                 }
             }
-            return (deleted, errors)
+            rest = rest.dropFirst(results.count)
         }
         var output = Model.DeleteObjectsOutput()
         if !deleted.isEmpty { output.deleted = deleted }
@@ -86,6 +93,21 @@ extension S3Service {
     /// One key of many was not deleted.
     private struct Refusal: Swift.Error {
         var entry: Model.Error
+    }
+
+    /// Removes the first of many keys, at least one: as many as one transaction may remove parts.
+    private func remove(
+        _ identifiers: ArraySlice<Model.ObjectIdentifier>, bucket: StoredBucket, _ context: OperationContext,
+        _ carried: [String: [String]], in transaction: any WriteTransaction
+    ) throws -> [Result<Deletion, Refusal>] {
+        var results: [Result<Deletion, Refusal>] = []
+        var parts = 0
+        for identifier in identifiers where parts < Limits.partsPerTransaction {
+            let result = try remove(identifier, bucket: bucket, context, carried, in: transaction)
+            if case .success(let deletion) = result { parts += deletion.parts }
+            results.append(result)
+        }
+        return results
     }
 
     /// Removes one key of many; a refusal is its entry's, and the others go on. A key that is not there counts as removed.

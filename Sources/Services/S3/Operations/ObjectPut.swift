@@ -65,12 +65,12 @@ extension S3Service {
         }
     }
 
-    /// Runs the commit that is to refer to a received body; when it fails, the blob goes.
-    func keeping<T>(_ body: ReceivedBody, _ commit: () async throws -> T) async throws -> T {
+    /// Runs the commit that is to refer to a new blob; when it fails, the blob goes.
+    func keeping<T>(_ blob: BlobID?, _ commit: () async throws -> T) async throws -> T {
         do {
             return try await commit()
         } catch {
-            if let blob = body.blob { blobs.abandon(blob) }
+            if let blob { blobs.abandon(blob) }
             throw error
         }
     }
@@ -103,7 +103,7 @@ extension S3Service {
             key: key, id: Identifier.hex(16), size: body.size, etag: body.etag, modified: wholeSeconds(time.now()),
             storageClass: storageClass, checksum: checksum, isMultipart: false, uploadID: nil, metadata: metadata,
             parts: [part])
-        let (stored, bucket, expiration) = try await keeping(body) {
+        let (stored, bucket, expiration) = try await keeping(body.blob) {
             try await database.write { transaction in
                 var object = object
                 let bucket = try self.bucket(input.bucket, access, in: transaction)
@@ -128,18 +128,6 @@ extension S3Service {
 
     /// S3 keeps modification times in whole seconds.
     func wholeSeconds(_ instant: Instant) -> Instant { Instant(milliseconds: instant.seconds &* 1000) }
-
-    func retain(_ parts: [StoredPart], in transaction: any WriteTransaction) throws {
-        for part in parts {
-            if let blob = part.blob { try blobs.retain(blob, size: part.blobSize, in: transaction) }
-        }
-    }
-
-    func release(_ parts: [StoredPart], in transaction: any WriteTransaction) throws {
-        for part in parts {
-            if let blob = part.blob { try blobs.release(blob, in: transaction) }
-        }
-    }
 
     /// Stores an object whose blobs are referenced already as its key's current version, lets go of what it replaces, and
     /// puts the event's notifications into the outbox: one transaction. Answers the object with its version.

@@ -56,7 +56,7 @@ extension S3Service: ObjectWriter {
         let cause = EventCause(
             requestID: Identifier.uuid(), sourceIP: "lambda.amazonaws.com", principal: principal,
             traceHeader: traceHeader)
-        try await keeping(body) {
+        try await keeping(body.blob) {
             try await database.write { transaction in
                 var object = object
                 let bucket = try self.bucket(

@@ -11,6 +11,8 @@ struct Deletion: Sendable {
     var isMarker = false
     /// The marker is new.
     var isNewMarker = false
+    /// Parts of objects that were let go of or moved: how much work it was.
+    var parts = 0
 }
 
 /// How keys change in buckets with versions. Everything happens inside the caller's transaction.
@@ -112,7 +114,7 @@ extension S3Service {
             try ObjectTable.delete(key, bucket: bucket.name, in: transaction)
             try release(existing.parts, in: transaction)
             try notify(events.deleted, of: EventSubject(key: key), bucket: bucket, cause: cause, in: transaction)
-            return Deletion()
+            return Deletion(parts: existing.parts.count)
         }
         try makeRoom(for: key, over: existing, in: bucket, transaction)
         if existing != nil { try ObjectTable.delete(key, bucket: bucket.name, in: transaction) }
@@ -125,7 +127,8 @@ extension S3Service {
             events.marked,
             of: EventSubject(key: key, etag: EventSubject.etagOfNothing, version: marker.version), bucket: bucket,
             cause: cause, in: transaction)
-        return Deletion(version: marker.versionText, isMarker: true, isNewMarker: true)
+        return Deletion(
+            version: marker.versionText, isMarker: true, isNewMarker: true, parts: existing?.parts.count ?? 0)
     }
 
     private func deleteVersion(
@@ -141,6 +144,7 @@ extension S3Service {
             } else {
                 try VersionTable.delete(key, rank: object.rank, bucket: bucket.name, in: transaction)
             }
+            deletion.parts = object.parts.count
             try release(object.parts, in: transaction)
             if isCurrent { try promote(key, in: bucket, transaction) }
         case .marker(let marker):

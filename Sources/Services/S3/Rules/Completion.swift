@@ -31,7 +31,10 @@ struct Completion: Sendable {
     var unused: [StoredPart]
 
     /// Throws MalformedXML, InvalidPartOrder, InvalidPart, EntityTooSmall, InvalidRequest, BadDigest.
-    init(_ request: Request, plan: UploadChecksumPlan, uploaded: [UploadedPart]) throws(AWSError) {
+    init(
+        _ request: Request, plan: UploadChecksumPlan, uploaded: [UploadedPart],
+        smallestPart: Int64 = Limits.smallestPartBytes
+    ) throws(AWSError) {
         let claims = request.claims
         guard !claims.isEmpty, claims.count <= Limits.parts else { throw S3Error.malformedXML }
         for (a, b) in zip(claims, claims.dropFirst()) where a.number >= b.number {
@@ -50,12 +53,12 @@ struct Completion: Sendable {
             try Completion.check(claim, part, plan, request)
             chosen.append(part)
         }
-        for (part, claim) in zip(chosen, claims).dropLast() where part.size < Limits.smallestPartBytes {
+        for (part, claim) in zip(chosen, claims).dropLast() where part.size < smallestPart {
             throw AWSError(
                 "EntityTooSmall", status: 400, "Your proposed upload is smaller than the minimum allowed size",
                 fields: [
                     "ProposedSize": .string(String(part.size)),
-                    "MinSizeAllowed": .string(String(Limits.smallestPartBytes)),
+                    "MinSizeAllowed": .string(String(smallestPart)),
                     "PartNumber": .string(String(claim.number)), "ETag": .string(part.etag),
                 ])
         }

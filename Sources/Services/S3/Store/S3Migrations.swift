@@ -102,5 +102,14 @@ enum S3Tables {
             ) WITHOUT ROWID;
             CREATE INDEX s3_setting_by_name ON s3_setting (name, bucket);
             """,
+            // Parts whose references are let go of behind the transaction that removed them.
+            """
+            CREATE TABLE s3_leftover (
+                id INTEGER NOT NULL PRIMARY KEY,
+                upload TEXT,
+                holds INTEGER NOT NULL DEFAULT 1,
+                parts BLOB
+            );
+            """,
         ])
 }

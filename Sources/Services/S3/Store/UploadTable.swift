@@ -63,9 +63,8 @@ enum UploadTable {
             ])
     }
 
-    /// Removes the upload and its parts' rows; the caller looks after blob references.
+    /// Removes the upload's row; the caller looks after its parts.
     static func delete(_ upload: StoredUpload, bucket: String, in transaction: any WriteTransaction) throws {
-        try transaction.execute("DELETE FROM s3_part WHERE upload = ?", [.text(upload.id)])
         try transaction.execute(
             "DELETE FROM s3_upload WHERE bucket = ? AND key = ? AND id = ?",
             [.text(bucket), .blob(upload.key.bytes), .text(upload.id)])
@@ -117,6 +116,12 @@ enum PartTable {
         try transaction.query(
             "SELECT \(columns) FROM s3_part WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",
             [.text(upload), .int(Int64(after)), .int(Int64(limit))], read)
+    }
+
+    /// Removes parts up to a number; the caller looks after blob references.
+    static func delete(upload: String, through number: Int, in transaction: any WriteTransaction) throws {
+        try transaction.execute(
+            "DELETE FROM s3_part WHERE upload = ? AND number <= ?", [.text(upload), .int(Int64(number))])
     }
 
     static func put(
