@@ -72,12 +72,12 @@ class SocketApi:
             Principal="apigateway.amazonaws.com",
             SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.id}/*")
 
-    def connect(self, query="", path=None, **options):
+    def connect(self, query="", path=None, host=None, **options):
         """A client of the `websockets` package; no name has to be resolved."""
         raw = socket.create_connection(("127.0.0.1", self.server.port), timeout=30)
         path = f"/{self.stage}" if path is None else path
         return connect(
-            f"ws://{self.host}:{self.server.port}{path}{query}", sock=raw, open_timeout=30, ping_interval=None,
+            f"ws://{host or self.host}:{self.server.port}{path}{query}", sock=raw, open_timeout=30, ping_interval=None,
             compression=None, **options)
 
     def raw(self, *headers, path=None):

@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -233,7 +234,8 @@ class TerminalSession:
         if self.pid == 0:
             os.environ["NO_COLOR"] = "1"
             os.execv(command[0], command)
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
 
     def read(self):
         try:
@@ -248,9 +250,21 @@ class TerminalSession:
         wait_for(lambda: answer in self.text[start:] and self.text.endswith("you:   "))
 
     def end(self):
+        """The exit code after the end of input."""
         os.write(self.descriptor, b"\x04")
         _, status = os.waitpid(self.pid, 0)
+        self.pid = None
         return os.waitstatus_to_exitcode(status)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.reader.join(10)  # the child's side is closed: it reads to the end
+        os.close(self.descriptor)
 
 
 def test_deploy_and_chat(server, make_function, martlet):
@@ -261,14 +275,14 @@ def test_deploy_and_chat(server, make_function, martlet):
     # Again, as after a change.
     again = martlet("deploy", EXAMPLE / "skill-package", "--skill", skill, "--function", function.name)
     assert again.stdout.strip() == skill
-    terminal = TerminalSession([str(BINARY), "alexa", "chat", skill, "--endpoint", server.url])
-    wait_for(lambda: "alexa: Welcome to the coffee shop. What would you like?" in terminal.text)
-    terminal.say("I would like a tall cap", "alexa: A tall cap, right?")
-    terminal.say("yes", "alexa: Coming up: 1 large cappuccino. Anything else?")
-    terminal.say("stop", "alexa: Goodbye.\r\n[session ended]")
-    terminal.say("hello", "alexa: Sorry, I don't know that one.")
-    terminal.say("ask coffee shop what's my order", "alexa: You have ordered nothing yet.")
-    assert terminal.end() == 0, terminal.text
+    with TerminalSession([str(BINARY), "alexa", "chat", skill, "--endpoint", server.url]) as terminal:
+        wait_for(lambda: "alexa: Welcome to the coffee shop. What would you like?" in terminal.text)
+        terminal.say("I would like a tall cap", "alexa: A tall cap, right?")
+        terminal.say("yes", "alexa: Coming up: 1 large cappuccino. Anything else?")
+        terminal.say("stop", "alexa: Goodbye.\r\n[session ended]")
+        terminal.say("hello", "alexa: Sorry, I don't know that one.")
+        terminal.say("ask coffee shop what's my order", "alexa: You have ordered nothing yet.")
+        assert terminal.end() == 0, terminal.text
     # Without a terminal: what is said comes from a file.
     done = martlet("chat", skill, "--closed", "--json", input="ask coffee shop for help\n")
     assert "alexa: Say: I would like a large cappuccino." in done.stdout and '"type":"IntentRequest"' in done.stdout

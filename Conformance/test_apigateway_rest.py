@@ -1,9 +1,11 @@
 """REST APIs with boto3 and the AWS CLI, and as their callers see them."""
 
 import base64
+import http.client
 import http.server
 import json
 import threading
+import time
 
 import pytest
 
@@ -338,6 +340,111 @@ def test_response_streaming(bare, make_function):
     bare.deploy()
     answer = bare.send("GET", "/")
     assert (answer.status, answer.text, answer.headers["x-kind"]) == (201, "one,two", "stream"), answer
+
+
+class StreamingBackend(http.server.BaseHTTPRequestHandler):
+    """Sends the first piece, and the second when the test lets it; or breaks off; or sends until nobody takes any more."""
+
+    protocol_version = "HTTP/1.1"
+    endless = 256 << 20
+
+    def do_GET(self):
+        self.send_response(201)
+        self.send_header("X-Kind", "stream")
+        if self.path == "/whole":
+            self.send_header("Content-Length", str(12 << 20))
+            self.end_headers()
+            self.wfile.write(b"x" * (12 << 20))
+            return
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.path == "/endless":
+            try:
+                while self.server.sent < self.endless:
+                    self.piece(b"x" * 65536)
+                    self.server.sent += 65536
+            except OSError:
+                self.server.gone.set()
+            self.close_connection = True
+            return
+        self.piece(b"one,")
+        self.server.more.wait(30)
+        if self.path == "/broken":
+            self.close_connection = True
+            return
+        self.piece(b"two")
+        self.piece(b"")
+
+    def piece(self, data):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def streaming(bare):
+    """An API in front of a backend that streams."""
+    backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StreamingBackend)
+    backend.daemon_threads = True
+    backend.sent, backend.more, backend.gone = 0, threading.Event(), threading.Event()
+    threading.Thread(target=backend.serve_forever, daemon=True).start()
+    place = bare.method("/{rest+}", "GET", requestParameters={"method.request.path.rest": True})
+    bare.client.put_integration(
+        **place, type="HTTP_PROXY", integrationHttpMethod="GET", uri=f"http://127.0.0.1:{backend.server_port}/{{rest}}",
+        requestParameters={"integration.request.path.rest": "method.request.path.rest"}, responseTransferMode="STREAM")
+    bare.deploy()
+
+    def opened(path):
+        connection = http.client.HTTPConnection("127.0.0.1", bare.server.port, timeout=60)
+        connection.request("GET", "/prod" + path, headers={"Host": f"{bare.host}:{bare.server.port}"})
+        return connection, connection.getresponse()
+
+    backend.opened = opened
+    yield backend
+    backend.more.set()
+    backend.shutdown()
+    backend.server_close()
+
+
+def test_http_proxy_streams(streaming):
+    connection, answer = streaming.opened("/slow")
+    assert (answer.status, answer.headers["x-kind"]) == (201, "stream")
+    assert "x-amzn-remapped-server" in answer.headers and answer.headers["transfer-encoding"] == "chunked"
+    # The first piece is here before the second is made.
+    assert answer.read(4) == b"one," and not streaming.more.is_set()
+    streaming.more.set()
+    assert answer.read() == b"two"
+    # More than the limit of an answer that is collected; and who says a length is believed.
+    connection.close()
+    connection, whole = streaming.opened("/whole")
+    assert whole.headers["content-length"] == str(12 << 20) and len(whole.read()) == 12 << 20
+    connection.close()
+
+
+def test_http_proxy_streams_that_break(streaming):
+    connection, answer = streaming.opened("/broken")
+    assert answer.read(4) == b"one,"
+    streaming.more.set()
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+
+
+def test_http_proxy_streams_wait_for_slow_clients_and_end_with_them(streaming):
+    connection, answer = streaming.opened("/endless")
+    assert answer.read(4) == b"xxxx"
+
+    def rests():
+        before = streaming.sent
+        time.sleep(0.3)
+        return before and streaming.sent == before
+
+    wait_for(rests)
+    assert streaming.sent < StreamingBackend.endless
+    answer.close()
+    connection.close()
+    assert streaming.gone.wait(30)
 
 
 def test_validation_and_gateway_responses(bare, functions):

@@ -216,9 +216,7 @@ def test_the_management_api_asks_who_calls(server, socket_api):
             backend.post_to_connection(ConnectionId=connection, Data=b"x")
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_functions_talk_to_their_clients_and_may_be_forbidden_to(scheme, make_function, server, unique):
-    source = """
+CALLS_BACK = """
 import boto3, json
 
 def handler(event, context):
@@ -227,15 +225,20 @@ def handler(event, context):
         backend = boto3.client(
             "apigatewaymanagementapi", endpoint_url=f"SCHEME://{about['domainName']}/{about['stage']}")
         try:
-            backend.post_to_connection(ConnectionId=about["connectionId"], Data=json.dumps({"you": event["body"]}))
+            backend.post_to_connection(ConnectionId=about["connectionId"], Data=json.dumps(
+                {"you": event["body"], "domain": about["domainName"]}))
         except Exception as error:
             return {"statusCode": 200, "body": json.dumps({"refused": type(error).__name__})}
     return {"statusCode": 200}
 """
-    function = make_function(source.replace("SCHEME", scheme), MemorySize=1769, Timeout=10)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_functions_talk_to_their_clients_and_may_be_forbidden_to(scheme, make_function, server, unique):
+    function = make_function(CALLS_BACK.replace("SCHEME", scheme), MemorySize=1769, Timeout=10)
     api = SocketApi(server, unique("self"), function, responds=["$default"])
     with api.connect() as client:
-        assert ask(client, "hello") == {"you": "hello"}
+        assert ask(client, "hello") == {"you": "hello", "domain": f"{api.host}:4566"}
         role = function.client.get_function_configuration(FunctionName=function.name)["Role"].rsplit("/", 1)[-1]
         policy = {"Version": "2012-10-17", "Statement": [
             {"Effect": "Deny", "Action": "execute-api:ManageConnections", "Resource": f"arn:aws:execute-api:*:*:{api.id}/*"}]}
@@ -248,22 +251,86 @@ def handler(event, context):
     api.delete()
 
 
-def test_node_functions_resolve_the_name_of_their_api(make_function, server, unique):
-    source = """
+# Signs as AWS's SDK for JavaScript does, which is not part of the runtime, and sends as its HTTP handler does.
+NODE_BACKEND = """
+const crypto = require("node:crypto"), http = require("node:http"), https = require("node:https");
+const agents = {"http:": new http.Agent({keepAlive: true}), "https:": new https.Agent({keepAlive: true, maxSockets: 50})};
+const hash = (text) => crypto.createHash("sha256").update(text).digest("hex");
+const hmac = (key, text) => crypto.createHmac("sha256", key).update(text).digest();
+let sockets = new Set();
+
+function send(method, endpoint, id, body) {
+    const url = new URL(endpoint + "/@connections/" + encodeURIComponent(id));
+    const stamp = new Date().toISOString().replace(/[-:]|[.]\\d{3}/g, ""), region = process.env.AWS_REGION;
+    const headers = {"host": url.host, "x-amz-date": stamp, "x-amz-security-token": process.env.AWS_SESSION_TOKEN};
+    const path = url.pathname.split("/").map(encodeURIComponent).join("/"), names = Object.keys(headers);
+    const canonical = [method, path, "", ...names.map((name) => name + ":" + headers[name]), "", names.join(";"), hash(body)];
+    const scope = [stamp.slice(0, 8), region, "execute-api", "aws4_request"];
+    const text = ["AWS4-HMAC-SHA256", stamp, scope.join("/"), hash(canonical.join("\\n"))].join("\\n");
+    const key = scope.reduce(hmac, "AWS4" + process.env.AWS_SECRET_ACCESS_KEY);
+    headers.authorization = `AWS4-HMAC-SHA256 Credential=${process.env.AWS_ACCESS_KEY_ID}/${scope.join("/")}, ` +
+        `SignedHeaders=${names.join(";")}, Signature=${hmac(key, text).toString("hex")}`;
+    return new Promise((resolve, reject) => {
+        const client = url.protocol === "https:" ? https : http;
+        const request = client.request({
+            method, headers, host: url.hostname, port: url.port || undefined, path: url.pathname,
+            agent: agents[url.protocol]}, (response) => {
+            let answer = "";
+            response.on("data", (piece) => { answer += piece; });
+            response.on("end", () => resolve({status: response.statusCode, answer}));
+        });
+        request.on("socket", (socket) => sockets.add(socket));
+        request.on("error", reject);
+        request.end(body);
+    });
+}
+
 exports.handler = async (event) => {
     const about = event.requestContext;
     if (about.eventType !== "MESSAGE") return {statusCode: 200};
-    const id = encodeURIComponent(about.connectionId);
-    const answer = await fetch(`http://${about.domainName}/${about.stage}/@connections/${id}`);
-    return {statusCode: 200, body: JSON.stringify({status: answer.status, ...await answer.json()})};
+    const endpoint = `${event.body}://${about.domainName}/${about.stage}`;
+    const posted = [];
+    for (const text of ["one", "two"]) posted.push((await send("POST", endpoint, about.connectionId, text)).status);
+    const fetched = await fetch(`${endpoint}/@connections/${encodeURIComponent(about.connectionId)}`);
+    return {statusCode: 200, body: JSON.stringify({posted, sockets: sockets.size, fetched: fetched.status})};
 };
 """
-    function = make_function(files={"index.js": source}, runtime="nodejs20.x", MemorySize=1769, Timeout=10)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_node_functions_talk_to_their_clients(scheme, make_function, server, unique):
+    function = make_function(files={"index.js": NODE_BACKEND}, runtime="nodejs20.x", MemorySize=1769, Timeout=10)
     api = SocketApi(server, unique("node"), function, responds=["$default"])
-    with api.connect() as client:
-        # There is no SDK to sign with.
-        assert ask(client, "{}") == {"status": 403, "message": "Missing Authentication Token"}
+    # By AWS's own name too, which stands in events where clients use it and has no port.
+    for host in (api.host, f"{api.id}.execute-api.us-east-1.amazonaws.com"):
+        with api.connect(host=host) as client:
+            client.send(scheme)
+            assert client.recv(timeout=30) == "one" and client.recv(timeout=30) == "two"
+            # One connection for both; and without a signature nobody sends.
+            assert json.loads(client.recv(timeout=30)) == {"posted": [200, 200], "sockets": 1, "fetched": 403}, host
+        function.client.update_function_configuration(FunctionName=function.name, Description="a new environment")
+        function.wait()
     api.delete()
+
+
+@pytest.mark.parametrize("how", [["--isolation", "none"], ["--egress", "host"]])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_functions_call_back_where_the_server_listens(how, scheme, make_server, make_function, unique):
+    server = make_server(*how)
+    function = make_function(
+        CALLS_BACK.replace("SCHEME", scheme), server=server, MemorySize=1769, Timeout=10)
+    api = SocketApi(server, unique("port"), function, responds=["$default"])
+    with api.connect() as client:
+        assert ask(client, "hello") == {"you": "hello", "domain": f"{api.host}:{server.port}"}
+
+
+def test_the_name_in_events_is_not_the_clients_word(shared, socket_api):
+    api = socket_api(responds=["$default"])
+    for host in (f"{api.id}.s3.amazonaws.com", f"{api.id}.on.aws", f"{api.id}.other.localhost"):
+        path = f"/_aws/execute-api/{api.id}/prod"
+        with api.connect(host=host, path=path) as client:
+            # A bucket of this name could be anybody's.
+            assert ask(client, "{}")["requestContext"]["domainName"] == f"{api.host}:4566"
 
 
 def test_a_request_authorizer(server, shared, unique, make_function):

@@ -102,8 +102,8 @@ def test_what_was_answered_survives_kill9(make_server):
         threads = [threading.Thread(target=writer.run, args=(stop,)) for writer in writers]
         for thread in threads:
             thread.start()
-        enough = before + chance.randrange(15, 80)
-        wait_for(lambda: sum(w.done for w in writers) >= enough or not any(t.is_alive() for t in threads))
+        enough = before + chance.randrange(15, 50)
+        wait_for(lambda: sum(w.done for w in writers) >= enough or not any(t.is_alive() for t in threads), 45)
         server.kill9()
         stop.set()
         for thread in threads:

@@ -14,7 +14,7 @@ import urllib.request
 
 from .harness import wait_for
 
-KEYS = int(os.environ.get("MARTLET_KEYS", 40_000))
+KEYS = int(os.environ.get("MARTLET_KEYS", 20_000))
 FOLDERS = 100
 GROWTH_MIB = 40
 

@@ -12,7 +12,6 @@ import botocore.config
 import pytest
 from botocore.exceptions import ClientError
 
-from .expect import aws_error
 from .functions import FAST_MB
 from .harness import ACCOUNT, REGION
 from .lambda_helpers import refused
@@ -270,9 +269,6 @@ def test_tags_of_access_points(server, point):
     assert tags == [{"Key": "team", "Value": "birds"}]
     one.control.untag_resource(AccountId=ACCOUNT, ResourceArn=one.support, TagKeys=["team"])
     assert one.control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=one.support)["Tags"] == []
-    with aws_error("TooManyTags"):
-        one.control.tag_resource(AccountId=ACCOUNT, ResourceArn=one.support, Tags=[
-            {"Key": str(n), "Value": ""} for n in range(51)])
 
 
 # Object Lambda

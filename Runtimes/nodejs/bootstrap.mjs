@@ -6,7 +6,7 @@ import { RuntimeClient } from './client.mjs';
 import { errorBody, unhandledPromiseRejection } from './errors.mjs';
 import { Invocation } from './invocation.mjs';
 import { loadHandler } from './loader.mjs';
-import { resolveLocalhost } from './localhost.mjs';
+import { reachApis } from './localhost.mjs';
 import { logFailure, patchConsole, setLogInvocation } from './logs.mjs';
 
 const exitInitFailed = 1;
@@ -20,7 +20,7 @@ let initialising = true;
 
 async function main() {
     patchConsole();
-    resolveLocalhost();
+    reachApis();
     const client = new RuntimeClient(process.env.AWS_LAMBDA_RUNTIME_API ?? '127.0.0.1:9001');
     dieOf('uncaughtException', 'Uncaught Exception', exitUncaughtException, client, (error) => error);
     dieOf('unhandledRejection', 'Unhandled Promise Rejection', exitUnhandledRejection, client,

@@ -60,7 +60,8 @@ def reach_apis():
     """Lets functions reach the APIs of this machine by the names that programs make for them.
 
     Names below `localhost` are this machine (RFC 6761, 6.3), which glibc leaves to a resolver that cells do not have; events
-    name their API so (`ID.execute-api.localhost:4566`). AWS's own names of APIs are Martlet's where nobody else resolves them.
+    name their API so (`ID.execute-api.localhost:4566`). Without a port such a name means Martlet's, and not 80 or 443. AWS's own
+    names of APIs are Martlet's where nobody else resolves them.
     """
     import socket
 
@@ -77,6 +78,8 @@ def reach_apis():
         if name.endswith(".localhost"):
             if name.endswith(".execute-api.localhost"):
                 serve(name)
+                if martlet is not None and port in (80, 443, "80", "443"):
+                    port = martlet
             return resolve("localhost", port, *arguments, **named)
         try:
             return resolve(host, port, *arguments, **named)

@@ -1,3 +1,6 @@
+public import NIOCore
+import Platform
+
 /// An HTTP request that the server makes.
 public struct OutboundRequest: Sendable {
     public var method: String
@@ -33,9 +36,46 @@ public struct OutboundResponse: Sendable {
     }
 }
 
+/// An answer of which the head has come. Letting go of it ends the exchange, wherever it is.
+public struct OutboundStream: Sendable {
+    public typealias Each = @Sendable (ByteBuffer) async throws -> Void
+
+    public var status: Int
+    public var headers: [(name: String, value: String)]
+    private let body: @Sendable (_ each: @escaping Each) async throws -> Void
+
+    /// `body` hands its pieces over one after another, as `read` says.
+    public init(
+        status: Int, headers: [(name: String, value: String)],
+        body: @escaping @Sendable (_ each: @escaping Each) async throws -> Void
+    ) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// Reads the body, once: each piece as it comes, and the next only when `each` has returned, so that a slow taker slows the
+    /// sender. Returns at the end of a whole body. Throws `Failure` when the body breaks off or its time is over, and what
+    /// `each` throws, which ends the exchange.
+    public func read(_ each: @escaping Each) async throws { try await body(each) }
+}
+
 /// Makes HTTP requests to the world outside (SNS subscribers, HTTP integrations, API destinations).
 public protocol OutboundHTTP: Sendable {
     /// Throws `Failure` when there is no answer (name unknown, refused, TLS, timeout) or when its body is wanted and over
     /// `bodyLimit` bytes. Redirects are not followed.
     func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse
+
+    /// As `send`, and answers when the answer's head has come: `request.timeout` is for that.
+    ///
+    /// - Parameters:
+    ///   - longest: for all of the body.
+    ///   - idle: for each of its pieces; the time that their taker needs does not count.
+    func open(_ request: OutboundRequest, longest: Duration, idle: Duration) async throws -> OutboundStream
+}
+
+extension OutboundHTTP {
+    public func open(_ request: OutboundRequest, longest: Duration, idle: Duration) async throws -> OutboundStream {
+        throw Failure(.unavailable, "Answers that stream are not supported here.")
+    }
 }

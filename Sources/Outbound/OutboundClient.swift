@@ -6,6 +6,12 @@ import NIOPosix
 import Platform
 import Synchronization
 
+/// Shared by who reads a body and who watches over it.
+private final class SharedWatch: Sendable {
+    let state: Mutex<StreamWatch<ContinuousClock.Instant>>
+    init(_ watch: StreamWatch<ContinuousClock.Instant>) { state = Mutex(watch) }
+}
+
 /// HTTP requests to the world outside. Nothing is made before the first one: no thread, no connection, no memory. Redirects are not
 /// followed, certificates are checked, and nothing is decompressed. Each carries the server's mark.
 public final class OutboundClient: OutboundHTTP {
@@ -26,7 +32,30 @@ public final class OutboundClient: OutboundHTTP {
     }
 
     public func send(_ request: OutboundRequest, bodyLimit: Int) async throws -> OutboundResponse {
-        let client = try client()
+        let (client, outgoing) = (try client(), try outgoing(request))
+        do {
+            return try await withDeadline(request.timeout) {
+                let answer = try await client.execute(outgoing, timeout: TimeAmount(request.timeout))
+                var response = OutboundResponse(
+                    status: Int(answer.status.code), headers: answer.headers.map { ($0.name, $0.value) }, body: [])
+                if request.wantsBody {
+                    response.body = Array(try await answer.body.collect(upTo: bodyLimit).readableBytesView)
+                } else {
+                    // Too long, too slow, broken off: nobody wanted it.
+                    try? await self.withDeadline(Limits.unwantedTime) {
+                        _ = try await answer.body.collect(upTo: Limits.unwantedBytes)
+                    }
+                }
+                return response
+            }
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw Failure(.unavailable, "No answer from \(Self.shown(request.url)): \(error)", cause: error)
+        }
+    }
+
+    private func outgoing(_ request: OutboundRequest) throws -> HTTPClientRequest {
         var outgoing = HTTPClientRequest(url: request.url)
         outgoing.method = HTTPMethod(rawValue: request.method)
         for header in request.headers {
@@ -37,25 +66,52 @@ public final class OutboundClient: OutboundHTTP {
         }
         outgoing.headers.replaceOrAdd(name: OutboundMark.header, value: mark.reveal())
         if !request.body.isEmpty { outgoing.body = .bytes(ByteBuffer(bytes: request.body)) }
+        return outgoing
+    }
+
+    public func open(_ request: OutboundRequest, longest: Duration, idle: Duration) async throws -> OutboundStream {
+        let (client, outgoing, shown) = (try client(), try outgoing(request), Self.shown(request.url))
         do {
-            return try await withDeadline(request.timeout) { [outgoing, self] in
-                let answer = try await client.execute(outgoing, timeout: TimeAmount(request.timeout))
-                var response = OutboundResponse(
-                    status: Int(answer.status.code), headers: answer.headers.map { ($0.name, $0.value) }, body: [])
-                if request.wantsBody {
-                    response.body = Array(try await answer.body.collect(upTo: bodyLimit).readableBytesView)
-                } else {
-                    // Too long, too slow, broken off: nobody wanted it.
-                    try? await withDeadline(Limits.unwantedTime) {
-                        _ = try await answer.body.collect(upTo: Limits.unwantedBytes)
-                    }
-                }
-                return response
+            // The client's own timeout ends when the head is there.
+            let answer = try await client.execute(outgoing, timeout: TimeAmount(request.timeout))
+            return OutboundStream(
+                status: Int(answer.status.code), headers: answer.headers.map { ($0.name, $0.value) }
+            ) { [body = answer.body] each in
+                try await Self.read(body, from: shown, longest: longest, idle: idle, each)
             }
-        } catch let failure as Failure {
-            throw failure
         } catch {
-            throw Failure(.unavailable, "No answer from \(Self.shown(request.url)): \(error)", cause: error)
+            throw Failure(.unavailable, "No answer from \(shown): \(error)", cause: error)
+        }
+    }
+
+    /// Reads beside a watch, which costs a stream two tasks and a piece none.
+    private static func read(
+        _ body: HTTPClientResponse.Body, from url: String, longest: Duration, idle: Duration,
+        _ each: @escaping OutboundStream.Each
+    ) async throws {
+        let watch = SharedWatch(StreamWatch(now: .now, longest: longest, idle: idle))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                var pieces = body.makeAsyncIterator()
+                while true {
+                    watch.state.withLock { $0.asked(now: .now) }
+                    let next: ByteBuffer?
+                    do { next = try await pieces.next() } catch {
+                        throw Failure(.unavailable, "The answer from \(url) broke off: \(error)", cause: error)
+                    }
+                    watch.state.withLock { $0.came() }
+                    guard let next else { return }
+                    try await each(next)
+                }
+            }
+            group.addTask {
+                while let next = watch.state.withLock({ $0.check(now: .now) }) {
+                    try await Task.sleep(until: next, clock: .continuous)
+                }
+                throw Failure(.unavailable, "The answer from \(url) did not come to its end in time.")
+            }
+            defer { group.cancelAll() }
+            try await group.next()
         }
     }
 

@@ -21,6 +21,8 @@ struct SkillClient {
     let client: EndpointClient
 
     static let root = "/_aws/alexa/api"
+    /// How long a turn may take: several requests to the skill of eight seconds each, and more than a hurried machine needs.
+    static let longestTurn = Duration.seconds(90)
 
     /// The answer's document; says what went wrong and ends the command for any but 2xx.
     @discardableResult
@@ -56,9 +58,16 @@ struct SkillClient {
             ])
         guard let id = begun["id"]?.string else { return begun }
         var wait = Duration.milliseconds(2)
+        let end = ContinuousClock.now + Self.longestTurn
         while true {
             let result = try await call(.GET, path + "/" + percentEncoded(id))
             if result["status"]?.string != "IN_PROGRESS" { return result }
+            guard ContinuousClock.now < end else {
+                Terminal.fail(
+                    "There is no answer after \(Self.longestTurn.components.seconds) seconds: see the server's log for the "
+                        + "simulation \(id).")
+                throw ExitCode(1)
+            }
             try await Task.sleep(for: wait)
             wait = min(wait * 2, .milliseconds(100))
         }

@@ -146,7 +146,8 @@ final class Server: Service {
             database: database, time: time, serverKey: key, authorizer: iam, logger: logger)
         async let gateways = APIGatewayService(
             database: database, functions: lambda, http: outbound, logs: logs, authorizer: iam, time: time,
-            functionsReachTheNetwork: settings.functionsReachTheNetwork, logger: logger)
+            functionsReachTheNetwork: settings.functionsReachTheNetwork, functionEndpoint: settings.functionEndpoint,
+            logger: logger)
         let events = try EventBridgeService(
             database: database, outbox: outbox, authorizer: iam, time: time, logger: logger)
         let s3Control = try S3ControlService(database: database, authorizer: iam)

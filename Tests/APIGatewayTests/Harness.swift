@@ -24,7 +24,8 @@ final class Harness: Sendable {
             migrations: [APIGatewayService.migrations, APIGatewayService.restMigrations])
         service = try APIGatewayService(
             database: database, functions: functions, http: http, logs: logs, authorizer: FakeAuthorizer(),
-            time: time, functionsReachTheNetwork: functionsReachTheNetwork, logger: Logger(label: "test"))
+            time: time, functionsReachTheNetwork: functionsReachTheNetwork, functionEndpoint: "http://127.0.0.1:5000",
+            logger: Logger(label: "test"))
     }
 
     deinit { database.close() }
@@ -170,7 +171,10 @@ final class FakeHTTP: OutboundHTTP {
     var requests: [OutboundRequest] { state.withLock { $0.requests } }
 
     func answer(_ url: String, _ body: Value) {
-        let response = OutboundResponse(status: 200, headers: [], body: JSON.encode(body))
+        answer(url, OutboundResponse(status: 200, headers: [], body: JSON.encode(body)))
+    }
+
+    func answer(_ url: String, _ response: OutboundResponse) {
         state.withLock { $0.answers[url] = response }
     }
 
@@ -181,6 +185,15 @@ final class FakeHTTP: OutboundHTTP {
         }
         guard let answer else { throw Failure(.unavailable, "nobody there") }
         return answer
+    }
+
+    /// The answer's bytes one by one, and then a body that breaks off when its last byte says so.
+    func open(_ request: OutboundRequest, longest: Duration, idle: Duration) async throws -> OutboundStream {
+        let answer = try await send(request, bodyLimit: .max)
+        return OutboundStream(status: answer.status, headers: answer.headers) { each in
+            for byte in answer.body { try await each(ByteBuffer(bytes: [byte])) }
+            if answer.body.last == UInt8(ascii: "!") { throw Failure(.unavailable, "broken off") }
+        }
     }
 }
 

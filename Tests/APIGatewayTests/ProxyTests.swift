@@ -128,13 +128,17 @@ import Testing
             AuthorizerCache.Key(api: "a", stage: "s", authorizer: "z", identity: ["\(number)"])
         }
         for number in 0..<1_000 {
-            cache.keep(answer, for: key(number), until: now + .seconds(10))
+            cache.keep(answer, for: key(number), until: now + .seconds(10), asked: cache.generation)
             #expect(cache.count <= 100)
         }
         #expect(cache.find(key(999), now: now) != nil)
         #expect(cache.find(key(999), now: now + .seconds(10)) == nil)
+        let asked = cache.generation
         cache.forget(api: "a")
         #expect(cache.count == 0)
+        // Who was asked before the change answers by what no longer holds.
+        cache.keep(answer, for: key(1), until: now + .seconds(10), asked: asked)
+        #expect(cache.find(key(1), now: now) == nil)
     }
 }
 

@@ -287,4 +287,42 @@ import Wire
         harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": ["no head"]])) }
         #expect(await harness.get(api, "GET", "/s").status == 502)
     }
+
+    @Test func backendsStreamAsFunctionsDo() async throws {
+        let harness = try Harness()
+        let api = try await harness.restAPI()
+        let url = "http://backend/x"
+        try await harness.method(
+            api, "ANY", "/",
+            integration: [
+                "type": "HTTP_PROXY", "integrationHttpMethod": "ANY", "uri": .string(url),
+                "responseTransferMode": "STREAM", "timeoutInMillis": 900_000,
+            ])
+        try await harness.deploy(api)
+        func produced(_ response: OutboundResponse) async throws -> (DoorResponse, Int64?, [String], (any Error)?) {
+            harness.http.answer(url, response)
+            let head = RequestHead(method: "GET", path: "/s", query: "", headers: [("host", "x.execute-api.localhost")])
+            let request = DoorRequest(
+                context: harness.context("", principal: .anonymous), head: head,
+                labels: [api.id.string ?? "", "execute-api", "us-east-1"], body: ByteBuffer())
+            let answer = await withCheckedContinuation { continuation in
+                harness.service.respond(to: request) { continuation.resume(returning: $0) }
+            }
+            guard case .stream(let length, let produce) = answer.payload else { return (answer, nil, [], nil) }
+            let writer = PieceWriter()
+            do { try await produce(writer) } catch { return (answer, length, writer.pieces, error) }
+            return (answer, length, writer.pieces, nil)
+        }
+        let headers = [(name: "x-a", value: "b"), (name: "Server", value: "c"), (name: "content-length", value: "3")]
+        let whole = try await produced(OutboundResponse(status: 206, headers: headers, body: Array("one".utf8)))
+        #expect(whole.0.status == 206 && whole.0.headers.contains { $0.name == "x-amzn-Remapped-Server" })
+        #expect(whole.1 == 3 && whole.2 == ["o", "n", "e"] && whole.3 == nil)
+        let broken = try await produced(
+            OutboundResponse(status: 200, headers: [(name: "content-length", value: "-1")], body: Array("no!".utf8)))
+        #expect(broken.1 == nil && broken.2 == ["n", "o", "!"] && broken.3 != nil)
+        let bare = try await produced(OutboundResponse(status: 304, headers: headers, body: []))
+        guard case .none = bare.0.payload else { throw Failure(.unavailable, "a body with 304") }
+        // Nobody there: as without streaming.
+        #expect(await harness.get(api, "GET", "/s", query: "other").status == 504)
+    }
 }

@@ -74,6 +74,45 @@ import Testing
         try await server.close()
     }
 
+    @Test func streamsAreReadToTheirEnd() async throws {
+        let server = try await RawServer.answering("HTTP/1.1 201 Created\r\nx-a: b\r\ncontent-length: 2\r\n\r\nok")
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
+        let answer = try await client.open(server.request(), longest: .seconds(60), idle: .seconds(60))
+        #expect(answer.status == 201 && answer.headers.contains { $0.name == "x-a" && $0.value == "b" })
+        let read = Pieces()
+        try await answer.read { piece in await read.add(piece) }
+        #expect(await read.text == "ok")
+        await client.shutdown()
+        try await server.close()
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+    ])
+    func streamsThatStopFail(_ text: String) async throws {
+        let server = try await RawServer.answering(text)
+        let client = OutboundClient(group: NIOSingletons.posixEventLoopGroup, mark: OutboundMark())
+        // Where the body just stops, the pause ends it.
+        let answer = try await client.open(server.request(), longest: .seconds(60), idle: .milliseconds(300))
+        await #expect(throws: Failure.self) { try await answer.read { _ in } }
+        let other = try await client.open(server.request(), longest: .milliseconds(300), idle: .seconds(60))
+        await #expect(throws: Failure.self) { try await other.read { _ in } }
+        await client.shutdown()
+        try await server.close()
+    }
+
+    @Test func theTimeOfWhoTakesPiecesDoesNotCountAsAPause() {
+        let start = ContinuousClock.now
+        func at(_ seconds: Int) -> ContinuousClock.Instant { start + .seconds(seconds) }
+        var watch = StreamWatch(now: start, longest: .seconds(100), idle: .seconds(10))
+        watch.asked(now: at(5))
+        #expect(watch.check(now: at(6)) == at(15) && watch.check(now: at(15)) == nil)
+        watch.came()
+        #expect(watch.check(now: at(60)) == at(70))
+        watch.asked(now: at(95))
+        #expect(watch.check(now: at(96)) == at(100) && watch.check(now: at(100)) == nil)
+    }
+
     @Test func whatCannotBeReachedIsAFailure() async throws {
         let server = try await RawServer.answering("")
         let request = server.request()
@@ -90,6 +129,11 @@ import Testing
         await #expect(throws: Failure.self) { try await client.send(injecting, bodyLimit: 10) }
         await client.shutdown()
     }
+}
+
+private actor Pieces {
+    private(set) var text = ""
+    func add(_ piece: ByteBuffer) { text += String(buffer: piece) }
 }
 
 /// Answers every request with the same bytes, whatever it is.

@@ -88,6 +88,7 @@ import Wire
         try await harness.settle()
         #expect(try await harness.references() == Int64(used.count))
 
+        #expect(try await harness.get("k").text == used.map(Self.content).joined())
         let border = 7 * Self.length
         let range = try await harness.get("k", ["Range": .string("bytes=\(border - 3)-\(border + 18)")])
         let expected = Self.content(used[6]).suffix(3) + Self.content(used[7]) + Self.content(used[8]).prefix(3)

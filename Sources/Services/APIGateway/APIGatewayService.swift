@@ -23,10 +23,12 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     private let sockets: SocketDoor
 
     /// `functionsReachTheNetwork`: unless it is set, role sessions cannot create HTTP integrations and JWT authorizers: a
-    /// function that reaches no network must not have the server reach it instead.
+    /// function that reaches no network must not have the server reach it instead. `functionEndpoint` is the URL by which
+    /// functions reach this server; events of WebSocket APIs name its port.
     public init(
         database: any Database, functions: any FunctionCaller, http: any OutboundHTTP, logs: any LogSink,
-        authorizer: any Authorizer, time: any TimeSource, functionsReachTheNetwork: Bool, logger: Logger
+        authorizer: any Authorizer, time: any TimeSource, functionsReachTheNetwork: Bool, functionEndpoint: String,
+        logger: Logger
     ) throws {
         let catalog = APICatalog(database: database)
         let answers = AuthorizerCache()
@@ -41,7 +43,8 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         self.logger = logger
         sockets = try SocketDoor(
             catalog: catalog, hub: SocketHub(time: time), functions: functions, http: http, logs: logs,
-            database: database, authorizer: authorizer, deadlines: deadlines, time: time, logger: logger)
+            database: database, authorizer: authorizer, deadlines: deadlines, time: time,
+            functionsPort: ":" + ProxyRequest.port(of: functionEndpoint, isSecure: false), logger: logger)
         let editor = Editor(
             database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(

@@ -59,8 +59,6 @@ enum Limits {
     static let socketIntegrationMilliseconds: Int64 = 29_000
     /// Messages of one connection that are with their integrations at the same time; the next wait in the socket. Own choice.
     static let socketMessagesInFlight = 16
-    /// The port on which Martlet listens in the cells of functions, for what events name.
-    static let functionsPort = "4566"
     /// Characters of a selection expression. Own choice.
     static let selectionExpression = 1024
 

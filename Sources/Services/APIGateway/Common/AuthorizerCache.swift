@@ -20,6 +20,8 @@ final class AuthorizerCache: Sendable {
     private struct State {
         var entries: [Key: Entry] = [:]
         var clock: UInt64 = 0
+        /// Counts what was forgotten: an answer that was asked for before is not kept after it.
+        var generation: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -41,9 +43,13 @@ final class AuthorizerCache: Sendable {
         }
     }
 
-    func keep(_ answer: AuthorizerAnswer, for key: Key, until: Instant) {
+    /// To be read before the authorizer is asked, for `keep`.
+    var generation: UInt64 { state.withLock { $0.generation } }
+
+    func keep(_ answer: AuthorizerAnswer, for key: Key, until: Instant, asked generation: UInt64) {
         guard key.identity.reduce(0, { $0 + $1.utf8.count }) <= Limits.authorizationKey else { return }
         state.withLock { state in
+            guard state.generation == generation else { return }
             if state.entries.count >= limit { Self.thinOut(&state) }
             state.clock += 1
             state.entries[key] = Entry(answer: answer, expiresAt: until, usedAt: state.clock)
@@ -60,6 +66,7 @@ final class AuthorizerCache: Sendable {
     /// Forgets what belongs to an API, or to one of its stages.
     func forget(api: String, stage: String? = nil) {
         state.withLock { state in
+            state.generation += 1
             state.entries = state.entries.filter { $0.key.api != api || stage != nil && $0.key.stage != stage }
         }
     }

@@ -142,9 +142,7 @@ extension ProxyRequest {
         self.headers = headers
 
         let id = request.labels.first ?? ""
-        let name = lowercased(String(host.prefix { $0 != ":" }))
-        // Clients of the path fallback name this server, not the API.
-        domainName = name.hasPrefix(id + ".") ? name : id + ".execute-api.localhost"
+        domainName = DomainName.ofAWS(host, api: id) ?? DomainName.local(api: id)
         domainPrefix = id
     }
 
@@ -182,6 +180,18 @@ extension ProxyRequest {
         }
         return isSecure ? "443" : "80"
     }
+}
+
+/// The name of an API's host in events. Functions call it back, with their credentials, so that it must not be the client's word:
+/// of what clients say only AWS's own name of the API is taken.
+enum DomainName {
+    static func ofAWS(_ host: String?, api: String) -> String? {
+        let name = lowercased(String((host ?? "").prefix { $0 != ":" }))
+        return name.hasPrefix(api + ".execute-api.") && name.hasSuffix(".amazonaws.com") ? name : nil
+    }
+
+    /// The name on this machine (RFC 6761, 6.3).
+    static func local(api: String) -> String { api + ".execute-api.localhost" }
 }
 
 /// Whether the bytes are valid UTF-8.

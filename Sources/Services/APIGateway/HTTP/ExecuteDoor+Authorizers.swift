@@ -63,7 +63,7 @@ extension ExecuteDoor {
             return completion(
                 .refused(Self.authorizerFailure("The authorizer's credentials are no role of the account.")))
         }
-        let once = Once()
+        let (once, generation) = (Once(), answers.generation)
         let deadline = deadlines.add(after: Limits.authorizerTimeout) {
             guard once.take() else { return }
             completion(.refused(Self.authorizerFailure("The authorizer timed out.")))
@@ -76,7 +76,7 @@ extension ExecuteDoor {
             case .success(let answer):
                 let size = (try? result.get())?.payload.readableBytes ?? 0
                 if authorizer.lifetime > .zero, size <= Limits.cachedAuthorization {
-                    answers.keep(answer, for: key, until: time.now() + authorizer.lifetime)
+                    answers.keep(answer, for: key, until: time.now() + authorizer.lifetime, asked: generation)
                 }
                 completion(Self.judge(answer, arn: arn))
             case .failure(let failure): completion(.refused(Self.authorizerFailure(failure.message)))

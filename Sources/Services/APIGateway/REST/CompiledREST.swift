@@ -121,7 +121,7 @@ struct RESTIntegration: Sendable {
     enum Target: Sendable {
         case function(arn: String, streams: Bool)
         /// The URL with `{parameter}`s, and the method: nil for that of the request.
-        case http(url: String, method: String?)
+        case http(url: String, method: String?, streams: Bool)
         case mock
         /// What cannot be called, and why.
         case broken(String)
@@ -183,16 +183,26 @@ enum RESTCompiler {
         var validators: [String: Value] = [:]
         var responses: [Value] = []
         var settings: Value = [:]
+
+        /// The models, made ready; empty unless a validator looks at bodies.
+        var library: JSONSchema.Library {
+            guard validators.values.contains(where: { $0["validateRequestBody"]?.bool == true }) else {
+                return JSONSchema.Library([:])
+            }
+            return JSONSchema.Library(
+                models.compactMapValues { $0["schema"]?.string.flatMap { try? JSON.parse($0) } })
+        }
     }
 
+    /// `library` is the deployment's, made once for all stages that serve it.
     static func compile(
-        stage document: Value, _ deployment: Deployment, keys: [String: PlanKey], api: String, scope: AccountRegion
+        stage document: Value, _ deployment: Deployment, _ library: JSONSchema.Library, keys: [String: PlanKey],
+        api: String, scope: AccountRegion
     ) -> RESTStage {
         let variables = (document["variables"]?.fields?.entries ?? []).map {
             (name: $0.name, value: $0.value.string ?? "")
         }
         let overrides = document["methodSettings"]?.fields ?? Fields()
-        let schemas = deployment.models.compactMapValues { $0["schema"]?.string.flatMap { try? JSON.parse($0) } }
         var tree = RouteTree<RESTMethod>()
         for resource in deployment.resources {
             guard let path = resource["path"]?.string, let pattern = RouteTree<RESTMethod>.Pattern(path) else {
@@ -204,7 +214,7 @@ enum RESTCompiler {
                 method.authorization = authorization(entry.value, deployment.authorizers, variables)
                 method.needsKey = entry.value["apiKeyRequired"]?.bool ?? false
                 method.operationName = entry.value["operationName"]?.string
-                validation(entry.value, deployment.validators, schemas, &method)
+                validation(entry.value, deployment.validators, library, &method)
                 method.integration = entry.value["methodIntegration"].map { integration($0, variables) }
                 method.throttle = throttle(overrides[path.dropFirst() + "/" + entry.name])
                 tree.insert(method: entry.name, pattern: pattern, method)
@@ -247,7 +257,7 @@ enum RESTCompiler {
     }
 
     private static func validation(
-        _ method: Value, _ validators: [String: Value], _ schemas: [String: Value], _ compiled: inout RESTMethod
+        _ method: Value, _ validators: [String: Value], _ library: JSONSchema.Library, _ compiled: inout RESTMethod
     ) {
         guard let validator = method["requestValidatorId"]?.string.flatMap({ validators[$0] }) else { return }
         if validator["validateRequestParameters"]?.bool == true {
@@ -258,8 +268,7 @@ enum RESTCompiler {
         if validator["validateRequestBody"]?.bool == true {
             var models: [String: JSONSchema] = [:]
             for entry in method["requestModels"]?.fields?.entries ?? [] {
-                guard let schema = entry.value.string.flatMap({ schemas[$0] }) else { continue }
-                models[lowercased(entry.name)] = JSONSchema(schema, models: schemas)
+                models[lowercased(entry.name)] = entry.value.string.flatMap { JSONSchema($0, of: library) }
             }
             compiled.models = models
         }
@@ -307,16 +316,17 @@ enum RESTCompiler {
         let uri = FunctionURI.substitute(document["uri"]?.string ?? "", stageVariables: variables)
         let method = document["httpMethod"]?.string
         let target: RESTIntegration.Target
+        let streams = document["responseTransferMode"]?.string == "STREAM"
         switch document["type"]?.string {
         case "AWS_PROXY":
             if method != "POST" {
                 target = .broken("The integration of a function must have the HTTP method POST.")
             } else if let function = FunctionURI.function(in: uri) {
-                target = .function(arn: function, streams: document["responseTransferMode"]?.string == "STREAM")
+                target = .function(arn: function, streams: streams)
             } else {
                 target = .broken("Invalid endpoint address")
             }
-        case "HTTP_PROXY": target = .http(url: uri, method: method == "ANY" ? nil : method)
+        case "HTTP_PROXY": target = .http(url: uri, method: method == "ANY" ? nil : method, streams: streams)
         case "MOCK": target = .mock
         default: target = .broken("Integrations of this type are not served.")
         }

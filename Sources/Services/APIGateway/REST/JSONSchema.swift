@@ -7,18 +7,41 @@ struct JSONSchema: Sendable {
     private let root: Value
     /// The API's models, for `$ref`s to `https://apigateway.amazonaws.com/restapis/ID/models/NAME`.
     private let models: [String: Value]
-    /// Compiled once, by their text.
+    /// By their text.
     private let patterns: [String: Pattern]
 
     init(_ root: Value, models: [String: Value] = [:]) {
         self.root = root
         self.models = models
+        patterns = Self.patterns(of: [root] + models.values)
+    }
+
+    /// The schema of one model; nil when there is none of that name.
+    init?(_ name: String, of library: Library) {
+        guard let root = library.models[name] else { return nil }
+        self.root = root
+        models = library.models
+        patterns = library.patterns
+    }
+
+    /// The models of an API: their patterns are compiled once, however many methods check with them.
+    struct Library: Sendable {
+        fileprivate let models: [String: Value]
+        fileprivate let patterns: [String: Pattern]
+
+        init(_ models: [String: Value]) {
+            self.models = models
+            patterns = JSONSchema.patterns(of: Array(models.values))
+        }
+    }
+
+    private static func patterns(of schemas: [Value]) -> [String: Pattern] {
         var texts: Set<String> = []
         var left = RESTLimits.validationSteps
-        for schema in [root] + models.values { Self.collect(schema, into: &texts, depth: 0, &left) }
+        for schema in schemas { collect(schema, into: &texts, depth: 0, &left) }
         var patterns: [String: Pattern] = [:]
-        for text in texts { patterns[text] = Self.pattern(text) }
-        self.patterns = patterns
+        for text in texts { patterns[text] = pattern(text) }
+        return patterns
     }
 
     /// Schemas look for their patterns anywhere in a text.

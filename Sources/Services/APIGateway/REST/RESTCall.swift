@@ -84,8 +84,8 @@ struct RESTCall: Sendable {
 /// What comes of a request.
 enum RESTReply: Sendable {
     case whole(ProxyAnswer)
-    /// The head, what has come of the body, and what reads the rest.
-    case stream(ProxyAnswer, ResponseReader)
+    /// The head, and what writes the body.
+    case stream(ProxyAnswer, ResponsePayload)
 }
 
 /// What TestInvokeMethod says about how it went, line by line (recorded).

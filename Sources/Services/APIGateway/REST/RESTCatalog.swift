@@ -51,19 +51,23 @@ final class RESTCatalog: Sendable {
         let plans = try Owned.list(.usagePlan, row.scope, in: transaction).filter {
             UsagePlans.names($0.document, api: id)
         }
-        var deployments: [String: RESTCompiler.Deployment] = [:]
+        var deployments: [String: (RESTCompiler.Deployment, JSONSchema.Library)] = [:]
         var compiled: [String: RESTStage] = [:]
         for item in stages {
             let served = item.document["deploymentId"]?.string ?? ""
             guard !served.isEmpty else { continue }
-            if deployments[served] == nil {
-                deployments[served] = try deployment(served, api: id, in: transaction)
+            let (deployment, library): (RESTCompiler.Deployment, JSONSchema.Library)
+            if let known = deployments[served] {
+                (deployment, library) = known
+            } else {
+                deployment = try self.deployment(served, api: id, in: transaction)
+                library = deployment.library
+                deployments[served] = (deployment, library)
             }
             let keys = try self.keys(
                 of: plans.filter { UsagePlans.names($0.document, api: id, stage: item.id) }, row.scope, in: transaction)
             compiled[item.id] = RESTCompiler.compile(
-                stage: item.document, deployments[served] ?? RESTCompiler.Deployment(), keys: keys, api: id,
-                scope: row.scope)
+                stage: item.document, deployment, library, keys: keys, api: id, scope: row.scope)
         }
         return CompiledREST(
             id: id, scope: row.scope, isDisabled: row.document["disableExecuteApiEndpoint"]?.bool ?? false,

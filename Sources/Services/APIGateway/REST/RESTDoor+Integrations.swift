@@ -20,7 +20,8 @@ extension RESTDoor {
             } else {
                 invoke(call, integration, function)
             }
-        case .http(let url, let method): send(call, integration, url: url, method: method)
+        case .http(let url, let method, let streams):
+            send(call, integration, url: url, method: method, streams: streams && call.transcript == nil)
         }
     }
 
@@ -217,7 +218,7 @@ extension RESTDoor {
                         var call = call
                         call.record.integration.status = answer.status
                         call.record.integration.latency = Int((time.uptimeNanoseconds() &- start) / 1_000_000)
-                        finish(call, answer, response.body)
+                        finish(call, answer, StreamPrelude.rest(answer.body, response.body))
                     case .failure(let failure): settle(call, .failure(failure), status: 200, since: start)
                     }
                 }
@@ -240,7 +241,9 @@ extension RESTDoor {
 
     // MARK: HTTP
 
-    private func send(_ call: RESTCall, _ integration: RESTIntegration, url: String, method: String?) {
+    private func send(
+        _ call: RESTCall, _ integration: RESTIntegration, url: String, method: String?, streams: Bool
+    ) {
         guard call.request.hops < Limits.proxyHops else {
             return finish(call, .internal("The integrations of this server call one another in a circle."))
         }
@@ -282,6 +285,7 @@ extension RESTDoor {
         let start = time.uptimeNanoseconds()
         Task {
             do {
+                if streams { return try await stream(call, request, since: start) }
                 let response = try await http.send(request, bodyLimit: Limits.payload)
                 settle(call, .success(Self.answer(response)), status: response.status, since: start)
             } catch {
@@ -292,16 +296,42 @@ extension RESTDoor {
         }
     }
 
-    /// The answer as it came, without what belongs to its connection.
+    /// Begins to answer when the backend does. A backend that breaks off, or takes too long, breaks the answer off; a client that
+    /// goes away ends the request.
+    private func stream(_ given: RESTCall, _ request: OutboundRequest, since start: UInt64) async throws {
+        let response = try await http.open(
+            request, longest: RESTLimits.longestStream, idle: RESTLimits.longestStreamPause)
+        var call = given
+        let head = Self.head(response.status, response.headers)
+        call.record.integration.status = response.status
+        call.record.integration.latency = Int((time.uptimeNanoseconds() &- start) / 1_000_000)
+        let length = response.headers.first { lowercased($0.name) == "content-length" }.flatMap { Int64($0.value) }
+            .flatMap { $0 < 0 ? nil : $0 }
+        finish(
+            call, head,
+            .stream(length: length) { writer in
+                try await response.read { piece in
+                    if piece.readableBytes > 0 { try await writer.write(piece) }
+                }
+            })
+    }
+
     private static func answer(_ response: OutboundResponse) -> ProxyAnswer {
+        var answer = head(response.status, response.headers)
+        answer.body = ByteBuffer(bytes: response.body)
+        return answer
+    }
+
+    /// The answer as it came, without what belongs to its connection.
+    private static func head(_ status: Int, _ given: [(name: String, value: String)]) -> ProxyAnswer {
         var headers: [(name: String, value: String)] = []
-        for (name, value) in response.headers {
+        for (name, value) in given {
             guard ProxyAnswer.isHeader(name, value), let sent = RESTAnswers.sent(name),
                 !ProxyAnswer.isOwn(lowercased(sent))
             else { continue }
             headers.append((sent, value))
         }
-        return ProxyAnswer(status: response.status, headers: headers, body: ByteBuffer(bytes: response.body))
+        return ProxyAnswer(status: status, headers: headers, body: ByteBuffer())
     }
 
     /// The client's framing and this hop's: the HTTP client says its own.

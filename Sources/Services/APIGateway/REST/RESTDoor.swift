@@ -43,8 +43,7 @@ struct RESTDoor: Sendable {
         ) { reply in
             switch reply {
             case .whole(let answer): completion(Self.response(answer, requestID, extendedID))
-            case .stream(let head, let reader):
-                completion(Self.response(head, requestID, extendedID, reader))
+            case .stream(let head, let body): completion(Self.response(head, requestID, extendedID, body))
             }
         }
         guard Self.headerBytes(request) <= Limits.headers else {
@@ -139,8 +138,8 @@ struct RESTDoor: Sendable {
         log(call, answer)
     }
 
-    func finish(_ call: RESTCall, _ head: ProxyAnswer, _ reader: ResponseReader) {
-        call.reply(.stream(head, reader))
+    func finish(_ call: RESTCall, _ head: ProxyAnswer, _ body: ResponsePayload) {
+        call.reply(.stream(head, body))
         log(call, head)
     }
 
@@ -156,15 +155,12 @@ struct RESTDoor: Sendable {
     }
 
     private static func response(
-        _ answer: ProxyAnswer, _ requestID: String, _ extendedID: String, _ reader: ResponseReader? = nil
+        _ answer: ProxyAnswer, _ requestID: String, _ extendedID: String, _ stream: ResponsePayload? = nil
     ) -> DoorResponse {
         let headers = [("x-amzn-RequestId", requestID), ("x-amz-apigw-id", extendedID)] + answer.headers
-        if let reader {
-            return DoorResponse(
-                status: answer.status, headers: headers, payload: StreamPrelude.rest(answer.body, reader))
-        }
         // What has no body by its status gets none (RFC 9110, 15.3.5 and 15.4.5).
         let isBare = answer.status == 204 || answer.status == 304
-        return DoorResponse(status: answer.status, headers: headers, payload: isBare ? .none : .bytes(answer.body))
+        return DoorResponse(
+            status: answer.status, headers: headers, payload: isBare ? .none : stream ?? .bytes(answer.body))
     }
 }

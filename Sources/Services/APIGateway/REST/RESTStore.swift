@@ -272,6 +272,10 @@ enum RESTLimits {
     static let usualTimeout: Int64 = 29_000
     static let longestTimeout: Int64 = 300_000
     static let longestStreamingTimeout: Int64 = 900_000
+    /// Of an answer that streams, and without a byte of it (developer guide on the response transfer mode, Regional APIs). The 2 MB
+    /// per second to which AWS holds what is behind the first 10 MB are not imitated.
+    static let longestStream = Duration.seconds(900)
+    static let longestStreamPause = Duration.seconds(300)
     /// Seconds that an authorizer's answer is kept (API reference).
     static let authorizerLifetime: Int64 = 3_600
     static let usualAuthorizerLifetime: Int64 = 300

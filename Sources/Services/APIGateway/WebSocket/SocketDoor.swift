@@ -17,12 +17,15 @@ struct SocketDoor: Sendable {
     let authorizer: any Authorizer
     let deadlines: Deadlines
     let time: any TimeSource
+    /// What is behind the host's name in an address by which functions reach this server: `:4566`.
+    let functionsPort: String
     let logger: Logger
 
     /// Throws what the model's text does, which never happens.
     init(
         catalog: APICatalog, hub: SocketHub, functions: any FunctionCaller, http: any OutboundHTTP, logs: any LogSink,
-        database: any Database, authorizer: any Authorizer, deadlines: Deadlines, time: any TimeSource, logger: Logger
+        database: any Database, authorizer: any Authorizer, deadlines: Deadlines, time: any TimeSource,
+        functionsPort: String, logger: Logger
     ) throws {
         self.catalog = catalog
         self.hub = hub
@@ -32,6 +35,7 @@ struct SocketDoor: Sendable {
         self.authorizer = authorizer
         self.deadlines = deadlines
         self.time = time
+        self.functionsPort = functionsPort
         self.logger = logger
         integrations = SocketIntegrations(functions: functions, http: http, deadlines: deadlines)
         management = ConnectionsAPI(
@@ -118,7 +122,7 @@ struct SocketDoor: Sendable {
         }
         let now = request.context.now
         let connection = SocketConnection(
-            id: id, api: api, stage: stage, request: request, domainName: Self.domainName(request, api), now: now)
+            id: id, api: api, stage: stage, request: request, domainName: domainName(request, api), now: now)
         let opening = Opening(
             api: api, stage: stage, connection: connection,
             event: SocketEvent(kind: .connect, routeKey: SocketStage.connect, requestID: requestID, at: now),
@@ -131,12 +135,9 @@ struct SocketDoor: Sendable {
         authorize(opening, route)
     }
 
-    /// What functions reach the API by. On this machine that needs the port: in their cells Martlet listens on one only.
-    private static func domainName(_ request: DoorRequest, _ api: SocketAPI) -> String {
-        let name = lowercased(String((request.head.header("host") ?? "").prefix { $0 != ":" }))
-        // Functions send to this name, with their credentials: of what clients say only AWS's own name of the API is taken.
-        if name.hasPrefix(api.id + ".execute-api."), name.hasSuffix(".amazonaws.com") { return name }
-        return api.id + ".execute-api.localhost:" + Limits.functionsPort
+    /// What functions reach the API by. On this machine that needs the port: it is none that a scheme stands for.
+    private func domainName(_ request: DoorRequest, _ api: SocketAPI) -> String {
+        DomainName.ofAWS(request.head.header("host"), api: api.id) ?? DomainName.local(api: api.id) + functionsPort
     }
 
     private func authorize(_ opening: Opening, _ route: SocketRoute) {

@@ -121,15 +121,16 @@ struct TalkOperations: Sendable {
         }
         let record = SimulationRecord(
             id: turn.id, skill: turn.skill.id, created: now, process: process, status: "IN_PROGRESS", result: .null)
+        busy.began(turn.id)
         do {
             try await database.write { try SimulationTable.add(record, in: $0) }
         } catch {
-            busy.leave(turn.busyKey)
+            busy.leave(turn.busyKey, turn.id)
             throw error
         }
         Task {
             await run(turn)
-            busy.leave(turn.busyKey)
+            busy.leave(turn.busyKey, turn.id)
         }
         return APIAnswer(
             status: 200, body: ["id": .string(turn.id), "status": "IN_PROGRESS", "result": .null],
@@ -224,6 +225,8 @@ struct TalkOperations: Sendable {
     }
 
     private func result(_ id: String, _ simulation: String) async throws -> APIAnswer {
+        // Asked before the row is read: what was over by then has its end in the row, if that could be written.
+        let isUnderWay = busy.isUnderWay(simulation)
         guard let record = try await database.read({ try SimulationTable.get(simulation, in: $0) }), record.skill == id
         else { throw APIError.notFound("there is no simulation \(APIError.shown(simulation)) of the skill.") }
         var (status, result) = (record.status, record.result)
@@ -232,6 +235,9 @@ struct TalkOperations: Sendable {
             result = [
                 "error": ["code": "INTERRUPTED", "message": "The server was restarted while the simulation ran."]
             ]
+        } else if status == "IN_PROGRESS", !isUnderWay {
+            status = "FAILED"
+            result = ["error": ["code": "INTERNAL_SERVICE_EXCEPTION", "message": "The result could not be kept."]]
         }
         return APIAnswer(
             status: 200, body: ["id": .string(record.id), "status": .string(status), "result": result])
@@ -301,6 +307,8 @@ final class BusySessions: Sendable {
 
     private struct State {
         var keys = Set<String>()
+        /// Simulations under way.
+        var ids = Set<String>()
         /// Turns whose result may be seen already, and who waits for them to be gone: whoever has seen a result may go on.
         var ending: [String: [CheckedContinuation<Void, Never>]] = [:]
         var count = 0
@@ -331,8 +339,13 @@ final class BusySessions: Sendable {
     /// The turn only has its result to be kept.
     func isEnding(_ key: String) { state.withLock { $0.ending[key] = [] } }
 
-    func leave(_ key: String) {
+    func began(_ id: String) { state.withLock { _ = $0.ids.insert(id) } }
+
+    func isUnderWay(_ id: String) -> Bool { state.withLock { $0.ids.contains(id) } }
+
+    func leave(_ key: String, _ id: String? = nil) {
         let waiting = state.withLock { state in
+            if let id { state.ids.remove(id) }
             if !key.isEmpty { state.keys.remove(key) }
             state.count -= 1
             return state.ending.removeValue(forKey: key) ?? []

@@ -64,8 +64,6 @@ extension S3ControlService {
 
     /// The tags with others added. Throws InvalidTag, TooManyTags.
     static func tags(_ given: [ControlModel.Tag], onto existing: Fields) throws(AWSError) -> Fields {
-        // Before they are compared with each other.
-        guard given.count <= ControlLimits.tags else { throw tooManyTags }
         var tags = existing
         for tag in given {
             guard let key = tag.key, !key.isEmpty, key.utf8.count <= 128, !key.hasPrefix("aws:"),
@@ -75,12 +73,12 @@ extension S3ControlService {
             }
             tags[key] = .string(value)
         }
-        guard tags.count <= ControlLimits.tags else { throw tooManyTags }
+        guard tags.count <= ControlLimits.tags else {
+            throw AWSError(
+                "TooManyTags", status: 400, "The number of tags exceeds the limit of \(ControlLimits.tags) tags.")
+        }
         return tags
     }
-
-    private static let tooManyTags = AWSError(
-        "TooManyTags", status: 400, "The number of tags exceeds the limit of \(ControlLimits.tags) tags.")
 
     /// The access point that `ResourceArn` names. Buckets' tags are S3's own operations here.
     private func resource(_ request: OperationRequest, in transaction: any ReadTransaction) throws -> AccessPoint {

@@ -27,7 +27,7 @@ struct TestInvokeOperations: Sendable {
         return try await editor.read(request) { api, transaction in
             let deployment = try RESTCatalog.deployment("", api: api.id, in: transaction)
             let stage = RESTCompiler.compile(
-                stage: asked, deployment, keys: [:], api: api.id, scope: api.scope)
+                stage: asked, deployment, deployment.library, keys: [:], api: api.id, scope: api.scope)
             let compiled = CompiledREST(
                 id: api.id, scope: api.scope, isDisabled: false, stages: [Self.stageName: stage])
             var draft = Draft(api: compiled, stage: stage, resource: [:])
