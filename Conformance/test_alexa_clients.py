@@ -291,3 +291,7 @@ def test_deploy_and_chat(server, make_function, martlet):
     function.delete()
     failed = martlet("deploy", EXAMPLE / "skill-package", "--skill", skill, "--function", function.name, check=False)
     assert failed.returncode == 3 and "Function not found" in failed.stderr
+    # Nor is a skill made for a function that is not there.
+    skills = martlet("list").stdout
+    failed = martlet("deploy", EXAMPLE / "skill-package", "--function", function.name, check=False)
+    assert failed.returncode == 3 and martlet("list").stdout == skills
