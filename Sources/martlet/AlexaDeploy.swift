@@ -28,7 +28,19 @@ struct AlexaDeploy: AsyncParsableCommand {
         // Asked for before a skill is made: a name that is wrong leaves none behind.
         let target: Target? = if let function { try await Target(function, endpoint) } else { nil }
         let id = try await existing(client, manifest)
-        if let target { try await connect(endpoint, target, id, &manifest) }
+        do {
+            if let target { try await connect(endpoint, target, id, &manifest) }
+            try await update(client, id, manifest, models)
+        } catch {
+            if skill == nil { Terminal.warn("The skill is made, but not finished. Go on with --skill \(id)") }
+            throw error
+        }
+        print(id)
+    }
+
+    private func update(
+        _ client: SkillClient, _ id: String, _ manifest: Value, _ models: [(locale: String, document: Value)]
+    ) async throws {
         let path = "/v1/skills/\(percentEncoded(id))"
         try await client.call(.PUT, "\(path)/stages/development/manifest", body: manifest)
         for (locale, document) in models {
@@ -37,7 +49,6 @@ struct AlexaDeploy: AsyncParsableCommand {
         }
         try await checkStatus(client, path)
         try await client.call(.PUT, "\(path)/stages/development/enablement")
-        print(id)
     }
 
     private func read(_ file: String) throws -> Value {
