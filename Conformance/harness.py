@@ -42,6 +42,13 @@ def wait_for(what, seconds=WAIT_S, interval_s=0.02):
         time.sleep(interval_s)
 
 
+def lambda_role(iam):
+    """A new role that Lambda may assume, which a server with authentication wants; its ARN."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    return iam.create_role(RoleName=unique("lambda-role"), AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+
+
 _numbers = itertools.count(1)
 _session = secrets.token_hex(3)
 

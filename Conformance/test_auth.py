@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.client
 import io
+import json
 import re
 import subprocess
 import urllib.error
@@ -182,6 +183,8 @@ def test_a_tampered_body(signed, strict, bucket):
 
 
 def test_role_sessions(signed):
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "000000000000"}}
+    signed("iam").create_role(RoleName="worker", AssumeRolePolicyDocument=json.dumps({"Statement": trust}))
     credentials = signed("sts").assume_role(RoleArn="arn:aws:iam::000000000000:role/worker", RoleSessionName="me")[
         "Credentials"
     ]

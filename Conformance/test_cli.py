@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from .functions import FAST_MB
-from .harness import BINARY, RUNTIMES, Server, default_python, free_port, unique, wait_for, zip_bytes
+from .harness import BINARY, RUNTIMES, Server, default_python, free_port, lambda_role, unique, wait_for, zip_bytes
 
 USAGE = 64  # EX_USAGE of sysexits.h, which ArgumentParser ends with
 
@@ -306,7 +306,7 @@ def test_signed_commands(make_server):
     kept = server.data_dir / "credentials"
     key, secret = re.findall(r"= (\S+)", kept.read_text())
     api = boto3.session.Session(key, secret, region_name="us-east-1").client("lambda", endpoint_url=server.url)
-    role = "arn:aws:iam::000000000000:role/r"
+    role = lambda_role(boto3.session.Session(key, secret, region_name="us-east-1").client("iam", endpoint_url=server.url))
     code = {"ZipFile": zip_bytes({"index.py": "def handler(event, context): return print('ran') or event"})}
     api.create_function(FunctionName="f", Runtime=default_python(), Handler="index.handler", Role=role, Code=code)
     api.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.05})

@@ -13,7 +13,7 @@ import pytest
 from . import raw
 from .doors import URL, open_to_all
 from .expect import aws_error
-from .harness import Server, zip_bytes
+from .harness import Server, lambda_role, zip_bytes
 
 FORBIDDEN = (
     "Forbidden. For troubleshooting Function URL authorization issues, see: "
@@ -359,11 +359,11 @@ def test_signatures_are_checked_with_authentication(tmp_path, python_runtime):
         parser = configparser.ConfigParser()
         parser.read(server.data_dir / "credentials")
         key, secret = parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
-        lambda_ = boto3.session.Session().client(
-            "lambda", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id=key,
-            aws_secret_access_key=secret)
+        lambda_, iam = (boto3.session.Session().client(
+            service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id=key,
+            aws_secret_access_key=secret) for service in ("lambda", "iam"))
         lambda_.create_function(
-            FunctionName="fn", Runtime=python_runtime, Handler="index.handler", Role="arn:aws:iam::000000000000:role/r",
+            FunctionName="fn", Runtime=python_runtime, Handler="index.handler", Role=lambda_role(iam),
             Code={"ZipFile": zip_bytes({"index.py": ECHO})}, MemorySize=1769, Timeout=10)
         lambda_.get_waiter("function_active_v2").wait(FunctionName="fn", WaiterConfig={"Delay": 0.05})
         address = lambda_.create_function_url_config(FunctionName="fn", AuthType="AWS_IAM")["FunctionUrl"]

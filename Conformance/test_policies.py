@@ -14,7 +14,10 @@ from .harness import REGION, Server
 ACCOUNT = "000000000000"
 TRUST = json.dumps({
     "Version": "2012-10-17",
-    "Statement": {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+    "Statement": {
+        "Effect": "Allow", "Action": "sts:AssumeRole",
+        # The account takes the sessions of these tests itself.
+        "Principal": {"Service": "lambda.amazonaws.com", "AWS": ACCOUNT}},
 })
 
 

@@ -10,6 +10,17 @@ public enum PolicyDecision: Sendable, Hashable {
     case notAllowed
 }
 
+/// What the trust policy of a role says of whoever would assume it.
+public enum TrustDecision: Sendable, Hashable {
+    /// The policy names them.
+    case allowed
+    /// The policy names their account: it leaves the choice to their identity policies.
+    case delegated
+    case refused
+    /// There is no such role.
+    case noRole
+}
+
 /// Decides what principals may do by their identity policies (IAM). Resource policies are the business of the service that
 /// owns the resource.
 public protocol Authorizer: Sendable {
@@ -29,9 +40,41 @@ public protocol Authorizer: Sendable {
         _ principal: Principal, action: String, resource: String, conditions: [String: [String]],
         in transaction: any ReadTransaction
     ) throws -> PolicyDecision
+
+    /// Whether some policy of the principal asks for a condition key that starts so (in lower case): for keys that cost
+    /// something to find out.
+    func asks(_ principal: Principal, forKeysBelow prefix: String, in transaction: any ReadTransaction) throws -> Bool
+
+    /// What a role's trust policy says of `action` (`sts:AssumeRole`) by the principal.
+    ///
+    /// Without authentication the answer is `.allowed`, so that role ARNs that nobody created keep working; but a role session
+    /// gets none of another account.
+    func trust(
+        in principal: Principal, of roleARN: String, action: String, conditions: [String: [String]],
+        in transaction: any ReadTransaction
+    ) throws -> TrustDecision
 }
 
 extension Authorizer {
+    public func asks(
+        _ principal: Principal, forKeysBelow prefix: String, in transaction: any ReadTransaction
+    ) throws -> Bool { true }
+
+    /// For authorizers that know no roles.
+    public func trust(
+        in principal: Principal, of roleARN: String, action: String, conditions: [String: [String]],
+        in transaction: any ReadTransaction
+    ) throws -> TrustDecision { .allowed }
+
+    /// Whether a service (`lambda.amazonaws.com`) may assume a role of the account for what it does there.
+    public func isAssumable(
+        _ roleARN: String, by service: String, account: String, in transaction: any ReadTransaction
+    ) throws -> Bool {
+        let principal = Principal.service(name: service, sourceARN: "", sourceAccount: account)
+        return try trust(in: principal, of: roleARN, action: "sts:AssumeRole", conditions: [:], in: transaction)
+            == .allowed
+    }
+
     /// For authorizers that know no conditions.
     public func decide(
         _ principal: Principal, action: String, resource: String, conditions: [String: [String]],

@@ -65,6 +65,9 @@ struct Condition: Sendable {
         self.values = values.map { PolicyText($0, hasVariables: hasVariables, isLiteral: isLiteral) }
     }
 
+    /// What it asks for, variables too.
+    var keys: [String] { [key] + values.flatMap(\.variables) }
+
     var isKnown: Bool { operation != nil }
 
     private static func operation(_ name: String, ifExists: Bool) -> Operator? {

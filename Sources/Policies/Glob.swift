@@ -70,6 +70,11 @@ struct PolicyText: Sendable {
     /// `*` and `?` are themselves (operators of equality).
     private let isLiteral: Bool
 
+    /// The condition keys that stand in it, in lower case.
+    var variables: [String] {
+        parts.compactMap { if case .variable(let key, _) = $0 { key } else { nil } }
+    }
+
     /// Documents before version 2012-10-17 have no variables.
     init(_ text: String, hasVariables: Bool, isLiteral: Bool = false) {
         self.isLiteral = isLiteral

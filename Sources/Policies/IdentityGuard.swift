@@ -9,10 +9,13 @@ public struct PermissionNeed: Sendable, Hashable {
     public var action: String
     /// An ARN, or `*` for actions that know no resource.
     public var resource: String
+    /// Condition keys of the service, in lower case.
+    public var conditions: [String: [String]]
 
-    public init(_ action: String, _ resource: String) {
+    public init(_ action: String, _ resource: String, conditions: [String: [String]] = [:]) {
         self.action = action
         self.resource = resource
+        self.conditions = conditions
     }
 }
 
@@ -38,7 +41,7 @@ public struct IdentityGuard: Sendable {
         guarded.operations = definition.operations.reduce(into: [:]) { operations, entry in
             let (name, handler) = entry
             let check: @Sendable (OperationRequest) async throws -> Void = { request in
-                try await self.check(request.context.principal, needs(name, request), code: code)
+                try await self.check(request, needs(name, request), code: code)
             }
             switch handler {
             case .asynchronous(let body):
@@ -64,28 +67,22 @@ public struct IdentityGuard: Sendable {
         return guarded
     }
 
-    private func check(_ principal: Principal, _ needs: [PermissionNeed], code: String) async throws {
+    private func check(_ request: OperationRequest, _ needs: [PermissionNeed], code: String) async throws {
         guard !needs.isEmpty else { return }
         let refused = try await database.read { [authorizer] transaction -> (PermissionNeed, PolicyDecision)? in
             for need in needs {
                 let decision = try authorizer.decide(
-                    principal, action: need.action, resource: need.resource, in: transaction)
+                    for: request, action: need.action, resource: need.resource, more: { need.conditions },
+                    in: transaction)
                 if decision != .allowed { return (need, decision) }
             }
             return nil
         }
         guard let (need, decision) = refused else { return }
-        let because =
-            decision == .explicitlyDenied
-            ? "with an explicit deny in an identity-based policy"
-            : "because no identity-based policy allows the \(need.action) action"
+        let refusal = decision == .explicitlyDenied ? PolicyRefusal.deniedByIdentity : .notAllowedByIdentity
         throw AWSError(
             code, status: 403,
-            "User: \(principal.arn) is not authorized to perform: \(need.action) on resource: \(need.resource) \(because)"
-        )
+            "User: \(request.context.principal.arn) is not authorized to perform: \(need.action) on resource: "
+                + "\(need.resource) \(refusal.reason(need.action))")
     }
-}
-
-extension Principal {
-    fileprivate var isRoleSession: Bool { if case .roleSession = self { true } else { false } }
 }

@@ -15,7 +15,7 @@ public struct PolicyRequest: Sendable {
 
     /// `context` has condition keys (without regard to case) that the request brings with it, e.g. `aws:SourceIp`.
     /// Those that follow from the principal (aws:SourceArn, aws:SourceAccount, aws:SourceOwner, aws:PrincipalArn,
-    /// aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalIsAWSService, aws:PrincipalServiceName) are filled in, and
+    /// aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalIsAWSService, aws:PrincipalServiceName) and aws:ResourceAccount are filled in, and
     /// win.
     public init(
         principal: Principal, action: String, resource: String, context: [String: [String]] = [:],
@@ -28,6 +28,7 @@ public struct PolicyRequest: Sendable {
         var all: [String: [String]] = [:]
         for (key, values) in context { all[key.lowercased()] = values }
         for (key, value) in Self.keys(of: principal) { all[key] = [value] }
+        if !self.resourceAccount.isEmpty { all["aws:resourceaccount"] = [self.resourceAccount] }
         self.context = all
     }
 

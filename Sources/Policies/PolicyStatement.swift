@@ -93,6 +93,13 @@ struct PolicyStatement: Sendable {
         return conditions
     }
 
+    /// The condition keys, in lower case, that conditions and variables ask for.
+    var keys: Set<String> {
+        var keys = Set((resources ?? []).flatMap(\.variables))
+        for condition in conditions { keys.formUnion(condition.keys) }
+        return keys
+    }
+
     var hasUnknownOperators: Bool { !conditions.allSatisfy(\.isKnown) }
 
     /// Whether the statement speaks of the request. A condition that we do not know is not fulfilled for an Allow and

@@ -50,6 +50,30 @@ enum Files {
         if retrying({ fsync(descriptor) }) != 0 { throw failure("sync the directory", path, errno) }
     }
 
+    /// Brings the file to the disk, if it is there.
+    static func syncFile(_ path: String) throws {
+        let descriptor = retrying { Glibc.open(path, O_RDONLY | O_CLOEXEC) }
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return }
+            throw failure("open", path, errno)
+        }
+        defer { close(descriptor) }
+        if retrying({ fdatasync(descriptor) }) != 0 { throw failure("sync", path, errno) }
+    }
+
+    /// syncfs(2), which the module of the C library does not show.
+    private static let syncfs: (@convention(c) (CInt) -> CInt)? = dlsym(nil, "syncfs").map {
+        unsafeBitCast($0, to: (@convention(c) (CInt) -> CInt).self)
+    }
+
+    /// Brings everything that was written in the directory's file system to the disk.
+    static func syncFileSystem(of path: String) throws {
+        let descriptor = try open(path, O_RDONLY | O_DIRECTORY, stage: "open the directory")
+        defer { close(descriptor) }
+        guard let syncfs else { throw failure("sync the file system of", path, ENOSYS) }
+        if retrying({ syncfs(descriptor) }) != 0 { throw failure("sync the file system of", path, errno) }
+    }
+
     /// Writes all bytes at the offset.
     static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt, at offset: Int64, path: String) throws {
         var rest = bytes

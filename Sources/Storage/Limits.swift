@@ -55,6 +55,14 @@ enum StorageLimits {
     static let blobReadBytes = 64 << 20
     /// Block size of whole-file verification, in bytes.
     static let blobVerifyBlockBytes = 1 << 20
+    /// Blobs up to this go to the disk with the transaction that refers to them: more bytes are cheaper written once, in
+    /// their file, than twice.
+    static let journalledBlobBytes = 32 << 10
+    /// Such blobs in memory until their files are synced, all together: bytes, and how many. Over it they are synced at once.
+    static let journalBytes = 16 << 20
+    static let journalBlobs = 8192
+    /// More are synced by one syncfs(2), which also waits for what other programs have written.
+    static let blobsSyncedSingly = 64
     /// A finished blob that nothing refers to may be swept after this.
     static let unreferencedLifetime: Duration = .seconds(15 * 60)
     /// Rows that one clean-up transaction deletes.

@@ -81,10 +81,19 @@ struct EndpointClient {
         try await send(.POST, path, service: service, headers: headers, body: body)
     }
 
+    /// As `post`, for an answer that goes on and on: what comes of it is handed over piece by piece, and the answer that is
+    /// given at its end has no body. One that is no success comes whole.
+    func stream(
+        _ path: String, service: String, headers: [(String, String)], body: [UInt8],
+        _ take: @escaping (ByteBuffer) async throws -> Void
+    ) async throws -> Answer {
+        try await send(.POST, path, service: service, headers: headers, body: body, take)
+    }
+
     /// As `post`, with any method; `query` is encoded, without `?`.
     func send(
         _ method: HTTPMethod, _ path: String, query: String = "", service: String, headers: [(String, String)] = [],
-        body: [UInt8] = []
+        body: [UInt8] = [], _ take: ((ByteBuffer) async throws -> Void)? = nil
     ) async throws -> Answer {
         var head = HTTPRequestHead(
             version: .http1_1, method: method, uri: query.isEmpty ? path : "\(path)?\(query)")
@@ -98,7 +107,7 @@ struct EndpointClient {
         head.headers.add(name: "connection", value: "close")
         let channel = try await connect()
         do {
-            return try await exchange(channel, head, body)
+            return try await exchange(channel, head, body, take)
         } catch let error as NIOSSLError {
             throw explained(error)
         } catch let error as NIOSSLExtraError {
@@ -134,7 +143,7 @@ struct EndpointClient {
 
     private func exchange(
         _ channel: NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>, _ head: HTTPRequestHead,
-        _ body: [UInt8]
+        _ body: [UInt8], _ take: ((ByteBuffer) async throws -> Void)?
     ) async throws -> Answer {
         try await channel.executeThenClose { inbound, outbound in
             try await outbound.write(.head(head))
@@ -147,6 +156,10 @@ struct EndpointClient {
                     answer.status = Int(head.status.code)
                     answer.headers = head.headers.map { ($0.name, $0.value) }
                 case .body(let bytes):
+                    if let take, answer.status == 200 {
+                        try await take(bytes)
+                        continue
+                    }
                     guard answer.body.count + bytes.readableBytes <= Limits.answerBytes else {
                         throw Self.failed("The answer is larger than \(Limits.answerBytes >> 20) MiB.")
                     }

@@ -130,9 +130,10 @@ final class Server: Service {
             database: database, outbox: outbox, authorizer: iam, time: time, timeScale: settings.timeScale,
             logger: logger)
         let logs = try CloudWatchLogsService(
-            database: database, outbox: outbox, metrics: cloudWatch, time: time, logger: logger)
+            database: database, outbox: outbox, authorizer: iam, metrics: cloudWatch, time: time, logger: logger)
         let sts = try STSService(
-            serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil)
+            serverKey: key, root: settings.isAuthenticationOn ? try directory.rootCredentials() : nil,
+            roles: RoleGate(authorizer: iam, database: database))
         let lambda = try LambdaService(
             database: database, blobs: blobs, codeDirectory: directory.path("code"), time: time, logger: logger)
 
@@ -170,7 +171,7 @@ final class Server: Service {
                 identities.guarding(lambda.definition, needs: LambdaService.permissions),
                 identities.guarding(logs.definition, needs: CloudWatchLogsService.permissions),
                 identities.guarding(iam.definition, code: "AccessDenied", needs: IAMService.permissions),
-                identities.guarding(sts.definition, code: "AccessDenied", needs: STSService.permissions),
+                sts.definition,
                 sns.definition,
                 sqs.definition,
                 kinesis.definition,
@@ -244,6 +245,7 @@ final class Server: Service {
         // A port that is taken ends the start before anything runs. What an earlier run left unfinished goes on before the
         // first request comes in.
         let addresses = try await gateway.listen()
+        try await blobs.recover()
         try await lambda.start()
         // Together: what they write is one commit.
         let starts: [@Sendable () async throws -> Void] = [

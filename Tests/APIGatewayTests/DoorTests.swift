@@ -278,6 +278,33 @@ import Wire
                 == "BadRequestException")
     }
 
+    /// An import takes what the operations take, and nothing else.
+    @Test(arguments: [
+        (#""timeoutInMillis":30001"#, "", ""), (#""timeoutInMillis":"5000""#, "", ""), (#""description":{}"#, "", ""),
+        (#""requestParameters":{"overwrite:path":1}"#, "", ""),
+        ("", #""operationId":"\#(String(repeating: "x", count: 65))""#, ""),
+        ("", #""security":[{"z":["1","2","3","4","5","6","7","8","9","10","11"]}]"#, ""),
+        ("", #""security":[{"z":[1]}]"#, ""), ("", "", #""maxAge":86401"#), ("", "", #""allowOrigins":"*""#),
+    ])
+    func importsAreHeldToTheRules(integration: String, operation: String, cors: String) async throws {
+        let harness = try Harness()
+        func document(_ integration: String, _ operation: String, _ cors: String) -> Value {
+            func more(_ text: String) -> String { text.isEmpty ? "" : "," + text }
+            return .string(
+                #"{"openapi":"3.0.1","info":{"title":"x"},"x-amazon-apigateway-cors":{"maxAge":5"# + more(cors)
+                    + #"},"components":{"securitySchemes":{"z":{"type":"oauth2","x-amazon-apigateway-authorizer":{"type":"jwt","#
+                    + #""identitySource":"$request.header.a","jwtConfiguration":{"issuer":"https://i","audience":["a"]}}}}},"#
+                    + #""paths":{"/a":{"get":{"x-amazon-apigateway-integration":{"type":"http_proxy","#
+                    + #""uri":"https://a","httpMethod":"GET""# + more(integration) + "}" + more(operation) + "}}}}")
+        }
+        let made = try await harness.call("ImportApi", ["Body": document("", "", "")])["ApiId"] ?? .null
+        let wrong = document(integration, operation, cors)
+        #expect(await harness.error("ImportApi", ["Body": wrong])?.code == "BadRequestException")
+        #expect(await harness.error("ReimportApi", ["ApiId": made, "Body": wrong])?.code == "BadRequestException")
+        // What was there stays.
+        #expect(try await harness.call("GetRoutes", ["ApiId": made])["Items"]?.list?.count == 1)
+    }
+
     @Test func theMarkOfThisServerIsNotHandedOn() async throws {
         let harness = try Harness()
         let api = try await harness.api(["$default"])

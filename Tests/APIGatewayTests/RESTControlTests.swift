@@ -319,6 +319,25 @@ import Wire
         }
     }
 
+    /// An import takes what the operations take, and says where it does not.
+    @Test(arguments: [
+        #""timeoutInMillis":"5000""#, #""timeoutInMillis":300001"#, #""credentials":{}"#, #""cacheKeyParameters":"x""#,
+        #""requestParameters":{"integration.request.header.a":1}"#, #""responses":{"(":{"statusCode":200}}"#,
+    ])
+    func importsAreHeldToTheRules(integration: String) async throws {
+        let harness = try Harness()
+        let made = try await harness.rest("ImportRestApi", [:], body: Self.swagger)
+        let body =
+            #"{"openapi":"3.0.1","info":{"title":"x"},"paths":{"/a":{"get":{"x-amazon-apigateway-integration":"#
+            + #"{"type":"http_proxy","uri":"https://a","httpMethod":"GET",\#(integration)}}}}}"#
+        let place = "Errors found during import:\n\tUnable to put method 'GET' on resource at path '/a': "
+        #expect(await harness.restError("ImportRestApi", [:], body: body)?.contains(place) == true)
+        let input: Value = ["restApiId": made["id"] ?? .null, "mode": "overwrite"]
+        #expect(await harness.restError("PutRestApi", input, body: body)?.contains(place) == true)
+        let left = try await harness.rest("GetResources", ["restApiId": made["id"] ?? .null])["items"]?.list?.count
+        #expect(left == 3)
+    }
+
     /// Documents cut and bent anywhere: refused or taken, never a crash.
     @Test(arguments: 1...6) func damagedDocuments(seed: UInt64) async throws {
         var random = Seeded(seed)

@@ -65,6 +65,21 @@ import Wire
         house.time.advance(by: .seconds(1))
         await wait { reader.types.count == 4 }
         #expect(try JSON.parse(try #require(reader.messages.last).payload)["sessionResults"] == [])
+        // What comes after that is told without a wait, and what follows it with the next update.
+        await wait { house.time.nextDue() == house.time.now() + .seconds(1) }
+        try await house.put(["ERROR three"])
+        await house.service.ingestion.taps.flush()
+        await wait { reader.types.count == 5 }
+        try await house.put(["ERROR four"])
+        await house.service.ingestion.taps.flush()
+        await wait { house.time.nextDue() == house.time.now() + .seconds(1) }
+        #expect(reader.types.count == 5)
+        house.time.advance(by: .seconds(1))
+        await wait { reader.types.count == 6 }
+        let told = try reader.messages.suffix(2).map {
+            try JSON.parse($0.payload)["sessionResults"]?.list?.compactMap { $0["message"]?.string }
+        }
+        #expect(told == [["ERROR three"], ["ERROR four"]])
         house.service.stopTails()
         try await task.value
         #expect(reader.types.last == "SessionStreamingException")

@@ -160,4 +160,48 @@ import Wire
         #expect(third.outbox.deliveries.count == 1)
         service.stop()
     }
+
+    /// Servers come and go at any time: each minute is fired, and none twice.
+    @Test(arguments: 1...6) func noTimeIsSkippedOverRestarts(seed: UInt64) async throws {
+        var random = Seeded(seed: seed)
+        let first = try await Harness()
+        try await first.call("PutRule", ["Name": "r", "ScheduleExpression": "cron(* * * * ? *)"])
+        try await first.call("PutTargets", ["Rule": "r", "Targets": [Harness.target("q")]])
+        let (database, outbox, time) = (first.database, first.outbox, first.time)
+        let start = time.now()
+        var service = first.service
+        for _ in 0..<80 {
+            time.advance(by: .milliseconds(Int64.random(in: 1...29_000, using: &random)))
+            if Int.random(in: 0..<3, using: &random) == 0 {
+                // At any place among reading, committing and planning anew; and some time without a server.
+                service.stop()
+                time.advance(by: .milliseconds(Int64.random(in: 0...25_000, using: &random)))
+                service = try EventBridgeService(
+                    database: database, outbox: outbox, authorizer: first.authorizer, time: time,
+                    logger: .init(label: "test"))
+                try await service.start()
+            }
+            // Only the clock is in the test's hands: the store needs its own time.
+            try await waitUntil(time) {
+                try await database.read { try RuleTable.nextDue(in: $0) }.map { $0 > time.now() } == true
+            }
+        }
+        service.stop()
+        let fired = try outbox.texts.map { try JSON.parse($0)["time"]?.string ?? "" }
+        let minutes = (time.now().seconds - start.seconds) / 60
+        let expected = (1...minutes).map { (start + .seconds($0 * 60)).iso8601() }
+        #expect(fired.sorted() == expected, "\(minutes) minutes")
+    }
+
+    private struct Seeded: RandomNumberGenerator {
+        var state: UInt64
+        init(seed: UInt64) { state = seed }
+        mutating func next() -> UInt64 {
+            state &+= 0x9e37_79b9_7f4a_7c15
+            var z = state
+            z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+            z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+            return z ^ z >> 31
+        }
+    }
 }

@@ -28,11 +28,21 @@ import Testing
             }
         }
 
-        func makeRole(boundary: String? = nil) async throws {
+        func trust(
+            _ principal: Principal, in role: String = "arn:aws:iam::000000000000:role/Worker",
+            _ conditions: [String: [String]] = [:]
+        ) async throws -> TrustDecision {
+            try await database.read { [service] in
+                try service.trust(
+                    in: principal, of: role, action: "sts:AssumeRole", conditions: conditions, in: $0)
+            }
+        }
+
+        func makeRole(boundary: String? = nil, trust: String = "{}") async throws {
             var attributes: Fields = [:]
             if let boundary { attributes["PermissionsBoundary"] = .string(boundary) }
             let role = RoleRow(
-                account: "000000000000", name: "Worker", path: "/", trustPolicy: "{}", attributes: attributes)
+                account: "000000000000", name: "Worker", path: "/", trustPolicy: trust, attributes: attributes)
             try await database.change { try role.insert(in: $0) }
         }
 
@@ -150,6 +160,91 @@ import Testing
         #expect(try await store.decide(session, "sqs:SendMessage", queue) == .allowed)
         try await store.putInline("a", #"{"Effect":"Deny","Action":"sqs:*","Resource":"*"}"#)
         #expect(try await store.decide(session, "sqs:SendMessage", queue) == .explicitlyDenied)
+    }
+
+    /// A trust policy with this principal, and a condition.
+    private static func trusting(_ principal: String, _ condition: String = "{}") -> String {
+        #"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Principal":\#(principal),"Condition":\#(condition)}}"#
+    }
+
+    @Test func rolesTrustWhomTheyName() async throws {
+        let lambda = Principal.service(name: "lambda.amazonaws.com", sourceARN: "", sourceAccount: "000000000000")
+        let other = Principal.roleSession(
+            roleARN: "arn:aws:iam::000000000000:role/other", sessionName: "s", account: "000000000000")
+        let stranger = Principal.roleSession(
+            roleARN: "arn:aws:iam::111122223333:role/x", sessionName: "s", account: "111122223333")
+        let cases: [(String, [(Principal, TrustDecision)])] = [
+            (
+                Self.trusting(#"{"Service":"lambda.amazonaws.com"}"#),
+                [(lambda, .allowed), (other, .refused), (.account("000000000000"), .refused), (.anonymous, .refused)]
+            ),
+            (
+                Self.trusting(#"{"AWS":"arn:aws:iam::000000000000:root"}"#),
+                [(other, .delegated), (stranger, .refused), (lambda, .refused)]
+            ),
+            // A role that is named needs no policy of its own, unless it is another account's.
+            (
+                Self.trusting(#"{"AWS":"arn:aws:iam::000000000000:role/other"}"#),
+                [(other, .allowed), (session, .refused)]
+            ),
+            (Self.trusting(#"{"AWS":"arn:aws:iam::111122223333:role/x"}"#), [(stranger, .delegated)]),
+        ]
+        for (document, expected) in cases {
+            let store = try Store()
+            try await store.makeRole(trust: document)
+            for (principal, decision) in expected {
+                #expect(try await store.trust(principal) == decision, "\(document) \(principal)")
+            }
+            #expect(try await store.trust(lambda, in: "arn:aws:iam::000000000000:role/nobody") == .noRole)
+            #expect(try await store.trust(lambda, in: "arn:aws:iam::000000000000:role/path/Worker") == .noRole)
+        }
+    }
+
+    @Test func trustHasConditions() async throws {
+        let store = try Store()
+        let condition = #"{"StringEquals":{"sts:ExternalId":"secret"}}"#
+        try await store.makeRole(trust: Self.trusting(#"{"AWS":"111122223333"}"#, condition))
+        let stranger = Principal.account("111122223333")
+        #expect(try await store.trust(stranger) == .refused)
+        #expect(try await store.trust(stranger, ["sts:externalid": ["wrong"]]) == .refused)
+        #expect(try await store.trust(stranger, ["sts:externalid": ["secret"]]) != .refused)
+    }
+
+    @Test func withoutAuthenticationEveryRoleOfTheAccountIsTrusting() async throws {
+        let store = try Store(authentication: false)
+        #expect(try await store.trust(session, in: "arn:aws:iam::000000000000:role/nobody") == .allowed)
+        #expect(try await store.trust(session, in: "arn:aws:iam::111122223333:role/x") == .refused)
+        #expect(try await store.trust(.account("000000000000"), in: "arn:aws:iam::111122223333:role/x") == .allowed)
+    }
+
+    @Test func conditionsCount() async throws {
+        let store = try Store()
+        try await store.makeRole()
+        try await store.putInline(
+            "a",
+            #"{"Effect":"Allow","Action":"s3:ListBucket","Resource":"*","Condition":{"StringLike":{"s3:prefix":"home/*"}}}"#
+        )
+        func decide(_ prefix: String?) async throws -> PolicyDecision {
+            let conditions = prefix.map { ["s3:prefix": [$0]] } ?? [:]
+            return try await store.database.read { [service = store.service, session] in
+                try service.decide(
+                    session, action: "s3:ListBucket", resource: "arn:aws:s3:::b", conditions: conditions, in: $0)
+            }
+        }
+        #expect(try await decide("home/me") == .allowed)
+        #expect(try await decide("secret") == .notAllowed)
+        #expect(try await decide(nil) == .notAllowed)
+        func asks(_ key: String) async throws -> Bool {
+            try await store.database.read { [service = store.service, session] in
+                try service.asks(session, forKeysBelow: key, in: $0)
+            }
+        }
+        #expect(try await asks("s3:prefix"))
+        #expect(try await !asks("s3:existingobjecttag/"))
+        try await store.putInline(
+            "b",
+            #"{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Null":{"S3:ExistingObjectTag/a":"true"}}}"#)
+        #expect(try await asks("s3:existingobjecttag/"))
     }
 
     @Test func otherPrincipals() async throws {

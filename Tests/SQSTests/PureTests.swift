@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Testing
 import Wire
 
@@ -97,9 +98,10 @@ import Wire
             "Resource":"\(arn)","Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:sns:us-east-1:000000000000:t*"}}}}
             """)
         func decide(_ source: String, _ action: String = "sqs:SendMessage") -> PolicyDecision {
-            policy.decision(
-                .service(name: "sns.amazonaws.com", sourceARN: source, sourceAccount: "000000000000"), action: action,
-                resource: arn)
+            policy.policy.decision(
+                for: PolicyRequest(
+                    principal: .service(name: "sns.amazonaws.com", sourceARN: source, sourceAccount: "000000000000"),
+                    action: action, resource: arn))
         }
         #expect(decide("arn:aws:sns:us-east-1:000000000000:topic") == .allowed)
         #expect(decide("arn:aws:sns:us-east-1:000000000000:other") == .notAllowed)

@@ -16,7 +16,7 @@ import Testing
     }
 
     private func open() throws -> Blobs {
-        try Blobs(directory: scratch.path, database: database, removalDelay: .zero)
+        try Blobs(directory: scratch.path, database: database, removalDelay: .zero, syncInterval: .seconds(3600))
     }
 
     private func file(_ id: BlobID) -> String { BlobLayout(directory: scratch.path).path(of: id) }
@@ -259,5 +259,155 @@ import Testing
         #expect(BlobID(hex: String(repeating: "A", count: 64)) == nil)
         #expect(BlobID(hex: "../" + String(repeating: "a", count: 61)) == nil)
         #expect(BlobID(hex: "") == nil)
+    }
+
+    // MARK: Small blobs
+
+    private func journalled() async throws -> Int64? {
+        try await database.read { try $0.first("SELECT COUNT(*) FROM blobs_journal") { $0.int(0) } }
+    }
+
+    private func keep(_ content: [UInt8], in blobs: Blobs) async throws -> BlobID {
+        let (id, size) = try await blobs.store(content)
+        try await database.write { try blobs.retain(id, size: size, in: $0) }
+        return id
+    }
+
+    private func flush(_ blobs: Blobs) async throws {
+        try await blobs.pool.run { _ in blobs.journal.flush() }
+        // Behind the flush's own write.
+        try await database.write { _ in }
+    }
+
+    @Test(arguments: [0, 1, 5000, StorageLimits.journalledBlobBytes]) func aPowerCutTakesNoSmallBlob(
+        _ size: Int
+    ) async throws {
+        let content = bytes(size)
+        let id = try await keep(content, in: try open())
+        #expect(try await journalled() == 1)
+        // What the disk has of a file that was never synced: a name at best.
+        #expect(truncate(file(id), 0) == 0)
+        try await open().recover()
+        #expect(try await open().read(id, offset: 0, length: size + 1) == content)
+        #expect(unlink(file(id)) == 0)
+        let blobs = try open()
+        try await blobs.recover()
+        try await blobs.verify(id)
+        // Their files are on disk now: later cuts are of no concern.
+        try await flush(blobs)
+        #expect(try await journalled() == 0)
+        try await blobs.verify(id)
+    }
+
+    @Test func largeBlobsAreNotJournalled() async throws {
+        _ = try await keep(bytes(StorageLimits.journalledBlobBytes + 1), in: try open())
+        #expect(try await journalled() == 0)
+    }
+
+    @Test func bytesAreJournalledOnceUntilTheyAreSynced() async throws {
+        let blobs = try open()
+        let id = try await keep([1, 2, 3], in: blobs)
+        for _ in 0..<3 {
+            #expect(blobs.share(id))
+            try await database.write { try blobs.retain(id, size: 3, in: $0) }
+        }
+        #expect(try await journalled() == 1)
+        try await flush(blobs)
+        #expect(blobs.share(id))
+        try await database.write { try blobs.retain(id, size: 3, in: $0) }
+        #expect(try await journalled() == 0, "the file is on disk")
+        // Written anew, it may not be.
+        _ = try await keep([1, 2, 3], in: blobs)
+        #expect(try await journalled() == 1)
+    }
+
+    @Test func manyAreSyncedTogether() async throws {
+        let blobs = try open()
+        for number in 0...StorageLimits.blobsSyncedSingly {
+            _ = try await keep([UInt8](repeating: 1, count: number), in: blobs)
+        }
+        #expect(try await journalled() == Int64(StorageLimits.blobsSyncedSingly + 1))
+        try await flush(blobs)
+        #expect(try await journalled() == 0)
+    }
+
+    @Test func aWriterThatComesDuringASyncIsNotForgotten() async throws {
+        let blobs = try open()
+        let (id, size) = try await blobs.store([7])
+        let (other, _) = try await blobs.store([8])
+        try await flush(blobs)
+        try await database.write { transaction in
+            try blobs.retain(id, size: size, in: transaction)
+            try blobs.retain(other, size: size, in: transaction)
+        }
+        #expect(try await journalled() == 0, "both files were written before the sync")
+        let (late, _) = try await blobs.store([9])
+        try await database.write { try blobs.retain(late, size: 1, in: $0) }
+        #expect(try await journalled() == 1)
+    }
+
+    @Test func rowsThatComeDuringASyncAreNotThoseThatItDeletes() async throws {
+        func last() async throws -> Int64? {
+            try await database.read { try $0.first("SELECT MAX(seq) FROM blobs_journal") { $0.int(0) } }
+        }
+        let blobs = try open()
+        _ = try await keep([1], in: blobs)
+        let first = try #require(try await last())
+        try await flush(blobs)
+        #expect(try await journalled() == 0)
+        // A sync deletes all rows up to the last one that it has seen: a later one must be above it.
+        _ = try await keep([2], in: blobs)
+        #expect(try #require(try await last()) > first)
+    }
+
+    @Test func afterASyncThatFailedNoRowGoes() async throws {
+        let blobs = try open()
+        let id = try await keep([1], in: blobs)
+        #expect(unlink(file(id)) == 0 && symlink(file(id), file(id)) == 0)
+        try await flush(blobs)
+        #expect(try await journalled() == 1)
+        #expect(unlink(file(id)) == 0)
+        try await flush(blobs)
+        #expect(try await journalled() == 1, "what a later sync says is not to be trusted")
+        _ = try await keep([2], in: blobs)
+        #expect(try await journalled() == 1, "blobs are synced one by one now")
+        let next = try open()
+        try await next.recover()
+        try await next.verify(id)
+        try await flush(next)
+        #expect(try await journalled() == 0)
+    }
+
+    @Test func aFileThatOthersReferToIsNotReplaced() async throws {
+        let blobs = try open()
+        let id = try await keep([1], in: blobs)
+        func number() -> UInt64 {
+            var status = stat()
+            return stat(file(id), &status) == 0 ? UInt64(status.st_ino) : 0
+        }
+        let before = number()
+        _ = try await keep([1], in: blobs)
+        #expect(before != 0 && number() == before)
+        // Unless it is damaged.
+        #expect(truncate(file(id), 0) == 0)
+        _ = try await keep([1], in: blobs)
+        try await blobs.verify(id)
+    }
+
+    @Test func whatIsNotReferredToIsNotRecovered() async throws {
+        let blobs = try open()
+        let id = try await keep([1], in: blobs)
+        try await release(id, of: blobs)
+        #expect(!exists(id))
+        try await open().recover()
+        #expect(!exists(id))
+        let (lost, size) = try await blobs.store([2])
+        await #expect(throws: CancellationError.self) {
+            try await database.write { transaction in
+                try blobs.retain(lost, size: size, in: transaction)
+                throw CancellationError()
+            }
+        }
+        #expect(try await journalled() == 1, "of the first")
     }
 }

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -12,7 +13,7 @@ struct Access: Sendable {
         _ context: OperationContext, _ action: String, _ resource: String = "*", in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            context.principal, action: "cloudwatch:\(action)", resource: resource, in: transaction)
+            for: context, action: "cloudwatch:\(action)", resource: resource, in: transaction)
         guard decision == .allowed, context.principal.account == context.scope.account else {
             throw AWSError.denied(context.principal, action, resource)
         }

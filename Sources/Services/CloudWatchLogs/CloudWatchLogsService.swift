@@ -24,7 +24,8 @@ public final class CloudWatchLogsService: Sendable, LogSink {
 
     /// `metrics` gets what events say of metrics; nil: it is not looked for.
     public init(
-        database: any Database, outbox: any DeliveryOutbox, metrics: (any MetricSink)?, time: any TimeSource,
+        database: any Database, outbox: any DeliveryOutbox, authorizer: (any Authorizer)? = nil,
+        metrics: (any MetricSink)?, time: any TimeSource,
         logger: Logger
     ) throws {
         self.database = database
@@ -39,7 +40,7 @@ public final class CloudWatchLogsService: Sendable, LogSink {
         let groups = GroupOperations(database: database, sweeper: sweeper)
         let streams = StreamOperations(database: database, sweeper: sweeper)
         let events = EventOperations(database: database, ingestion: ingestion)
-        let filters = FilterOperations(database: database, outbox: outbox)
+        let filters = FilterOperations(database: database, outbox: outbox, authorizer: authorizer)
         let policies = PolicyOperations(database: database)
         let schema = try ServiceSchema(text: CloudWatchLogsSchema.text)
         let tails = LiveTailOperations(

@@ -30,7 +30,7 @@ extension CloudWatchLogsService {
         let names = ["logGroupIdentifier", "resourceArn", "logGroupName"]
         var needs = [need(names.lazy.compactMap { input[$0]?.string }.first ?? "")]
         if operation == "PutSubscriptionFilter", let role = input["roleArn"]?.string {
-            needs.append(PermissionNeed("iam:PassRole", role))
+            needs.append(.passRole(role, to: "logs.amazonaws.com"))
         }
         return needs
     }

@@ -1,6 +1,7 @@
 public import Contracts
 public import Logging
 public import Platform
+import Policies
 public import Storage
 import Wire
 
@@ -125,10 +126,10 @@ struct Access: Sendable {
 
     /// Throws AccessDeniedException.
     func check(
-        _ principal: Principal, _ action: String, _ resource: String, in transaction: any ReadTransaction
+        _ caller: some Caller, _ action: String, _ resource: String, in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            principal, action: "codecommit:\(action)", resource: resource, in: transaction)
-        guard decision == .allowed else { throw AWSError.denied(principal, action, resource) }
+            for: caller, action: "codecommit:\(action)", resource: resource, in: transaction)
+        guard decision == .allowed else { throw AWSError.denied(caller.principal, action, resource) }
     }
 }

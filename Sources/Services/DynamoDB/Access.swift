@@ -6,46 +6,35 @@ import Wire
 
 /// Who may do what: the identity policies, and a table's own.
 struct Access: Sendable {
-    /// Nil: identities may everything in their own account.
-    let authorizer: (any Authorizer)?
+    private let policies: AccessCheck
+
+    /// `authorizer`: nil: identities may everything in their own account.
+    init(authorizer: (any Authorizer)?) { policies = AccessCheck(authorizer) }
 
     /// `action` without the service. `resource`: what of the table is used (an index, its stream); nil: itself. Throws
     /// AccessDeniedException.
     func check(
-        _ principal: Principal, _ action: String, on table: Table, resource: String? = nil,
-        in transaction: any ReadTransaction
+        _ caller: some Caller, _ action: String, on table: Table, resource: String? = nil,
+        more: () throws -> [String: [String]] = { [:] }, in transaction: any ReadTransaction
     ) throws {
-        let policy = table.definition.policy
-        // The owner, and no policy that could deny: nothing to look up.
-        if policy == nil, case .account(table.scope.account) = principal { return }
         try check(
-            principal, action, resource: resource ?? table.arn, account: table.scope.account, policy: policy,
-            in: transaction)
+            caller, action, resource: resource ?? table.arn, account: table.scope.account,
+            policy: table.definition.policy, more: more, in: transaction)
     }
 
     /// For what is on no table whose policy could speak.
     func check(
-        _ principal: Principal, _ action: String, resource: String, account: String, policy: TablePolicy? = nil,
-        in transaction: any ReadTransaction
+        _ caller: some Caller, _ action: String, resource: String, account: String, policy: TablePolicy? = nil,
+        more: () throws -> [String: [String]] = { [:] }, in transaction: any ReadTransaction
     ) throws {
-        if policy == nil, case .account(account) = principal { return }
         let name = "dynamodb:" + action
-        let byResource = policy?.decision(principal, action: name, resource: resource) ?? .notAllowed
-        let identity: PolicyDecision
-        switch principal {
-        case .service, .anonymous: identity = .notAllowed
-        case .account, .roleSession:
-            identity = try authorizer?.decide(principal, action: name, resource: resource, in: transaction) ?? .allowed
-        }
-        if PolicyDecision.permits(principal, identity: identity, resource: byResource, resourceAccount: account) {
-            return
-        }
-        let reason =
-            identity == .explicitlyDenied
-            ? "of an explicit deny in an identity-based policy"
-            : byResource == .explicitlyDenied
-                ? "of an explicit deny in a resource-based policy"
-                : "no identity-based policy allows the \(name) action"
-        throw AWSError.denied(principal.arn, name, resource, reason)
+        let refusal = try policies.refusal(
+            caller, action: name, resource: resource, account: account, policy: policy?.policy, more: more,
+            in: transaction)
+        guard let refusal else { return }
+        var reason = refusal.reason(name)
+        // This service alone says "because of".
+        if refusal.isExplicit { reason = "because of" + reason.dropFirst("with".count) }
+        throw AWSError.denied(caller.principal.arn, name, resource, String(reason.dropFirst("because ".count)))
     }
 }

@@ -13,6 +13,10 @@ extension AWSError {
         AWSError("ResourceNotFoundException", "Rule \(rule.name) does not exist on EventBus \(rule.bus.name).")
     }
 
+    static func notAssumable(_ role: String) -> AWSError {
+        validation("Provided role '\(role)' cannot be assumed by principal '\(Access.service)'.")
+    }
+
     static let limitExceeded = AWSError(
         "LimitExceededException", "The requested resource exceeds the maximum number allowed.")
 

@@ -15,6 +15,7 @@ public final class IAMService: Sendable {
     /// Whether what no policy allows is forbidden (see `Authorizer`).
     let isAuthenticationOn: Bool
     let rolePolicies = RolePolicyCache()
+    let trustPolicies = PolicyCache()
 
     public init(database: any Database, isAuthenticationOn: Bool = true) throws {
         self.isAuthenticationOn = isAuthenticationOn

@@ -26,12 +26,32 @@ extension LambdaService {
             resource = (text("Resource") ?? text("Arn") ?? text("CodeSigningConfigArn")).map(canonical) ?? "*"
         }
         let action = operation == "GetLayerVersionByArn" ? "GetLayerVersion" : operation
-        var needs = [PermissionNeed("lambda:\(action)", resource)]
+        var needs = [PermissionNeed("lambda:\(action)", resource, conditions: conditions(operation, request))]
         // Whoever gives a function a role acts as that role from then on.
         if let role = text("Role"), ["CreateFunction", "UpdateFunctionConfiguration"].contains(operation) {
-            needs.append(PermissionNeed("iam:PassRole", role))
+            needs.append(.passRole(role, to: "lambda.amazonaws.com"))
         }
         return needs
+    }
+
+    /// The condition keys of Lambda that follow from the request (Service Authorization Reference, "Condition keys for AWS
+    /// Lambda").
+    private static func conditions(_ operation: String, _ request: OperationRequest) -> [String: [String]] {
+        let (input, scope) = (request.input, request.context.scope)
+        var keys: [String: [String]] = [:]
+        if operation.hasSuffix("EventSourceMapping"), let name = input["FunctionName"]?.string {
+            let function = FunctionName(name)?.name ?? name
+            keys["lambda:functionarn"] = ["arn:aws:lambda:\(scope.region):\(scope.account):function:\(function)"]
+        }
+        if let layers = input["Layers"]?.list, !layers.isEmpty { keys["lambda:layer"] = layers.compactMap(\.string) }
+        if let type = (input["AuthType"] ?? input["FunctionUrlAuthType"])?.string {
+            keys["lambda:functionurlauthtype"] = [type]
+        }
+        if operation == "AddPermission", let principal = input["Principal"]?.string {
+            keys["lambda:principal"] = [principal]
+        }
+        if let signing = input["CodeSigningConfigArn"]?.string { keys["lambda:codesigningconfigarn"] = [signing] }
+        return keys
     }
 
     /// One spelling of what may be spelled in several ways: whatever the partition, the version or alias of a function, and

@@ -10,13 +10,15 @@ public final class STSService: Sendable, CredentialIssuer {
     public let definition: ServiceDefinition
 
     /// `serverKey`: 32 random bytes kept with the data. `root`: the long-term credentials that `--auth sigv4` accepts.
+    /// `roles`: who may assume which.
     public init(
-        serverKey: [UInt8], root: (accessKeyID: String, secret: Secret<String>, account: String)? = nil
+        serverKey: [UInt8], root: (accessKeyID: String, secret: Secret<String>, account: String)? = nil,
+        roles: RoleGate
     ) throws {
         let tokens = SessionTokens(serverKey: serverKey)
         self.tokens = tokens
         self.root = root
-        let sessions = SessionOperations(tokens: tokens)
+        let sessions = SessionOperations(tokens: tokens, roles: roles)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: STSSchema.text),
             operations: [

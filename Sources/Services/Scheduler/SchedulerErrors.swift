@@ -13,6 +13,9 @@ extension AWSError {
         AWSError("ResourceNotFoundException", status: 404, "Schedule group \(name) does not exist.")
     }
 
+    static let notAssumable = validation(
+        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")
+
     static func conflict(_ message: String) -> AWSError { AWSError("ConflictException", status: 409, message) }
 
     static func denied(_ principal: Principal, _ action: String, _ resource: String) -> AWSError {

@@ -44,6 +44,28 @@ struct BlobLayout: Sendable {
         }
     }
 
+    /// Writes the file, without any sync, unless it is there with these bytes: one that others refer to is never replaced by
+    /// one that a power cut may leave empty.
+    func restore(_ id: BlobID, _ bytes: [UInt8]) throws {
+        if BlobFile.holds(bytes, path: path(of: id)) { return }
+        try write(id, bytes)
+    }
+
+    /// Writes the file, without any sync, in place of one that is there.
+    func write(_ id: BlobID, _ bytes: [UInt8]) throws {
+        let target = path(of: id)
+        let path = temporaryPath()
+        let descriptor = try Files.open(path, O_WRONLY | O_CREAT | O_EXCL, stage: "create")
+        do {
+            defer { close(descriptor) }
+            try bytes.withUnsafeBytes { try Files.writeAll($0, to: descriptor, at: 0, path: path) }
+            guard rename(path, target) == 0 else { throw Files.failure("rename", path, errno) }
+        } catch {
+            unlink(path)
+            throw error
+        }
+    }
+
     /// Blobs in a folder whose file is older than that.
     func blobs(in folder: String, before: Instant) throws -> [BlobID] {
         let path = objects + "/" + folder
@@ -89,6 +111,18 @@ enum BlobFile {
             if count < block.count { break }
         }
         if BlobID(hash.finalize()) != id { throw damaged(id, "does not have the bytes that were written") }
+    }
+
+    /// Whether there is a file with exactly these bytes; false also for one that cannot be read.
+    static func holds(_ bytes: [UInt8], path: String) -> Bool {
+        guard let size = Files.status(path)?.size, size == Int64(bytes.count),
+            let descriptor = try? Files.open(path, O_RDONLY)
+        else { return false }
+        defer { close(descriptor) }
+        return withUnsafeTemporaryAllocation(byteCount: max(bytes.count, 1), alignment: 16) { buffer in
+            guard let count = try? Files.readFully(buffer, from: descriptor, at: 0, path: path) else { return false }
+            return bytes.elementsEqual(buffer.prefix(count))
+        }
     }
 
     private static func open(_ id: BlobID, _ path: String) throws -> (descriptor: CInt, size: Int64) {

@@ -36,7 +36,7 @@ public final class BlobWriter: Sendable {
         }
     }
 
-    /// Fsyncs file and directory, and gives the file its name. After it, `retain` within a few minutes, or a sweep
+    /// Gives the file its name; it is on disk then, or, when small, with the transaction that retains it. After it, `retain` within a few minutes, or a sweep
     /// removes the unreferenced file. Throws `Failure`; then the blob is discarded.
     public func finish() async throws -> (id: BlobID, size: Int64) {
         if machine.withLock({ $0.isWriting }) {
@@ -53,6 +53,9 @@ public final class BlobWriter: Sendable {
             do {
                 return try await blobs.pool.run { [self] in
                     try file.withLock { file in
+                        if file.isUntouched, blobs.journal.admits(pieces.reduce(0) { $0 + $1.readableBytes }) {
+                            return try file.finish(blobs, journalling: pieces)
+                        }
                         try file.write(pieces, isSynced: blobs.isSynced)
                         return try file.finish(blobs)
                     }
@@ -221,6 +224,22 @@ struct StagingFile: Sendable {
             _ = posix_fadvise(descriptor, off_t(flushed), off_t(size - flushed), POSIX_FADV_DONTNEED)
             flushed = size
         }
+    }
+
+    /// Nothing is written.
+    var isUntouched: Bool { descriptor < 0 && !isDone }
+
+    /// A small blob, whose bytes go with the transaction that retains it, and whose file goes to the disk later.
+    mutating func finish(_ blobs: Blobs, journalling pieces: [ByteBuffer]) throws -> (id: BlobID, size: Int64) {
+        let bytes = pieces.flatMap(\.readableBytesView)
+        let id = BlobID(SHA256.hash(data: bytes))
+        try blobs.syncDirectories()
+        try blobs.layout.makeFolder(of: id, isSynced: true)
+        blobs.willFinish(id, now: monotonicNanoseconds())
+        try blobs.layout.restore(id, bytes)
+        blobs.journal.add(id, bytes)
+        isDone = true
+        return (id, Int64(bytes.count))
     }
 
     mutating func finish(_ blobs: Blobs) throws -> (id: BlobID, size: Int64) {

@@ -20,14 +20,17 @@ public struct BlobID: Sendable, Hashable, CustomStringConvertible {
     public var description: String { hex }
 }
 
-/// Files named by their content, written once, fsynced before anything refers to them, counted by references in the
+/// Files named by their content, written once, whole and durable before anything refers to them, counted by references in the
 /// database, removed when none is left.
 ///
-/// Layout: `objects/ab/abcd…` (whole, synced) and `tmp/…` (being written, or on its way out; emptied at start).
+/// Small ones are synced a moment later than they are referred to; until then the database has their bytes (`BlobJournal`).
+///
+/// Layout: `objects/ab/abcd…` (whole) and `tmp/…` (being written, or on its way out; emptied at start).
 public final class Blobs: Sendable {
     let layout: BlobLayout
     let pool: WorkerPool<Void>
     let isSynced: Bool
+    let journal: BlobJournal
     private let database: any Database
     private let removalDelay: Duration
     private let logger: Logger
@@ -37,10 +40,12 @@ public final class Blobs: Sendable {
     /// Opens (and creates) the store in a directory; removes what a crash left half-written.
     /// - Parameter removalDelay: between the last reference's end and the file's: a reader that has just found the
     ///   reference in its snapshot still gets to `hold`.
+    /// - Parameter syncInterval: between two syncs of the files of small blobs, whose bytes the database has until then.
     /// Throws `Failure`.
     public init(
         directory: String, database: any Database, durability: Durability = .full,
-        removalDelay: Duration = .seconds(2), logger: Logger = Logger(label: "martlet.blobs")
+        removalDelay: Duration = .seconds(2), syncInterval: Duration = .seconds(1),
+        logger: Logger = Logger(label: "martlet.blobs")
     ) throws {
         layout = BlobLayout(directory: directory)
         self.database = database
@@ -51,6 +56,9 @@ public final class Blobs: Sendable {
         pool = WorkerPool(
             name: "martlet-blob", threads: StorageLimits.blobThreads, jobs: StorageLimits.waitingBlobJobs
         ) {}
+        journal = BlobJournal(
+            layout: layout, database: database, pool: pool, isUsed: isSynced, interval: syncInterval,
+            logger: logger)
         try layout.prepare()
     }
 
@@ -81,7 +89,7 @@ public final class Blobs: Sendable {
                     id TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL, refs INTEGER NOT NULL
                 ) WITHOUT ROWID;
                 CREATE INDEX blobs_blobs_unreferenced ON blobs_blobs (id) WHERE refs = 0;
-                """
+                """, BlobJournal.table,
             ])
     }
 
@@ -99,7 +107,16 @@ public final class Blobs: Sendable {
             try transaction.execute(
                 "INSERT INTO blobs_blobs (id, size, refs) VALUES (?, ?, 1)", [.text(id.hex), .int(size)])
         }
+        try journal.record(id, in: transaction)
         transaction.afterCommit { [self] in ledger.withLock { $0.retained(id) } }
+    }
+
+    /// Makes anew what a power cut may have taken of small blobs. To be called before the first read. Throws `Failure`.
+    public func recover() async throws {
+        try await journal.recover { [layout] id, bytes in
+            try layout.makeFolder(of: id, isSynced: true)
+            try layout.write(id, bytes)
+        }
     }
 
     /// One reference less; the file goes after commit, when the last is gone and no reader has it open.

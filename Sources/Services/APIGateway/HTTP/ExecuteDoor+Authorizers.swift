@@ -1,6 +1,7 @@
 import Contracts
 import NIOCore
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -134,7 +135,7 @@ struct IAMAuthorizer: Sendable {
             do {
                 let decision = try await database.read { transaction in
                     try authorizer.decide(
-                        principal, action: "execute-api:Invoke", resource: resource, in: transaction)
+                        for: door.context, action: "execute-api:Invoke", resource: resource, in: transaction)
                 }
                 guard decision == .allowed else { return completion(.refused(.forbidden)) }
                 completion(.allowed(.iam(Self.caller(principal, account: account, door))))

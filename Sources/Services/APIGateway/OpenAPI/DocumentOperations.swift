@@ -30,7 +30,7 @@ struct DocumentOperations: Sendable {
             }
             try row.insert(created: context.now, in: transaction)
             try APIOperations.keepCORS(of: row, in: transaction)
-            try Self.fill(row.id, plan, in: transaction)
+            try Self.fill(row, plan, in: transaction)
         }
         return response(row, plan, context)
     }
@@ -48,7 +48,7 @@ struct DocumentOperations: Sendable {
             for kind in [ItemKind.route, .integration, .authorizer, .routeResponse, .integrationResponse] {
                 try Item.delete(kind, prefix: "", api: api.id, in: transaction)
             }
-            try Self.fill(api.id, plan, in: transaction)
+            try Self.fill(row, plan, in: transaction)
             return row
         }
         return response(row, plan, context)
@@ -83,6 +83,13 @@ struct DocumentOperations: Sendable {
         if let text = document.description { api["Description"] = .string(text) }
         if let text = document.version { api["Version"] = .string(text) }
         if let cors = document.cors { api["CorsConfiguration"] = cors }
+        let types = MemberTypes(
+            integers: ["MaxAge": -1...86_400], truths: ["AllowCredentials"],
+            lists: ["AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders"])
+        if let problem = types.problem(of: document.cors ?? [:]) { throw GatewayError.bad(problem) }
+        guard document.tags.count <= Limits.tags else {
+            throw GatewayError.bad("An API can have at most \(Limits.tags) tags")
+        }
         try APIOperations.validate(api)
         guard document.authorizers.count <= Limits.authorizers else {
             throw GatewayError.tooMany("Authorizer", Limits.authorizers)
@@ -99,7 +106,8 @@ struct DocumentOperations: Sendable {
         return plan
     }
 
-    private static func fill(_ api: String, _ plan: Plan, in transaction: any WriteTransaction) throws {
+    private static func fill(_ row: APIRow, _ plan: Plan, in transaction: any WriteTransaction) throws {
+        let api = row.id
         var integrations: [String] = []
         for integration in plan.integrations {
             let id = ResourceID.item()
@@ -121,6 +129,7 @@ struct DocumentOperations: Sendable {
             if let index = route.integration { document["Target"] = .string("integrations/" + integrations[index]) }
             if let name = route.authorizer, let id = authorizers[name] { document["AuthorizerId"] = .string(id) }
             // The document's keys are known to differ from one another.
+            try RouteOperations.check(document, api: row, in: transaction)
             try Item.put(.route, id, document, api: api, in: transaction)
         }
     }

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -14,19 +15,24 @@ struct Access: Sendable {
         _ method: String, _ body: @escaping @Sendable (OperationRequest) async throws -> OperationResponse
     ) -> OperationHandler {
         .asynchronous { request in
-            try await check(method, request.context)
+            try await check(method, request)
             return try await body(request)
         }
     }
 
-    private func check(_ method: String, _ context: OperationContext) async throws {
+    private func check(_ method: String, _ request: OperationRequest) async throws {
+        let context = request.context
         // The account itself may everything: nothing to look up.
         if case .account(context.scope.account) = context.principal { return }
         let action = "apigateway:" + method
         let resource = Self.resource(context)
         let (principal, authorizer) = (context.principal, authorizer)
+        let roles = PassedRoles.found(in: request)
         let decision = try await database.read { transaction in
-            try authorizer.decide(principal, action: action, resource: resource, in: transaction)
+            let decision = try authorizer.decide(for: request, action: action, resource: resource, in: transaction)
+            guard decision == .allowed else { return decision }
+            for role in roles { try Self.checkPassing(role, request, authorizer, in: transaction) }
+            return decision
         }
         guard decision != .allowed else { return }
         let reason =
@@ -36,6 +42,19 @@ struct Access: Sendable {
         throw AWSError(
             "AccessDeniedException", status: 403,
             "User: \(principal.arn) is not authorized to perform: \(action) on resource: \(resource) \(reason)")
+    }
+
+    /// What an integration's role trusts counts when it is called.
+    private static func checkPassing(
+        _ role: String, _ request: OperationRequest, _ authorizer: any Authorizer, in transaction: any ReadTransaction
+    ) throws {
+        do {
+            try PassRole(to: "apigateway.amazonaws.com", authorizer).check(role, by: request, in: transaction)
+        } catch PassRole.Problem.notPermitted(let text) {
+            throw AWSError("AccessDeniedException", status: 403, text)
+        } catch PassRole.Problem.notAssumable {
+            return
+        }
     }
 
     /// `arn:aws:apigateway:REGION::/apis/ID/routes`, after the path of the request.

@@ -52,9 +52,17 @@ struct AuthorizerOperations: Sendable {
         }
     }
 
+    private static let types = MemberTypes(
+        integers: ["AuthorizerResultTtlInSeconds": 0...3_600], truths: ["EnableSimpleResponses"],
+        lists: ["IdentitySource"], others: ["JwtConfiguration"])
+    private static let jwtTypes = MemberTypes(lists: ["Audience"])
+
     static func validate(
         _ document: Value, _ editor: Editor, _ context: OperationContext, isSocket: Bool = false
     ) throws(AWSError) {
+        if let problem = types.problem(of: document) ?? jwtTypes.problem(of: document["JwtConfiguration"] ?? [:]) {
+            throw GatewayError.bad(problem)
+        }
         let authorizer = V2Model.Authorizer(document)
         guard let name = authorizer.name, (1...128).contains(name.utf8.count) else {
             throw GatewayError.bad("Authorizer name must be between 1 and 128 characters")

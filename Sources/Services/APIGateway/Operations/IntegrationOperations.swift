@@ -48,9 +48,15 @@ struct IntegrationOperations: Sendable {
         return document
     }
 
+    private static let types = MemberTypes(
+        integers: ["TimeoutInMillis": 50...30_000], truths: ["ApiGatewayManaged"],
+        maps: ["RequestParameters", "RequestTemplates"],
+        others: ["ResponseParameters", "TlsConfig"])
+
     static func validate(
         _ document: Value, _ editor: Editor, _ context: OperationContext, isSocket: Bool = false
     ) throws(AWSError) {
+        if let problem = types.problem(of: document) { throw GatewayError.bad(problem) }
         let integration = V2Model.Integration(document)
         guard integration.connectionType != "VPC_LINK" else {
             throw GatewayError.missing("Private integrations (ConnectionType VPC_LINK)")

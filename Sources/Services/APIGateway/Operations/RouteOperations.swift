@@ -33,12 +33,27 @@ struct RouteOperations: Sendable {
 
     /// Checks a route against what the API has, and stores it.
     static func put(_ given: Value, _ id: String, api row: APIRow, in transaction: any WriteTransaction) throws {
-        let (route, api, isSocket) = (V2Model.Route(given), row.id, row.proto == SocketRules.proto)
-        if isSocket { try SocketRules.validate(route: given) }
-        guard let key = route.routeKey, isSocket || RouteKey(key) != nil else { throw badKey }
-        for other in try Item.list(.route, api: api, in: transaction)
+        try check(given, api: row, in: transaction)
+        let key = given["RouteKey"]?.string ?? ""
+        for other in try Item.list(.route, api: row.id, in: transaction)
         where other.id != id && other.document["RouteKey"]?.string == key {
             throw GatewayError.conflict("Route with key \(key) already exists for this API")
+        }
+        try Item.put(.route, id, given, api: row.id, in: transaction)
+    }
+
+    private static let types = MemberTypes(
+        truths: ["ApiKeyRequired", "ApiGatewayManaged"], lists: ["AuthorizationScopes"], maps: ["RequestModels"],
+        others: ["RequestParameters"])
+
+    /// Checks a route against what the API has, but for its key among those of others.
+    static func check(_ given: Value, api row: APIRow, in transaction: any ReadTransaction) throws {
+        let (route, api, isSocket) = (V2Model.Route(given), row.id, row.proto == SocketRules.proto)
+        if let problem = types.problem(of: given) { throw GatewayError.bad(problem) }
+        if isSocket { try SocketRules.validate(route: given) }
+        guard let key = route.routeKey, isSocket || RouteKey(key) != nil else { throw badKey }
+        guard (1...64).contains(route.operationName?.utf8.count ?? 1) else {
+            throw GatewayError.bad("OperationName must be between 1 and 64 characters")
         }
         if let target = route.target {
             guard target.hasPrefix("integrations/") else {
@@ -50,7 +65,6 @@ struct RouteOperations: Sendable {
             throw GatewayError.bad("apiKeyRequired is not currently supported for HTTP APIs")
         }
         try checkAuthorization(route, api: api, in: transaction)
-        try Item.put(.route, id, given, api: api, in: transaction)
     }
 
     private static func checkAuthorization(

@@ -78,7 +78,8 @@ extension RESTDoor {
             do {
                 let arn = call.methodARN
                 let identity = try await database.read { transaction in
-                    try authorizer.decide(principal, action: "execute-api:Invoke", resource: arn, in: transaction)
+                    try authorizer.decide(
+                        for: door.context, action: "execute-api:Invoke", resource: arn, in: transaction)
                 }
                 admit(call, method, door, principal, identity: identity, resource, account)
             } catch {

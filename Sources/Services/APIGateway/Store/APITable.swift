@@ -163,13 +163,22 @@ struct Item: Sendable {
         _ kind: ItemKind, _ id: String, _ document: Value, api: String, deployment: String = "",
         in transaction: any WriteTransaction
     ) throws {
+        try put(
+            kind, id, encoded: Documents.encode(document), api: api, deployment: deployment, in: transaction)
+    }
+
+    /// The same of a document that is encoded.
+    static func put(
+        _ kind: ItemKind, _ id: String, encoded document: [UInt8], api: String, deployment: String = "",
+        in transaction: any WriteTransaction
+    ) throws {
         try transaction.execute(
             """
             INSERT INTO apigateway_item (api, deployment, kind, id, document) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (api, deployment, kind, id) DO UPDATE SET document = excluded.document
             """,
             [
-                .text(api), .text(deployment), .text(kind.rawValue), .text(id), .blob(Documents.encode(document)),
+                .text(api), .text(deployment), .text(kind.rawValue), .text(id), .blob(document),
             ])
     }
 

@@ -1,6 +1,7 @@
 import Contracts
 import NIOCore
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -89,7 +90,8 @@ struct ConnectionsAPI: Sendable {
         Task {
             let decision = try? await database.read { transaction in
                 try authorizer.decide(
-                    principal, action: "execute-api:ManageConnections", resource: resource, in: transaction)
+                    for: call.request.context, action: "execute-api:ManageConnections", resource: resource,
+                    in: transaction)
             }
             switch decision {
             case .allowed: completion(nil)

@@ -2,6 +2,7 @@ import Contracts
 import Logging
 import NIOCore
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -152,7 +153,9 @@ struct SocketDoor: Sendable {
             let resource = opening.api.arn(opening.stage.name + "/" + SocketStage.connect)
             Task {
                 let decision = try? await database.read { transaction in
-                    try authorizer.decide(caller, action: "execute-api:Invoke", resource: resource, in: transaction)
+                    try authorizer.decide(
+                        for: opening.request.context, action: "execute-api:Invoke", resource: resource,
+                        in: transaction)
                 }
                 guard let decision else { return refuse(opening, 500, "Internal server error") }
                 guard decision == .allowed else { return refuse(opening, 403, "Forbidden") }

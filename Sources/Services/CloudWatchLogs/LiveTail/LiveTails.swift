@@ -24,6 +24,8 @@ final class TailSession: Sendable {
     private struct State {
         var buffer = TailBuffer()
         var isDue = false
+        /// The last update had nothing to tell: what comes now need not wait for the next.
+        var isResting = false
         var end: End?
         var waiting: CheckedContinuation<Void, Never>?
     }
@@ -44,9 +46,11 @@ final class TailSession: Sendable {
                 groupARN: batch.groupARN, stream: batch.stream, message: event.message, timestamp: event.timestamp,
                 ingested: batch.ingested)
         }
+        guard !entries.isEmpty else { return }
         // At once, so that an update says whether something of them was left out.
-        state.withLock { state in
+        notify { state in
             for entry in entries { state.buffer.append(entry) }
+            if state.isResting { state.isDue = true }
         }
     }
 
@@ -57,6 +61,7 @@ final class TailSession: Sendable {
     private func notify(_ change: (inout State) -> Void) {
         let waiting = state.withLock { state in
             change(&state)
+            guard state.isDue || state.end != nil else { return nil as CheckedContinuation<Void, Never>? }
             defer { state.waiting = nil }
             return state.waiting
         }
@@ -79,7 +84,13 @@ final class TailSession: Sendable {
         }
     }
 
-    func take() -> (entries: [TailBuffer.Entry], isSampled: Bool) { state.withLock { $0.buffer.take() } }
+    func take() -> (entries: [TailBuffer.Entry], isSampled: Bool) {
+        state.withLock { state in
+            let taken = state.buffer.take()
+            state.isResting = taken.entries.isEmpty
+            return taken
+        }
+    }
 }
 
 /// The live tails that run, in memory: a restart ends them.

@@ -7,6 +7,8 @@ import Wire
 struct FilterOperations: Sendable {
     let database: any Database
     let outbox: any DeliveryOutbox
+    /// Nil: every role lets the service assume it.
+    let authorizer: (any Authorizer)?
 
     // MARK: Subscription filters
 
@@ -23,13 +25,19 @@ struct FilterOperations: Sendable {
         if input.distribution == nil { document["distribution"] = "ByLogStream" }
         if input.applyOnTransformedLogs == nil { document["applyOnTransformedLogs"] = false }
         let kept = document
-        try await database.write { [outbox] transaction in
+        try await database.write { [outbox, authorizer] transaction in
             let group = try GroupRow.require(groupName, scope, in: transaction)
             let old = try FilterTable.find(.subscription, name, of: group.id, in: transaction)
             guard old != nil || group.subscriptions < Limits.subscriptionsPerGroup else { throw Self.tooMany }
             try Self.checkRegexes(pattern, name, of: group, in: transaction)
             let principal = try SubscriptionPrincipal.choose(
                 target, role: roleARN, group: group, outbox: outbox, in: transaction)
+            if let roleARN, let authorizer {
+                guard
+                    try authorizer.isAssumable(
+                        roleARN, by: "logs.amazonaws.com", account: scope.account, in: transaction)
+                else { throw Self.noStream }
+            }
             guard let principal else { throw destination == .function ? Self.noFunction : Self.noStream }
             let row = FilterRow(
                 group: groupName, name: name, created: old?.created ?? now.milliseconds, document: kept)

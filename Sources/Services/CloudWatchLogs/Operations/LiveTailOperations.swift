@@ -82,7 +82,8 @@ struct LiveTailOperations: Sendable {
         }
     }
 
-    /// One update a second, also without events, until the session is over or its client has gone.
+    /// An update each second, also without events, until the session is over or its client has gone; and one at once when
+    /// something comes after an update that had nothing to tell.
     private static func run(
         _ session: TailSession, _ start: Value, _ match: OperationMatch, _ time: any TimeSource,
         _ writer: any BodyWriter

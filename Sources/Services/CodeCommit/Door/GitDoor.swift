@@ -2,6 +2,7 @@ import Contracts
 import Logging
 import NIOCore
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -72,7 +73,8 @@ struct GitDoor: HTTPDoor {
             scope: AccountRegion(account: caller.account, region: region), name: asked.repository)
         let repository = try await journal.database.read { transaction in
             let decision = try authorizer.decide(
-                caller.principal, action: "codecommit:\(asked.service.action)", resource: key.arn, in: transaction)
+                caller.principal, action: "codecommit:\(asked.service.action)", resource: key.arn,
+                conditions: caller.principal.isRoleSession ? request.context.conditions : [:], in: transaction)
             guard decision == .allowed else {
                 throw Refusal(
                     status: 403, text: AWSError.denied(caller.principal, asked.service.action, key.arn).message)

@@ -23,9 +23,8 @@ extension Access {
         _ name: String?, _ action: String, _ request: OperationRequest, _ database: any Database
     ) async throws -> Repository {
         let key = try request.key(name)
-        let principal = request.context.principal
         return try await database.read { transaction in
-            try check(principal, action, key.arn, in: transaction)
+            try check(request, action, key.arn, in: transaction)
             return try RepositoryTable.require(key, in: transaction)
         }
     }
@@ -45,8 +44,7 @@ struct RepositoryOperations: Sendable {
         made.description = try Self.checked(input.repositoryDescription)
         made.encryptionKey = input.kmsKeyId
         made.tags = try TagOperations.fields((input.tags ?? []).map { (key: $0.key, value: $0.value) })
-        let principal = request.context.principal
-        try await database.read { try access.check(principal, "CreateRepository", key.arn, in: $0) }
+        try await database.read { try access.check(request, "CreateRepository", key.arn, in: $0) }
         let path = repositories.path(made.id)
         _ = mkdir(repositories.directory, 0o700)
         try await onThread { try RepositoryFiles.create(path) }
@@ -103,10 +101,9 @@ struct RepositoryOperations: Sendable {
                 "The maximum number of allowed repository names was exceeded. Currently, this number is 100.")
         }
         let keys = try names.map { name throws(AWSError) in try request.key(name) }
-        let principal = request.context.principal
         let found = try await database.read { transaction in
             try keys.map { key in
-                try access.check(principal, "BatchGetRepositories", key.arn, in: transaction)
+                try access.check(request, "BatchGetRepositories", key.arn, in: transaction)
                 return try RepositoryTable.get(key, in: transaction)
             }
         }
@@ -139,9 +136,9 @@ struct RepositoryOperations: Sendable {
         default: throw AWSError.code("InvalidOrderException", "The specified sort order is not valid.")
         }
         let token = try input.nextToken.map { text throws(AWSError) in try Self.listToken(text) }
-        let (scope, principal) = (request.context.scope, request.context.principal)
+        let scope = request.context.scope
         let rows = try await database.read { transaction in
-            try access.check(principal, "ListRepositories", "*", in: transaction)
+            try access.check(request, "ListRepositories", "*", in: transaction)
             return byTime
                 ? try RepositoryTable.listByTime(
                     scope, from: token, descending: descending, limit: Limits.page + 1, in: transaction)
@@ -173,9 +170,8 @@ struct RepositoryOperations: Sendable {
     /// Deleting what is not there succeeds, without an id.
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let key = try request.key(Model.DeleteRepositoryInput(request.input).repositoryName)
-        let principal = request.context.principal
         let repository = try await database.write { transaction in
-            try access.check(principal, "DeleteRepository", key.arn, in: transaction)
+            try access.check(request, "DeleteRepository", key.arn, in: transaction)
             let repository = try RepositoryTable.get(key, in: transaction)
             if let repository { try RepositoryTable.delete(repository, in: transaction) }
             return repository
@@ -209,9 +205,9 @@ struct RepositoryOperations: Sendable {
     func updateName(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UpdateRepositoryNameInput(request.input)
         let (old, new) = (try request.key(input.oldName), try request.key(input.newName))
-        let (principal, now) = (request.context.principal, request.context.now)
+        let now = request.context.now
         try await database.write { transaction in
-            try access.check(principal, "UpdateRepositoryName", old.arn, in: transaction)
+            try access.check(request, "UpdateRepositoryName", old.arn, in: transaction)
             var repository = try RepositoryTable.require(old, in: transaction)
             guard try RepositoryTable.get(new, in: transaction) == nil else {
                 throw AWSError.code("RepositoryNameExistsException", "Repository named \(new.name) already exists")
@@ -227,9 +223,9 @@ struct RepositoryOperations: Sendable {
         let input = Model.UpdateRepositoryDescriptionInput(request.input)
         let key = try request.key(input.repositoryName)
         let description = try Self.checked(input.repositoryDescription)
-        let (principal, now) = (request.context.principal, request.context.now)
+        let now = request.context.now
         try await database.write { transaction in
-            try access.check(principal, "UpdateRepositoryDescription", key.arn, in: transaction)
+            try access.check(request, "UpdateRepositoryDescription", key.arn, in: transaction)
             var repository = try RepositoryTable.require(key, in: transaction)
             repository.description = description
             repository.modified = now

@@ -65,9 +65,8 @@ struct TagOperations: Sendable {
         _ key: RepositoryKey, _ action: String, _ request: OperationRequest,
         _ body: @escaping @Sendable (inout Fields) -> Void
     ) async throws {
-        let principal = request.context.principal
         try await database.write { transaction in
-            try access.check(principal, action, key.arn, in: transaction)
+            try access.check(request, action, key.arn, in: transaction)
             var repository = try RepositoryTable.require(key, in: transaction)
             body(&repository.tags)
             guard repository.tags.count <= Limits.tags else { throw Self.tooMany }

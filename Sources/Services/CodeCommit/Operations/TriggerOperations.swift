@@ -14,9 +14,9 @@ struct TriggerOperations: Sendable {
         let input = Model.PutRepositoryTriggersInput(request.input)
         let key = try request.key(input.repositoryName)
         let triggers = try Self.checked(input.triggers, key)
-        let (principal, now, id) = (request.context.principal, request.context.now, Identifier.uuid())
+        let (now, id) = (request.context.now, Identifier.uuid())
         try await database.write { transaction in
-            try access.check(principal, "PutRepositoryTriggers", key.arn, in: transaction)
+            try access.check(request, "PutRepositoryTriggers", key.arn, in: transaction)
             var repository = try RepositoryTable.require(key, in: transaction)
             repository.triggers = triggers
             repository.triggersID = id

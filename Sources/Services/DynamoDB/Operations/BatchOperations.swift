@@ -30,13 +30,13 @@ struct BatchOperations: Sendable {
     func get(_ request: OperationRequest) async throws -> OperationResponse {
         let input = request.input
         let wanted = try self.wanted(input, request.context.scope)
-        let principal = request.context.principal
+        let context = request.context
         let mark = desk.directory.mark()
         let got = try await desk.database.read { transaction in
             var got = Got()
             var bytes = 0
             for one in wanted {
-                let table = try desk.table(one.address, principal, "BatchGetItem", since: mark, in: transaction)
+                let table = try desk.table(one.address, context, "BatchGetItem", since: mark, in: transaction)
                 try get(one, table, &got, &bytes, in: transaction)
             }
             return got
@@ -123,7 +123,7 @@ struct BatchOperations: Sendable {
             var written = Written()
             let now = desk.time.now()
             for write in writes {
-                let table = try desk.table(write.address, context.principal, "BatchWriteItem", in: transaction)
+                let table = try desk.table(write.address, context, "BatchWriteItem", in: transaction)
                 try perform(write, table, &written, now: now, in: transaction)
             }
             return written

@@ -1,6 +1,7 @@
 import Contracts
 import NIOCore
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -18,19 +19,19 @@ struct Desk: Sendable {
     /// The table of a request, which the caller may do `action` to. `error`: for a table that is not there. `resource`
     /// of it that is used, e.g. an index's ARN.
     func table(
-        _ address: TableAddress, _ principal: Principal, _ action: String, index: String? = nil,
+        _ address: TableAddress, _ caller: some Caller, _ action: String, index: String? = nil,
         since mark: TableDirectory.Mark? = nil, otherwise error: AWSError = .noResource,
         in transaction: any ReadTransaction
     ) throws -> Table {
         guard let table = try directory.find(address.scope, address.name, since: mark, in: transaction) else {
             // Who may not ask does not learn what there is.
             try access.check(
-                principal, action, resource: Table.arn(address.scope, address.name), account: address.scope.account,
+                caller, action, resource: Table.arn(address.scope, address.name), account: address.scope.account,
                 in: transaction)
             throw error
         }
         try access.check(
-            principal, action, on: table, resource: index.map { table.arn + "/index/" + $0 }, in: transaction)
+            caller, action, on: table, resource: index.map { table.arn + "/index/" + $0 }, in: transaction)
         return table
     }
 
@@ -44,7 +45,7 @@ struct Desk: Sendable {
         let mark = directory.mark()
         return try await database.read { transaction in
             let table = try self.table(
-                address, context.principal, action, index: index, since: mark, otherwise: error ?? .noResource,
+                address, context, action, index: index, since: mark, otherwise: error ?? .noResource,
                 in: transaction)
             return try body(table, transaction)
         }
@@ -57,15 +58,15 @@ struct Desk: Sendable {
     ) async throws -> T {
         let context = request.context
         let address = try TableAddress(request.input["TableName"]?.string, context.scope)
-        return try await change(address, context.principal, action, body)
+        return try await change(address, context, action, body)
     }
 
     func change<T: Sendable>(
-        _ address: TableAddress, _ principal: Principal, _ action: String,
+        _ address: TableAddress, _ caller: some Caller, _ action: String,
         _ body: @escaping @Sendable (inout Table, Instant, any WriteTransaction) throws -> T
     ) async throws -> T {
         try await database.write { transaction in
-            _ = try self.table(address, principal, action, otherwise: .noTable(address.name), in: transaction)
+            _ = try self.table(address, caller, action, otherwise: .noTable(address.name), in: transaction)
             // The row itself: what readers have cached may be from before a change in the same commit.
             guard var table = try TableStore.get(address.scope, address.name, in: transaction) else {
                 throw AWSError.noTable(address.name)
@@ -92,7 +93,7 @@ struct Desk: Sendable {
             return completion(.failure(error))
         }
         database.write { transaction in
-            let table = try self.table(address, context.principal, action, in: transaction)
+            let table = try self.table(address, context, action, in: transaction)
             return try body(table, time.now(), transaction)
         } completion: { result in
             context.eventLoop.execute { completion(result.map(answer)) }

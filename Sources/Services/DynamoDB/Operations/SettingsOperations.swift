@@ -62,7 +62,7 @@ struct SettingsOperations: Sendable {
         let address = try Self.resource(input.resourceArn)
         try await desk.database.write { transaction in
             let table = try desk.table(
-                address, context.principal, "TagResource", otherwise: Self.noResource(input.resourceArn),
+                address, context, "TagResource", otherwise: Self.noResource(input.resourceArn),
                 in: transaction)
             let tags = try Tags.added(input.tags ?? [], to: TableStore.tags(table.id, in: transaction))
             try TableStore.setTags(table.id, tags, in: transaction)
@@ -76,7 +76,7 @@ struct SettingsOperations: Sendable {
         let address = try Self.resource(input.resourceArn)
         try await desk.database.write { transaction in
             let table = try desk.table(
-                address, context.principal, "UntagResource", otherwise: Self.noResource(input.resourceArn),
+                address, context, "UntagResource", otherwise: Self.noResource(input.resourceArn),
                 in: transaction)
             var tags = try TableStore.tags(table.id, in: transaction)
             for key in input.tagKeys ?? [] { tags[key] = nil }
@@ -95,7 +95,7 @@ struct SettingsOperations: Sendable {
         }
         let tags = try await desk.database.read { transaction in
             let table = try desk.table(
-                address, context.principal, "ListTagsOfResource", otherwise: Self.noResource(input.resourceArn),
+                address, context, "ListTagsOfResource", otherwise: Self.noResource(input.resourceArn),
                 in: transaction)
             return try TableStore.tags(table.id, in: transaction)
         }
@@ -124,7 +124,7 @@ struct SettingsOperations: Sendable {
         let input = Model.PutResourcePolicyInput(request.input)
         let address = try Self.resource(input.resourceArn)
         let policy = try TablePolicy(input.policy ?? "")
-        let revision = try await desk.change(address, request.context.principal, "PutResourcePolicy") { table, _, _ in
+        let revision = try await desk.change(address, request, "PutResourcePolicy") { table, _, _ in
             try Self.expect(input.expectedRevisionId, table)
             if table.definition.policy?.text == policy.text, let revision = table.definition.policyRevision {
                 return revision
@@ -143,7 +143,7 @@ struct SettingsOperations: Sendable {
         let address = try Self.resource(input.resourceArn)
         let table = try await desk.database.read { transaction in
             try desk.table(
-                address, context.principal, "GetResourcePolicy", otherwise: .noTable(address.name), in: transaction)
+                address, context, "GetResourcePolicy", otherwise: .noTable(address.name), in: transaction)
         }
         guard let policy = table.definition.policy else { throw Self.noPolicy(table) }
         return Answer.of([
@@ -154,7 +154,7 @@ struct SettingsOperations: Sendable {
     func deletePolicy(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DeleteResourcePolicyInput(request.input)
         let address = try Self.resource(input.resourceArn)
-        let revision = try await desk.change(address, request.context.principal, "DeleteResourcePolicy") {
+        let revision = try await desk.change(address, request, "DeleteResourcePolicy") {
             table, _, _ in
             try Self.expect(input.expectedRevisionId, table)
             defer {
@@ -182,7 +182,11 @@ struct SettingsOperations: Sendable {
     // MARK: What tools ask for
 
     func limits(_ request: OperationRequest) async throws -> OperationResponse {
-        Answer.of([
+        let account = request.context.scope.account
+        try await desk.database.read { [desk] transaction in
+            try desk.access.check(request, "DescribeLimits", resource: "*", account: account, in: transaction)
+        }
+        return Answer.of([
             "AccountMaxReadCapacityUnits": .int(Limits.accountUnits),
             "AccountMaxWriteCapacityUnits": .int(Limits.accountUnits),
             "TableMaxReadCapacityUnits": .int(Limits.tableUnits),

@@ -19,7 +19,7 @@ struct TableOperations: Sendable {
         let tags = try Tags.added(input.tags ?? [], to: [:])
         let description = try await desk.database.write { transaction in
             try desk.access.check(
-                context.principal, "CreateTable", resource: Table.arn(address.scope, address.name),
+                request, "CreateTable", resource: Table.arn(address.scope, address.name),
                 account: address.scope.account, in: transaction)
             if try desk.directory.find(address.scope, address.name, in: transaction) != nil {
                 throw AWSError.tableExists(address.name)
@@ -116,7 +116,7 @@ struct TableOperations: Sendable {
         let limit = input.limit ?? Limits.tableNamesPage
         let names = try await desk.database.read { transaction in
             try desk.access.check(
-                context.principal, "ListTables", resource: "*", account: context.scope.account, in: transaction)
+                context, "ListTables", resource: "*", account: context.scope.account, in: transaction)
             return try TableStore.list(
                 context.scope, after: input.exclusiveStartTableName ?? "", limit: limit + 1, in: transaction)
         }
@@ -131,7 +131,7 @@ struct TableOperations: Sendable {
         let address = try TableAddress(request.input["TableName"]?.string, context.scope)
         let description = try await desk.database.write { transaction in
             var table = try desk.table(
-                address, context.principal, "DeleteTable", otherwise: .noTable(address.name), in: transaction)
+                address, context, "DeleteTable", otherwise: .noTable(address.name), in: transaction)
             guard !table.definition.isProtected else {
                 throw AWSError.validation(
                     "Resource cannot be deleted as it is currently protected against deletion. Disable deletion "

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -21,7 +22,7 @@ struct StreamOperations: Sendable {
             let scope = table?.scope ?? context.scope
             let arn = table.map { Table.arn($0.scope, $0.name) + "/stream/*" } ?? Table.arn(scope, "*") + "/stream/*"
             try desk.access.check(
-                context.principal, "ListStreams", resource: arn, account: scope.account, in: transaction)
+                context, "ListStreams", resource: arn, account: scope.account, in: transaction)
             return try StreamStore.list(scope, table: table?.name, after: after, limit: limit + 1, in: transaction)
         }
         let page = streams.prefix(limit)
@@ -53,10 +54,10 @@ struct StreamOperations: Sendable {
             guard let row = ShardRow.row(of: name) else { throw AWSError.validation("Invalid ShardId") }
             after = row
         }
-        let principal = request.context.principal
+        let context = request.context
         let parent = try Self.parent(input.shardFilter)
         let (stream, shards) = try await desk.database.read { [after] transaction in
-            let stream = try desk.stream(arn, principal, "DescribeStream", in: transaction)
+            let stream = try desk.stream(arn, context, "DescribeStream", in: transaction)
             let shards = try StreamStore.shards(
                 stream.id, after: after, parent: parent, limit: limit + 1, in: transaction)
             return (stream, shards)
@@ -99,9 +100,9 @@ struct StreamOperations: Sendable {
         let input = StreamsModel.GetShardIteratorInput(request.input)
         let arn = input.streamArn ?? ""
         let name = input.shardId ?? ""
-        let principal = request.context.principal
+        let context = request.context
         let iterator = try await desk.database.read { transaction in
-            let stream = try desk.stream(arn, principal, "GetShardIterator", in: transaction)
+            let stream = try desk.stream(arn, context, "GetShardIterator", in: transaction)
             guard let shard = try StreamStore.shard(name, of: stream.id, in: transaction) else {
                 throw AWSError(
                     "ResourceNotFoundException",
@@ -147,9 +148,9 @@ struct StreamOperations: Sendable {
             throw AWSError(
                 "ExpiredIteratorException", "The provided iterator has expired. Please get a new one and try again.")
         }
-        let principal = request.context.principal
+        let context = request.context
         let (stream, shard, page) = try await desk.database.read { transaction in
-            let stream = try desk.stream(arn, principal, "GetRecords", in: transaction)
+            let stream = try desk.stream(arn, context, "GetRecords", in: transaction)
             guard let shard = try StreamStore.shard(row: iterator.shard, in: transaction), shard.stream == stream.id
             else { throw AWSError("TrimmedDataAccessException", "The requested shard has been trimmed.") }
             let page = try StreamStore.records(
@@ -170,11 +171,11 @@ struct StreamOperations: Sendable {
 extension Desk {
     /// The stream of an ARN, which the caller may do `action` to. Throws ResourceNotFoundException.
     func stream(
-        _ arn: String, _ principal: Principal, _ action: String, in transaction: any ReadTransaction
+        _ arn: String, _ caller: some Caller, _ action: String, in transaction: any ReadTransaction
     ) throws -> StreamRow {
         let stream = try StreamStore.find(arn: arn, in: transaction)
         let account = stream?.scope.account ?? ARN(arn)?.account ?? ""
-        try access.check(principal, action, resource: arn, account: account, in: transaction)
+        try access.check(caller, action, resource: arn, account: account, in: transaction)
         guard let stream, stream.ended.map({ time.now() < $0 + .seconds(Limits.streamSeconds) }) ?? true else {
             throw AWSError.noStream(arn)
         }

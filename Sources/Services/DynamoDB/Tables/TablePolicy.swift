@@ -7,7 +7,7 @@ import Wire
 struct TablePolicy: Sendable {
     /// As given.
     let text: String
-    private let policy: PolicyDocument
+    let policy: PolicyDocument
 
     /// Throws ValidationException.
     init(_ text: String) throws(AWSError) {
@@ -19,9 +19,5 @@ struct TablePolicy: Sendable {
         }
         self.text = text
         self.policy = policy
-    }
-
-    func decision(_ principal: Principal, action: String, resource: String) -> PolicyDecision {
-        policy.decision(for: PolicyRequest(principal: principal, action: action, resource: resource))
     }
 }

@@ -25,7 +25,7 @@ struct BusOperations: Sendable {
         bus.document["Modified"] = .int(context.now.nanoseconds)
         try await database.write { [access, bus] transaction in
             try access.check(
-                context.principal, "CreateEventBus", key.arn, account: context.scope.account, in: transaction)
+                context, "CreateEventBus", key.arn, account: context.scope.account, in: transaction)
             guard try BusTable.get(key, in: transaction) == nil else {
                 throw AWSError("ResourceAlreadyExistsException", "Event bus \(name) already exists.")
             }
@@ -45,7 +45,7 @@ struct BusOperations: Sendable {
         let key = BusKey(input.name, in: context.scope)
         let bus = try await database.write { [access] transaction in
             try access.check(
-                context.principal, "UpdateEventBus", key.arn, account: key.scope.account, in: transaction)
+                context, "UpdateEventBus", key.arn, account: key.scope.account, in: transaction)
             var bus = try BusTable.require(key, in: transaction)
             for entry in Self.settings(input.value).entries { bus.document[entry.name] = entry.value }
             bus.document["Modified"] = .int(context.now.nanoseconds)
@@ -64,7 +64,7 @@ struct BusOperations: Sendable {
         guard !key.isDefault else { throw AWSError.validation("Cannot delete event bus default.") }
         try await database.write { [access] transaction in
             try access.check(
-                context.principal, "DeleteEventBus", key.arn, account: key.scope.account, in: transaction)
+                context, "DeleteEventBus", key.arn, account: key.scope.account, in: transaction)
             guard try BusTable.get(key, in: transaction) != nil else { return }
             guard try RuleTable.count(key, in: transaction) == 0 else {
                 throw AWSError.validation("Event bus \(key.name) can't be deleted since it has rules.")
@@ -79,7 +79,7 @@ struct BusOperations: Sendable {
         let key = BusKey(Model.DescribeEventBusRequest(request.input).name, in: context.scope)
         let bus = try await database.read { [access] transaction in
             try access.check(
-                context.principal, "DescribeEventBus", key.arn, account: key.scope.account, in: transaction)
+                context, "DescribeEventBus", key.arn, account: key.scope.account, in: transaction)
             return try BusTable.require(key, in: transaction)
         }
         var output = Model.DescribeEventBusResponse(.map(Self.settings(.map(bus.document))))
@@ -98,7 +98,7 @@ struct BusOperations: Sendable {
         let (prefix, limit) = (input.namePrefix ?? "", input.limit ?? Limits.page)
         let found = try await database.read { [access] transaction in
             try access.check(
-                context.principal, "ListEventBuses",
+                context, "ListEventBuses",
                 "arn:aws:events:\(context.scope.region):\(context.scope.account):event-bus/*",
                 account: context.scope.account, in: transaction)
             var buses: [Bus] = []

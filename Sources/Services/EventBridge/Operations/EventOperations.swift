@@ -23,7 +23,7 @@ struct EventOperations: Sendable {
             Result { () throws(EventEntry.Rejection) in try EventEntry(entry, context) }
         }
         let results = try await database.write { transaction in
-            try publish(checked, for: context.principal, account: context.scope.account, now: context.now, transaction)
+            try publish(checked, for: context, account: context.scope.account, now: context.now, transaction)
         }
         var output = Model.PutEventsResponse()
         output.failedEntryCount = results.filter { if case .failure = $0 { true } else { false } }.count
@@ -42,8 +42,8 @@ struct EventOperations: Sendable {
 
     /// Puts the entries on their buses, all in one transaction; answers the events' ids.
     private func publish(
-        _ entries: [Result<EventEntry, EventEntry.Rejection>], for principal: Principal, account: String, now: Instant,
-        _ transaction: any WriteTransaction
+        _ entries: [Result<EventEntry, EventEntry.Rejection>], for caller: OperationContext, account: String,
+        now: Instant, _ transaction: any WriteTransaction
     ) throws -> [Result<String, EventEntry.Rejection>] {
         var budget = FanOutBudget()
         var buses: [BusKey: Bus?] = [:]
@@ -54,7 +54,9 @@ struct EventOperations: Sendable {
                 let bus = try buses[entry.bus] ?? BusTable.get(entry.bus, in: transaction)
                 buses[entry.bus] = .some(bus)
                 do {
-                    try access.checkPutEvents(principal, bus: entry.bus, policy: bus?.policy, in: transaction)
+                    try access.checkPutEvents(
+                        caller, bus: entry.bus, policy: bus?.policy, source: entry.event.value["source"]?.string,
+                        detailType: entry.event.value["detail-type"]?.string, in: transaction)
                 } catch let error as AWSError {
                     // Of the caller's own account the call fails, as for any operation.
                     guard entry.bus.scope.account != account else { throw error }
@@ -71,10 +73,10 @@ struct EventOperations: Sendable {
 
     func test(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TestEventPatternRequest(request.input)
-        let (principal, scope) = (request.context.principal, request.context.scope)
+        let scope = request.context.scope
         let resource = "arn:aws:events:\(scope.region):\(scope.account):*"
         try await database.read { [access] in
-            try access.check(principal, "TestEventPattern", resource, account: scope.account, in: $0)
+            try access.check(request, "TestEventPattern", resource, account: scope.account, in: $0)
         }
         let pattern = try PatternRules.compile(input.eventPattern ?? "")
         guard let event = try? JSON.parse(input.event ?? ""), event.fields != nil else {

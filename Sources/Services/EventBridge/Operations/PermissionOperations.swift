@@ -58,7 +58,7 @@ struct PermissionOperations: Sendable {
         let context = request.context
         let key = BusKey(name, in: context.scope)
         try await database.write { [access] transaction in
-            try access.check(context.principal, action, key.arn, account: key.scope.account, in: transaction)
+            try access.check(context, action, key.arn, account: key.scope.account, in: transaction)
             var bus = try BusTable.require(key, in: transaction)
             try body(&bus)
             bus.document["Modified"] = .int(context.now.nanoseconds)

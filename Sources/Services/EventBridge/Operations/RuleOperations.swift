@@ -37,7 +37,8 @@ struct RuleOperations: Sendable {
         document["CreatedBy"] = .string(context.scope.account)
         let made = Rule(key: key, document: document)
         try await database.write { [access, schedules, interest] transaction in
-            try access.check(context.principal, "PutRule", key.arn, account: key.bus.scope.account, in: transaction)
+            try access.check(request, "PutRule", key.arn, account: key.bus.scope.account, in: transaction)
+            try access.checkPassing(input.roleArn, context, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             var rule = made
             let old = try RuleTable.get(key, in: transaction)
@@ -63,9 +64,8 @@ struct RuleOperations: Sendable {
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DeleteRuleRequest(request.input)
         let key = RuleKey(bus: BusKey(input.eventBusName, in: request.context.scope), name: input.name ?? "")
-        let principal = request.context.principal
         try await database.write { [access, interest] transaction in
-            try access.check(principal, "DeleteRule", key.arn, account: key.bus.scope.account, in: transaction)
+            try access.check(request, "DeleteRule", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             guard try TargetTable.list(key, limit: 1, in: transaction).isEmpty else {
                 throw AWSError.validation("Rule can't be deleted since it has targets.")
@@ -79,9 +79,8 @@ struct RuleOperations: Sendable {
     func describe(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DescribeRuleRequest(request.input)
         let key = RuleKey(bus: BusKey(input.eventBusName, in: request.context.scope), name: input.name ?? "")
-        let principal = request.context.principal
         let rule = try await database.read { [access] transaction in
-            try access.check(principal, "DescribeRule", key.arn, account: key.bus.scope.account, in: transaction)
+            try access.check(request, "DescribeRule", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             return try RuleTable.require(key, in: transaction)
         }
@@ -98,7 +97,7 @@ struct RuleOperations: Sendable {
         let limit = input.limit ?? Limits.page
         let rules = try await database.read { [access] transaction in
             try access.check(
-                context.principal, "ListRules", RuleKey(bus: bus, name: "*").arn, account: bus.scope.account,
+                context, "ListRules", RuleKey(bus: bus, name: "*").arn, account: bus.scope.account,
                 in: transaction)
             _ = try BusTable.require(bus, in: transaction)
             return try RuleTable.list(
@@ -118,7 +117,7 @@ struct RuleOperations: Sendable {
         let limit = input.limit ?? Limits.page
         let names = try await database.read { [access] transaction in
             try access.check(
-                context.principal, "ListRuleNamesByTarget", RuleKey(bus: bus, name: "*").arn,
+                context, "ListRuleNamesByTarget", RuleKey(bus: bus, name: "*").arn,
                 account: bus.scope.account, in: transaction)
             _ = try BusTable.require(bus, in: transaction)
             return try TargetTable.rules(
@@ -146,7 +145,7 @@ struct RuleOperations: Sendable {
         let context = request.context
         let key = RuleKey(bus: BusKey(bus, in: context.scope), name: name ?? "")
         try await database.write { [access, schedules, interest] transaction in
-            try access.check(context.principal, action, key.arn, account: key.bus.scope.account, in: transaction)
+            try access.check(context, action, key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             var rule = try RuleTable.require(key, in: transaction)
             if !rule.isEnabled { rule.anchor = nil }

@@ -76,7 +76,7 @@ struct TagOperations: Sendable {
     func tag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TagResourceRequest(request.input)
         let added = try TagRules.fields(input.tags ?? [])
-        try await change(input.resourceARN, "TagResource", request.context.principal) { tags in
+        try await change(input.resourceARN, "TagResource", request) { tags in
             for entry in added.entries { tags[entry.name] = entry.value }
             guard tags.count <= Limits.tags else { throw AWSError.limitExceeded }
         }
@@ -86,19 +86,19 @@ struct TagOperations: Sendable {
     func untag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceRequest(request.input)
         let names = input.tagKeys ?? []
-        try await change(input.resourceARN, "UntagResource", request.context.principal) { tags in
+        try await change(input.resourceARN, "UntagResource", request) { tags in
             for name in names { tags[name] = nil }
         }
         return OperationResponse()
     }
 
     private func change(
-        _ arn: String?, _ action: String, _ principal: Principal,
+        _ arn: String?, _ action: String, _ request: OperationRequest,
         _ body: @escaping @Sendable (inout Fields) throws -> Void
     ) async throws {
         let resource = try Resource(arn)
         try await database.write { [access] transaction in
-            try access.check(principal, action, resource.arn, account: resource.account, in: transaction)
+            try access.check(request, action, resource.arn, account: resource.account, in: transaction)
             var tags = try resource.tags(in: transaction)
             try body(&tags)
             try resource.set(tags, in: transaction)
@@ -107,10 +107,9 @@ struct TagOperations: Sendable {
 
     func list(_ request: OperationRequest) async throws -> OperationResponse {
         let resource = try Resource(Model.ListTagsForResourceRequest(request.input).resourceARN)
-        let principal = request.context.principal
         let tags = try await database.read { [access] transaction in
             try access.check(
-                principal, "ListTagsForResource", resource.arn, account: resource.account, in: transaction)
+                request, "ListTagsForResource", resource.arn, account: resource.account, in: transaction)
             return try resource.tags(in: transaction)
         }
         var output = Model.ListTagsForResourceResponse()

@@ -14,7 +14,7 @@ struct TargetOperations: Sendable {
         let key = RuleKey(bus: BusKey(input.eventBusName, in: context.scope), name: input.rule ?? "")
         let targets = input.targets ?? []
         try await database.write { [access, interest] transaction in
-            try access.check(context.principal, "PutTargets", key.arn, account: key.bus.scope.account, in: transaction)
+            try access.check(context, "PutTargets", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             _ = try RuleTable.require(key, in: transaction)
             var ids = Set(
@@ -25,6 +25,7 @@ struct TargetOperations: Sendable {
                     throw AWSError.validation(
                         "Parameter \(checked.arn) is not valid. Reason: A rule cannot send events to its own bus.")
                 }
+                try access.checkPassing(checked.roleARN, context, in: transaction)
                 ids.insert(checked.id)
                 try TargetTable.put(target, of: key, in: transaction)
             }
@@ -44,7 +45,7 @@ struct TargetOperations: Sendable {
         let ids = input.ids ?? []
         let missing = try await database.write { [access, interest] transaction in
             try access.check(
-                context.principal, "RemoveTargets", key.arn, account: key.bus.scope.account, in: transaction)
+                context, "RemoveTargets", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             _ = try RuleTable.require(key, in: transaction)
             interest.changed(key.bus, in: transaction)
@@ -70,7 +71,7 @@ struct TargetOperations: Sendable {
         let limit = input.limit ?? Limits.page
         let targets = try await database.read { [access] transaction in
             try access.check(
-                context.principal, "ListTargetsByRule", key.arn, account: key.bus.scope.account, in: transaction)
+                context, "ListTargetsByRule", key.arn, account: key.bus.scope.account, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             _ = try RuleTable.require(key, in: transaction)
             return try TargetTable.list(key, after: after, limit: limit + 1, in: transaction)

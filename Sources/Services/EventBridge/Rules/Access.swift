@@ -10,30 +10,55 @@ struct Access: Sendable {
 
     /// Throws AccessDeniedException unless the caller's own policies allow it and the resource is of its account.
     func check(
-        _ principal: Principal, _ action: String, _ resource: String, account: String,
+        _ caller: some Caller, _ action: String, _ resource: String, account: String,
         in transaction: any ReadTransaction
     ) throws {
-        let decision = try authorizer.decide(principal, action: "events:\(action)", resource: resource, in: transaction)
-        guard principal.account == account, decision == .allowed else {
-            throw AWSError.denied(principal, action, resource, kind: "identity")
+        let decision = try authorizer.decide(
+            for: caller, action: "events:\(action)", resource: resource, in: transaction)
+        guard caller.principal.account == account, decision == .allowed else {
+            throw AWSError.denied(caller.principal, action, resource, kind: "identity")
         }
     }
 
+    /// Throws AccessDeniedException unless the caller may hand the role to EventBridge, ValidationException unless that may
+    /// assume it.
+    func checkPassing(_ role: String?, _ caller: some Caller, in transaction: any ReadTransaction) throws {
+        guard let role else { return }
+        do {
+            try PassRole(to: Self.service, authorizer).check(role, by: caller, in: transaction)
+        } catch PassRole.Problem.notPermitted(let text) {
+            throw AWSError("AccessDeniedException", text)
+        } catch PassRole.Problem.notAssumable {
+            throw AWSError.notAssumable(role)
+        }
+    }
+
+    static let service = "events.amazonaws.com"
+
     /// Throws AccessDeniedException unless the principal may put events on the bus.
     func checkPutEvents(
-        _ principal: Principal, bus: BusKey, policy: String?, in transaction: any ReadTransaction
+        _ caller: some Caller, bus: BusKey, policy: String?, source: String? = nil, detailType: String? = nil,
+        in transaction: any ReadTransaction
     ) throws {
         // Services of AWS put events on the buses of the account they act for; a rule without a role acts as its account.
-        var principal = principal
+        var principal = caller.principal
         if case .service(_, _, let account) = principal {
             if account == bus.scope.account { return }
             principal = .account(account)
         }
-        let own = try authorizer.decide(principal, action: "events:PutEvents", resource: bus.arn, in: transaction)
+        var conditions: [String: [String]] = [:]
+        if policy != nil || principal.isRoleSession {
+            conditions = caller.conditions
+            conditions["events:source"] = source.map { [$0] }
+            conditions["events:detail-type"] = detailType.map { [$0] }
+        }
+        let own = try authorizer.decide(
+            principal, action: "events:PutEvents", resource: bus.arn, conditions: conditions, in: transaction)
         var resource = PolicyDecision.notAllowed
         if let policy, let document = try? PolicyDocument(text: policy) {
             resource = document.decision(
-                for: PolicyRequest(principal: principal, action: "events:PutEvents", resource: bus.arn))
+                for: PolicyRequest(
+                    principal: principal, action: "events:PutEvents", resource: bus.arn, context: conditions))
         }
         guard
             PolicyDecision.permits(

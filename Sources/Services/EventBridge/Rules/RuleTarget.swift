@@ -47,8 +47,7 @@ struct RuleTarget: Sendable {
                 throw .validation("Parameter \(roleARN) is not valid. Reason: Provided Arn is not in correct format.")
             }
             guard role.account == account else {
-                throw .validation(
-                    "Provided role '\(roleARN)' cannot be assumed by principal 'events.amazonaws.com'.")
+                throw .notAssumable(roleARN)
             }
         }
         if service == "kinesis", roleARN == nil {

@@ -28,6 +28,47 @@ extension IAMService: Authorizer {
     }
 }
 
+extension IAMService {
+    public func asks(
+        _ principal: Principal, forKeysBelow prefix: String, in transaction: any ReadTransaction
+    ) throws -> Bool {
+        guard case .roleSession(let roleARN, _, let account) = principal else { return false }
+        let policies = try rolePolicies.policies(of: roleARN, account: account, in: transaction)
+        return (policies.documents + (policies.boundary ?? [])).contains { $0.asks(forKeysBelow: prefix) }
+    }
+
+    public func trust(
+        in principal: Principal, of roleARN: String, action: String, conditions: [String: [String]],
+        in transaction: any ReadTransaction
+    ) throws -> TrustDecision {
+        guard let arn = ARN(roleARN), arn.service == "iam", arn.resource.hasPrefix("role/") else { return .noRole }
+        guard isAuthenticationOn else {
+            // A function gets none of another account.
+            return principal.isRoleSession && principal.account != arn.account ? .refused : .allowed
+        }
+        let key: [SQLValue] = [.text(arn.account), .text(RoleRow.folded(arn: roleARN))]
+        let role = try transaction.first(
+            "SELECT \(RoleRow.columns) FROM iam_role WHERE account = ? AND folded = ?", key, RoleRow.init)
+        // The path is a part of the name here.
+        guard let role, arn.resource == "role" + role.path + role.name else { return .noRole }
+        guard let document = trustPolicies.document(role.trustPolicy, { try .init(text: $0, kind: .trust) }) else {
+            return .refused
+        }
+        func decision(owner: String) -> PolicyDecision {
+            document.decision(
+                for: PolicyRequest(
+                    principal: principal, action: action, resource: roleARN, context: conditions,
+                    resourceAccount: owner))
+        }
+        switch decision(owner: arn.account) {
+        case .explicitlyDenied: return .refused
+        case .allowed: return principal.account == arn.account || !principal.isRoleSession ? .allowed : .delegated
+        // Nobody owns it: then an account that is named is all of its roles.
+        case .notAllowed: return decision(owner: "") == .allowed ? .delegated : .refused
+        }
+    }
+}
+
 /// A role's policies, ready to be asked.
 struct RolePolicies: Sendable {
     var documents: [Policies.PolicyDocument] = []
@@ -52,8 +93,7 @@ struct RolePolicies: Sendable {
     /// Reads them from the store; a role that is not there has none. A document that cannot be read (the grammar is
     /// checked when it is written) allows nothing.
     static func load(roleARN: String, account: String, in transaction: any ReadTransaction) throws -> RolePolicies {
-        let folded = (roleARN.split(separator: "/").last.map(String.init) ?? "").lowercased()
-        let key: [SQLValue] = [.text(account), .text(folded)]
+        let key: [SQLValue] = [.text(account), .text(RoleRow.folded(arn: roleARN))]
         let role = try transaction.first(
             "SELECT \(RoleRow.columns) FROM iam_role WHERE account = ? AND folded = ?", key, RoleRow.init)
         guard let role else { return RolePolicies() }

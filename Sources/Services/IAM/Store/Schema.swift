@@ -57,6 +57,9 @@ struct RoleRow: Sendable {
     var folded: String { name.lowercased() }
     var arn: String { "arn:aws:iam::\(account):role\(path)\(name)" }
 
+    /// The key of the role that an ARN names; its path is no part of it.
+    static func folded(arn: String) -> String { (arn.split(separator: "/").last.map(String.init) ?? "").lowercased() }
+
     static let columns = "account, name, path, trust_policy, attributes"
 
     init(account: String, name: String, path: String, trustPolicy: String, attributes: Fields) {

@@ -21,7 +21,7 @@ struct Desk: Sendable {
         _ target: StreamTarget, _ context: OperationContext, in transaction: any ReadTransaction
     ) throws -> Stream {
         let stream = try find(target, in: transaction)
-        try access.check(context.principal, context.operation, on: stream, in: transaction)
+        try access.check(context, context.operation, on: stream, in: transaction)
         return stream
     }
 

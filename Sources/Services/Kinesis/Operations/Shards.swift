@@ -70,7 +70,7 @@ struct Shards: Sendable {
             guard let stream = try desk.directory.find(id: token.stream, in: transaction) else {
                 throw AWSError("ResourceNotFoundException", "The stream of this NextToken is not found.")
             }
-            try desk.access.check(context.principal, context.operation, on: stream, in: transaction)
+            try desk.access.check(context, context.operation, on: stream, in: transaction)
             return (stream, token.after, token.filter)
         }
         guard let target else { throw AWSError.invalidToken }

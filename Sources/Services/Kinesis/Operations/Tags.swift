@@ -214,10 +214,10 @@ extension Desk {
         let found = try resource(arn, in: transaction)
         switch found {
         case .stream(let stream):
-            try access.check(context.principal, context.operation, on: stream, in: transaction)
+            try access.check(context, context.operation, on: stream, in: transaction)
         case .consumer(let consumer, let stream):
             try access.check(
-                context.principal, context.operation, resource: consumer.arn(of: stream.arn), of: stream.scope.account,
+                context, context.operation, resource: consumer.arn(of: stream.arn), of: stream.scope.account,
                 policy: consumer.policy, in: transaction)
         }
         return found

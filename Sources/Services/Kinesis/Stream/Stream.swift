@@ -60,7 +60,7 @@ struct StreamSettings: Sendable, Hashable {
 struct ResourcePolicy: Sendable {
     /// As given: GetResourcePolicy answers it so.
     let text: String
-    private let document: PolicyDocument
+    let document: PolicyDocument
 
     /// Nil for what is no policy, or has operators that are not known.
     init?(_ text: String) {
@@ -70,8 +70,6 @@ struct ResourcePolicy: Sendable {
         self.text = text
         self.document = document
     }
-
-    func decision(_ request: PolicyRequest) -> PolicyDecision { document.decision(for: request) }
 }
 
 /// A stream with its shards, as its rows say it; a value that requests share through `StreamDirectory`.

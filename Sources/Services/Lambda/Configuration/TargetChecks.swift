@@ -40,6 +40,17 @@ extension LambdaService {
         }
     }
 
+    /// Throws InvalidParameterValueException unless the function's role lets Lambda assume it. (That the caller may hand it on
+    /// is asked before the operation.)
+    func checkRole(of record: VersionRecord, in transaction: any ReadTransaction) throws {
+        guard let authorizer = try connections().authorizer, let role = record.configuration.role else { return }
+        let isAssumable = try authorizer.isAssumable(
+            role, by: "lambda.amazonaws.com", account: record.scope.account, in: transaction)
+        guard isAssumable else {
+            throw AWSError.invalidParameter("The role defined for the function cannot be assumed by Lambda.")
+        }
+    }
+
     private enum Verdict {
         case fine, missing, denied
     }

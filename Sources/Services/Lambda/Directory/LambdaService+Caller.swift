@@ -62,16 +62,17 @@ extension LambdaService: FunctionCaller {
     }
 
     /// What a target resolves to, once every question is answered with yes; `done` is called at once when all that is in the
-    /// cache, else on `loop` when there is one: an environment lives on the loop that starts it, and is near to its caller
-    /// there. Fails with 404 when it is not there, 409 while it is not ready, 403 when the answer is no.
+    /// cache, else on the loop of `context`, that of a request from outside, which is asked for conditions too: an environment
+    /// lives on the loop that starts it, and is near to its caller there. Fails with 404 when it is not there, 409 while it is
+    /// not ready, 403 when the answer is no.
     func admit(
-        _ target: FunctionTarget, _ questions: [PolicyQuestion], on loop: (any EventLoop)? = nil,
+        _ target: FunctionTarget, _ questions: [PolicyQuestion], by context: OperationContext? = nil,
         _ done: @escaping @Sendable (Result<FunctionCache.Entry, any Error>) -> Void
     ) {
         let qualifier = target.qualifier ?? Qualifier.latestName
         if let entry = cache.lookup(target.scope, target.name, qualifier),
             let policy = cache.policy(target.scope, target.name, target.policyQualifier),
-            questions.allSatisfy({ !$0.principal.hasPolicies })
+            questions.allSatisfy({ !$0.principal.isRoleSession })
         {
             let denied = questions.first { !permits(target, $0, policy, identity: .allowed) }
             return done(denied.map { .failure(AWSError.notAuthorized($0, target)) } ?? .success(entry))
@@ -79,8 +80,8 @@ extension LambdaService: FunctionCaller {
         Task { [self] in
             do {
                 let entry = try await entry(target)
-                try await check(target, questions)
-                guard let loop else { return done(.success(entry)) }
+                try await check(target, questions, context)
+                guard let loop = context?.eventLoop else { return done(.success(entry)) }
                 loop.execute { done(.success(entry)) }
             } catch {
                 done(.failure(error))
@@ -88,7 +89,9 @@ extension LambdaService: FunctionCaller {
         }
     }
 
-    private func check(_ target: FunctionTarget, _ questions: [PolicyQuestion]) async throws {
+    private func check(
+        _ target: FunctionTarget, _ questions: [PolicyQuestion], _ context: OperationContext?
+    ) async throws {
         let mark = cache.mark()
         let cached = cache.policy(target.scope, target.name, target.policyQualifier)
         let authorizer = try connections().authorizer
@@ -100,9 +103,10 @@ extension LambdaService: FunctionCaller {
                         target.scope, target.name, qualifier: target.policyQualifier, in: transaction),
                     resource: target.policyResource)
             let identities = try questions.map { question -> PolicyDecision in
-                guard question.principal.hasPolicies, let authorizer else { return .allowed }
+                guard question.principal.isRoleSession, let authorizer else { return .allowed }
                 return try authorizer.decide(
-                    question.principal, action: question.action, resource: target.arn, in: transaction)
+                    question.principal, action: question.action, resource: target.arn,
+                    conditions: (context?.conditions ?? [:]).merging(question.conditions) { $1 }, in: transaction)
             }
             return (policy, identities)
         }
@@ -155,11 +159,6 @@ extension PolicyQuestion {
         question.eventSourceToken = token
         return question
     }
-}
-
-extension Principal {
-    /// Whether it has identity policies, which are to be asked.
-    fileprivate var hasPolicies: Bool { if case .roleSession = self { true } else { false } }
 }
 
 extension FunctionTarget {

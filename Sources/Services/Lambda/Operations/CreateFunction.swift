@@ -44,6 +44,7 @@ extension LambdaService {
                 // A layer may have been deleted since it was read.
                 _ = try self.layers(layerNames, for: scope, in: transaction)
                 try checkStoredSize(scope, adding: record.codeSize, in: transaction)
+                try checkRole(of: record, in: transaction)
                 try checkDeadLetterTarget(of: record, in: transaction)
                 var function = FunctionRecord(scope: scope, name: target.name)
                 function.tags = tags

@@ -2,6 +2,7 @@ import Contracts
 import Logging
 import NIOCore
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -95,9 +96,7 @@ extension LambdaService {
         _ target: FunctionTarget, for context: OperationContext,
         _ done: @escaping @Sendable (Result<FunctionCache.Entry, any Error>) -> Void
     ) {
-        if case .roleSession = context.principal {
-            return admit(target, [.invoke(context.principal)], on: context.eventLoop, done)
-        }
+        if context.principal.isRoleSession { return admit(target, [.invoke(context.principal)], by: context, done) }
         if let entry = cache.lookup(target.scope, target.name, target.qualifier ?? Qualifier.latestName) {
             return done(.success(entry))
         }

@@ -78,6 +78,7 @@ extension LambdaService {
             let old = try LambdaService.updatable(target, revision, in: transaction)
             if let layers { _ = try self.layers(layers, for: target.scope, in: transaction) }
             var record = try change(old)
+            if record.configuration.role != old.configuration.role { try checkRole(of: record, in: transaction) }
             if record.configuration.deadLetterConfig?.targetArn != old.configuration.deadLetterConfig?.targetArn
                 || record.configuration.role != old.configuration.role
             {

@@ -17,12 +17,17 @@ struct PolicyQuestion: Hashable, Sendable {
         PolicyQuestion(principal: principal, action: "lambda:InvokeFunction")
     }
 
+    /// The condition keys of Lambda, in lower case.
+    var conditions: [String: [String]] {
+        var keys: [String: [String]] = [:]
+        if let urlAuthType { keys["lambda:functionurlauthtype"] = [urlAuthType] }
+        if isViaURL { keys["lambda:invokedviafunctionurl"] = ["true"] }
+        if let eventSourceToken { keys["lambda:eventsourcetoken"] = [eventSourceToken] }
+        return keys
+    }
+
     func request(resource: String) -> PolicyRequest {
-        var context: [String: [String]] = [:]
-        if let urlAuthType { context["lambda:FunctionUrlAuthType"] = [urlAuthType] }
-        if isViaURL { context["lambda:InvokedViaFunctionUrl"] = ["true"] }
-        if let eventSourceToken { context["lambda:EventSourceToken"] = [eventSourceToken] }
-        return PolicyRequest(principal: principal, action: action, resource: resource, context: context)
+        PolicyRequest(principal: principal, action: action, resource: resource, context: conditions)
     }
 }
 

@@ -56,7 +56,7 @@ public struct FunctionURLDoor: HTTPDoor {
             guard request.isSigned else { return answer(Self.forbidden) }
             principal = request.context.principal
         }
-        service.admit(url.target, Self.questions(principal, url), on: request.context.eventLoop) { result in
+        service.admit(url.target, Self.questions(principal, url), by: request.context) { result in
             switch result {
             case .failure(let error): answer(failed(error))
             case .success(let entry): run(request, url, entry, answer)

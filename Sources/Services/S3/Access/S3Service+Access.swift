@@ -49,7 +49,7 @@ struct AccessRequest: Sendable {
     /// The keys that follow from headers and URL alone. Of a name that is there more than once the first counts, as it
     /// does for the operation: a policy must judge what is done.
     static func carried(by context: OperationContext) -> [String: [String]] {
-        var keys = context.globalConditions
+        var keys = context.conditions
         func add(_ name: String, _ value: String) {
             if keys[name] == nil { keys[name] = [value] }
         }
@@ -133,10 +133,8 @@ extension S3Service {
         let identity: PolicyDecision
         switch request.principal {
         case .service, .anonymous: identity = .notAllowed
-        case .account, .roleSession:
-            identity =
-                try authorizer?.decide(
-                    request.principal, action: request.action, resource: resource, in: transaction) ?? .allowed
+        case .account: identity = .allowed
+        case .roleSession: identity = try identityDecision(request, bucket, resource, existing, in: transaction)
         }
         if identity == .explicitlyDenied { return "with an explicit deny in an identity-based policy" }
         if byResource == .notAllowed, try isGranted(request, bucket, existing: existing) { byResource = .allowed }
@@ -147,12 +145,27 @@ extension S3Service {
         return "because no \(isOwn ? "identity" : "resource")-based policy allows the \(request.action) action"
     }
 
+    private func identityDecision(
+        _ request: AccessRequest, _ bucket: StoredBucket, _ resource: String,
+        _ existing: (StoredBucket) throws -> StoredObject?, in transaction: any ReadTransaction
+    ) throws -> PolicyDecision {
+        guard let authorizer else { return .allowed }
+        let wantsTags =
+            try request.key != nil
+            && authorizer.asks(request.principal, forKeysBelow: Self.existingTag, in: transaction)
+        let conditions = request.conditions(existing: wantsTags ? try existing(bucket)?.metadata : nil)
+        return try authorizer.decide(
+            request.principal, action: request.action, resource: resource, conditions: conditions, in: transaction)
+    }
+
+    private static let existingTag = "s3:existingobjecttag/"
+
     private func policyDecision(
         _ request: AccessRequest, _ bucket: StoredBucket, resource: String,
         existing: (StoredBucket) throws -> StoredObject?
     ) throws -> PolicyDecision {
         guard let text = bucket.policy, let document = policies.document(text) else { return .notAllowed }
-        let wantsTags = request.key != nil && text.contains("xistingObjectTag")
+        let wantsTags = request.key != nil && document.asks(forKeysBelow: Self.existingTag)
         let metadata = wantsTags ? try existing(bucket)?.metadata : nil
         let decision = document.decision(
             for: PolicyRequest(

@@ -127,7 +127,9 @@ extension S3Service {
         if point.key.kind == .bucket, let key { resource += "/object/" + key }
         let authorizer = links.withLock { $0?.authorizer }
         let identity =
-            try authorizer?.decide(context.principal, action: action, resource: resource, in: transaction) ?? .allowed
+            try authorizer?.decide(
+                context.principal, action: action, resource: resource, conditions: carried, in: transaction)
+            ?? .allowed
         var policy = PolicyDecision.notAllowed
         if let text = point.policy, let document = policies.document(text) {
             policy = document.decision(

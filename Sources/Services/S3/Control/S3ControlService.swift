@@ -1,5 +1,6 @@
 public import Contracts
 import Platform
+import Policies
 public import Storage
 import Wire
 
@@ -68,7 +69,7 @@ public final class S3ControlService: Sendable {
         let account = request.input["AccountId"]?.string
         let action = "s3:" + context.operation
         guard account == context.scope.account, context.principal.account == account,
-            try authorizer.decide(context.principal, action: action, resource: resource, in: transaction) == .allowed
+            try authorizer.decide(for: request, action: action, resource: resource, in: transaction) == .allowed
         else { throw ControlError.denied(context.principal, action, resource) }
     }
 

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -25,7 +26,8 @@ extension S3Service {
         try await database.write { transaction in
             let arn = "arn:aws:s3:::\(name)"
             if try self.authorizer?.decide(
-                context.principal, action: "s3:CreateBucket", resource: arn, in: transaction) ?? .allowed != .allowed
+                for: context, action: "s3:CreateBucket", resource: arn,
+                more: { AccessRequest.carried(by: context) }, in: transaction) ?? .allowed != .allowed
             {
                 throw S3Error.accessDenied(
                     AccessRequest(context), bucket,
@@ -192,6 +194,18 @@ extension S3Service {
         }
     }
 
+    /// Throws AccessDenied unless the caller's own policies let it list buckets: of many no policy of one could speak.
+    private func checkListing(_ request: OperationRequest, in transaction: any ReadTransaction) throws {
+        let action = "s3:ListAllMyBuckets"
+        let decision =
+            try authorizer?.decide(for: request, action: action, resource: "*", in: transaction) ?? .allowed
+        guard decision != .allowed else { return }
+        let refusal = decision == .explicitlyDenied ? PolicyRefusal.deniedByIdentity : .notAllowedByIdentity
+        throw AWSError(
+            "AccessDenied", status: 403,
+            "User: \(request.context.principal.arn) is not authorized to perform: \(action) \(refusal.reason(action))")
+    }
+
     func listBuckets(_ input: Model.ListBucketsRequest, _ request: OperationRequest) async throws -> OperationResponse {
         guard let account = request.context.principal.account else { throw S3Error.accessDenied }
         if let limit = input.maxBuckets, !(1...Limits.bucketsPerAccount).contains(limit) {
@@ -202,7 +216,8 @@ extension S3Service {
         let limit = input.maxBuckets ?? Limits.bucketsPerAccount
         let after = try input.continuationToken.map { try ContinuationToken.decode($0) } ?? []
         let buckets = try await database.read { transaction in
-            try BucketTable.list(
+            try self.checkListing(request, in: transaction)
+            return try BucketTable.list(
                 account: account, after: String(decoding: after, as: UTF8.self), prefix: input.prefix ?? "",
                 region: input.bucketRegion ?? "", limit: limit + 1, in: transaction)
         }

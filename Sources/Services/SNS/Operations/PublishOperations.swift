@@ -88,10 +88,9 @@ struct PublishOperations: Sendable {
 
     /// Reads the topic, and who gets its messages: as many as one transaction serves, and one more.
     private func find(_ key: TopicKey, _ request: OperationRequest) async throws -> (Topic, [Subscription]) {
-        let principal = request.context.principal
         return try await database.read { transaction in
             let topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "Publish", topic, in: transaction)
+            try access.check(request, "Publish", topic, in: transaction)
             return (
                 topic,
                 try SubscriptionTable.confirmed(key, limit: Limits.fanOutSubscriptions + 1, in: transaction)

@@ -58,7 +58,9 @@ struct SubscriptionOperations: Sendable {
         in transaction: any WriteTransaction
     ) throws -> Subscription {
         let topic = try TopicTable.require(new.topic, in: transaction)
-        try access.check(context.principal, "Subscribe", topic, in: transaction)
+        try access.check(
+            context, "Subscribe", topic,
+            more: ["sns:protocol": [new.transport.rawValue], "sns:endpoint": [new.endpoint]], in: transaction)
         try SubscriptionTable.sweep(now: context.now, in: transaction)
         if var old = try SubscriptionTable.find(new.topic, new.transport, endpoint: new.endpoint, in: transaction) {
             if old.state == .removed {
@@ -195,7 +197,7 @@ struct SubscriptionOperations: Sendable {
                     + "\(subscription.arn)")
         }
         try access.check(
-            context.principal, action, resource: subscription.topic.arn, owner: account, in: transaction)
+            context, action, resource: subscription.topic.arn, owner: account, in: transaction)
     }
 
     // MARK: Attributes
@@ -260,7 +262,7 @@ struct SubscriptionOperations: Sendable {
         let context = request.context
         let found = try await database.read { transaction in
             try access.check(
-                context.principal, "ListSubscriptions",
+                context, "ListSubscriptions",
                 resource: "arn:aws:sns:\(context.scope.region):\(context.scope.account):*", in: transaction)
             return try SubscriptionTable.list(
                 owner: context.scope.account, region: context.scope.region, after: place, limit: Limits.page + 1,
@@ -282,7 +284,7 @@ struct SubscriptionOperations: Sendable {
         let context = request.context
         let found = try await database.read { transaction in
             let topic = try TopicTable.require(key, in: transaction)
-            try access.check(context.principal, "ListSubscriptionsByTopic", topic, in: transaction)
+            try access.check(context, "ListSubscriptionsByTopic", topic, in: transaction)
             return try SubscriptionTable.list(
                 key, after: place.first ?? "", limit: Limits.page + 1, now: context.now, in: transaction)
         }

@@ -30,10 +30,10 @@ struct TagOperations: Sendable {
     func tag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TagResourceRequest(request.input)
         let key = try request.topicKey(input.resourceArn, parameter: "ResourceArn")
-        let (added, principal) = (try TagRules.fields(input.tags ?? []), request.context.principal)
+        let added = try TagRules.fields(input.tags ?? [])
         try await database.write { transaction in
             var topic = try Self.topic(key, in: transaction)
-            try access.check(principal, "TagResource", resource: key.arn, in: transaction)
+            try access.check(request, "TagResource", resource: key.arn, in: transaction)
             for entry in added.entries { topic.tags[entry.name] = entry.value }
             guard topic.tags.count <= Limits.tags else { throw TagRules.tooMany }
             try TopicTable.put(topic, in: transaction)
@@ -44,10 +44,10 @@ struct TagOperations: Sendable {
     func untag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceRequest(request.input)
         let key = try request.topicKey(input.resourceArn, parameter: "ResourceArn")
-        let (names, principal) = (input.tagKeys ?? [], request.context.principal)
+        let names = input.tagKeys ?? []
         try await database.write { transaction in
             var topic = try Self.topic(key, in: transaction)
-            try access.check(principal, "UntagResource", resource: key.arn, in: transaction)
+            try access.check(request, "UntagResource", resource: key.arn, in: transaction)
             for name in names { topic.tags[name] = nil }
             try TopicTable.put(topic, in: transaction)
         }
@@ -57,10 +57,9 @@ struct TagOperations: Sendable {
     func list(_ request: OperationRequest) async throws -> OperationResponse {
         let key = try request.topicKey(
             Model.ListTagsForResourceRequest(request.input).resourceArn, parameter: "ResourceArn")
-        let principal = request.context.principal
         let topic = try await database.read { transaction in
             let topic = try Self.topic(key, in: transaction)
-            try access.check(principal, "ListTagsForResource", resource: key.arn, in: transaction)
+            try access.check(request, "ListTagsForResource", resource: key.arn, in: transaction)
             return topic
         }
         var output = Model.ListTagsForResourceResponse()

@@ -10,7 +10,7 @@ struct TopicOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.CreateTopicInput(request.input)
-        let (scope, principal) = (request.context.scope, request.context.principal)
+        let scope = request.context.scope
         let name = input.name ?? ""
         var attributes: Fields = [:]
         for (key, value) in input.attributes ?? [] { attributes[key] = .string(value) }
@@ -27,7 +27,8 @@ struct TopicOperations: Sendable {
         if let protection { try Self.check(protection: protection) }
         let key = TopicKey(scope: scope, name: name)
         try await database.write { [attributes] transaction in
-            try access.check(principal, "CreateTopic", resource: key.arn, in: transaction)
+            try access.check(request, "CreateTopic", resource: key.arn, in: transaction)
+            try access.checkPassing(attributes, request, in: transaction)
             if let topic = try TopicTable.get(key, in: transaction) {
                 guard TopicAttributes.agree(topic, with: attributes) else {
                     throw AWSError.invalidParameter("Attributes Reason: Topic already exists with different attributes")
@@ -55,10 +56,9 @@ struct TopicOperations: Sendable {
 
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let key = try request.topicKey(Model.DeleteTopicInput(request.input).topicArn)
-        let principal = request.context.principal
         try await database.write { transaction in
             guard let topic = try TopicTable.get(key, in: transaction) else { return }
-            try access.check(principal, "DeleteTopic", topic, in: transaction)
+            try access.check(request, "DeleteTopic", topic, in: transaction)
             try TopicTable.delete(key, in: transaction)
         }
         return OperationResponse()
@@ -66,10 +66,10 @@ struct TopicOperations: Sendable {
 
     func list(_ request: OperationRequest) async throws -> OperationResponse {
         let place = try ListToken.decode(Model.ListTopicsInput(request.input).nextToken, parts: 1)
-        let (scope, principal) = (request.context.scope, request.context.principal)
+        let scope = request.context.scope
         let names = try await database.read { transaction in
             try access.check(
-                principal, "ListTopics", resource: "arn:aws:sns:\(scope.region):\(scope.account):*", in: transaction)
+                request, "ListTopics", resource: "arn:aws:sns:\(scope.region):\(scope.account):*", in: transaction)
             return try TopicTable.names(scope, after: place.first ?? "", limit: Limits.page + 1, in: transaction)
         }
         var output = Model.ListTopicsResponse()
@@ -84,11 +84,11 @@ struct TopicOperations: Sendable {
 
     func getAttributes(_ request: OperationRequest) async throws -> OperationResponse {
         let key = try request.topicKey(Model.GetTopicAttributesInput(request.input).topicArn)
-        let (principal, now) = (request.context.principal, request.context.now)
+        let now = request.context.now
         var output = Model.GetTopicAttributesResponse()
         output.attributes = try await database.read { transaction in
             let topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "GetTopicAttributes", topic, in: transaction)
+            try access.check(request, "GetTopicAttributes", topic, in: transaction)
             return TopicAttributes.shown(topic, try SubscriptionTable.counts(key, now: now, in: transaction))
         }
         return OperationResponse(output.value)
@@ -98,10 +98,11 @@ struct TopicOperations: Sendable {
         let input = Model.SetTopicAttributesInput(request.input)
         let key = try request.topicKey(input.topicArn)
         let (name, value) = (input.attributeName ?? "", input.attributeValue ?? "")
-        let (principal, now) = (request.context.principal, request.context.now)
+        let now = request.context.now
         try await database.write { transaction in
             var topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "SetTopicAttributes", topic, in: transaction)
+            try access.check(request, "SetTopicAttributes", topic, in: transaction)
+            try access.checkPassing([name: .string(value)], request, in: transaction)
             if value.isEmpty, ["Policy", "DeliveryPolicy", "KmsMasterKeyId"].contains(name) {
                 topic.attributes[name] = nil  // back to the default
             } else {
@@ -131,10 +132,9 @@ struct TopicOperations: Sendable {
         guard !accounts.isEmpty, accounts.allSatisfy({ $0.utf8.count == 12 && $0.utf8.allSatisfy { 48...57 ~= $0 } })
         else { throw AWSError.invalidParameter("AWSAccountId") }
         guard !actions.isEmpty else { throw AWSError.invalidParameter("ActionName") }
-        let principal = request.context.principal
         try await database.write { transaction in
             var topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "AddPermission", topic, in: transaction)
+            try access.check(request, "AddPermission", topic, in: transaction)
             topic.attributes["Policy"] = .string(
                 try TopicPolicy.adding(label, accounts: accounts, actions: actions, to: topic.policy, topic: key))
             try TopicTable.put(topic, in: transaction)
@@ -145,10 +145,10 @@ struct TopicOperations: Sendable {
     func removePermission(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.RemovePermissionInput(request.input)
         let key = try request.topicKey(input.topicArn)
-        let (label, principal) = (input.label ?? "", request.context.principal)
+        let label = input.label ?? ""
         try await database.write { transaction in
             var topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "RemovePermission", topic, in: transaction)
+            try access.check(request, "RemovePermission", topic, in: transaction)
             topic.attributes["Policy"] = .string(TopicPolicy.removing(label, from: topic.policy))
             try TopicTable.put(topic, in: transaction)
         }
@@ -162,10 +162,9 @@ struct TopicOperations: Sendable {
         let key = try request.topicKey(input.resourceArn, parameter: "ResourceArn")
         let text = input.dataProtectionPolicy ?? ""
         if !text.isEmpty { try Self.check(protection: text) }
-        let principal = request.context.principal
         try await database.write { transaction in
             var topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "PutDataProtectionPolicy", topic, in: transaction)
+            try access.check(request, "PutDataProtectionPolicy", topic, in: transaction)
             topic.protectionPolicy = text.isEmpty ? nil : text
             try TopicTable.put(topic, in: transaction)
         }
@@ -175,11 +174,10 @@ struct TopicOperations: Sendable {
     func getProtection(_ request: OperationRequest) async throws -> OperationResponse {
         let key = try request.topicKey(
             Model.GetDataProtectionPolicyInput(request.input).resourceArn, parameter: "ResourceArn")
-        let principal = request.context.principal
         var output = Model.GetDataProtectionPolicyResponse()
         output.dataProtectionPolicy = try await database.read { transaction in
             let topic = try TopicTable.require(key, in: transaction)
-            try access.check(principal, "GetDataProtectionPolicy", topic, in: transaction)
+            try access.check(request, "GetDataProtectionPolicy", topic, in: transaction)
             return topic.protectionPolicy ?? ""
         }
         return OperationResponse(output.value)

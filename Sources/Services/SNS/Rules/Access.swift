@@ -11,32 +11,57 @@ struct Access: Sendable {
 
     init(authorizer: any Authorizer) { self.authorizer = authorizer }
 
-    /// Throws AuthorizationError unless the principal may. `action` without its `sns:`.
+    /// Throws AuthorizationError unless the caller may. `action` without its `sns:`.
     ///
     /// In the topic's account one of the two kinds of policies must allow it, from another account both; a Deny wins always.
-    func check(_ principal: Principal, _ action: String, _ topic: Topic, in transaction: any ReadTransaction) throws {
-        guard try !mayDo(principal, action, topic, in: transaction) else { return }
-        throw Self.refusal(principal, action, resource: topic.key.arn)
+    func check(
+        _ caller: some Caller, _ action: String, _ topic: Topic, more: [String: [String]] = [:],
+        in transaction: any ReadTransaction
+    ) throws {
+        guard try !mayDo(caller, action, topic, more: more, in: transaction) else { return }
+        throw Self.refusal(caller.principal, action, resource: topic.key.arn)
     }
 
     func mayDo(
-        _ principal: Principal, _ action: String, _ topic: Topic, in transaction: any ReadTransaction
+        _ caller: some Caller, _ action: String, _ topic: Topic, more: [String: [String]] = [:],
+        in transaction: any ReadTransaction
     ) throws -> Bool {
-        let own = try authorizer.decide(principal, action: "sns:\(action)", resource: topic.key.arn, in: transaction)
+        let own = try authorizer.decide(
+            for: caller, action: "sns:\(action)", resource: topic.key.arn,
+            more: {
+                TagConditions.resource(topic.tags.entries.map { ($0.name, $0.value.string ?? "") })
+                    .merging(more) { $1 }
+            },
+            in: transaction)
         return PolicyDecision.permits(
-            principal, identity: own, resource: decision(of: topic, principal, action),
+            caller.principal, identity: own, resource: decision(of: topic, caller, action, more),
             resourceAccount: topic.key.scope.account)
     }
 
     /// For what no topic's policy speaks of: the caller's own policies alone count, and only in the account that `owner` is (of
     /// the resource's ARN, unless given).
     func check(
-        _ principal: Principal, _ action: String, resource: String, owner: String? = nil,
+        _ caller: some Caller, _ action: String, resource: String, owner: String? = nil,
         in transaction: any ReadTransaction
     ) throws {
-        let decision = try authorizer.decide(principal, action: "sns:\(action)", resource: resource, in: transaction)
-        guard let account = owner ?? ARN(resource)?.account, principal.account == account, decision == .allowed else {
-            throw Self.refusal(principal, action, resource: resource)
+        let decision = try authorizer.decide(
+            for: caller, action: "sns:\(action)", resource: resource, in: transaction)
+        guard let account = owner ?? ARN(resource)?.account, caller.principal.account == account, decision == .allowed
+        else { throw Self.refusal(caller.principal, action, resource: resource) }
+    }
+
+    /// Throws AuthorizationError unless the caller may hand SNS the roles that these attributes name, for the log of deliveries.
+    func checkPassing(_ attributes: Fields, _ caller: some Caller, in transaction: any ReadTransaction) throws {
+        for entry in attributes.entries where entry.name.hasSuffix("FeedbackRoleArn") {
+            guard let role = entry.value.string, !role.isEmpty else { continue }
+            do {
+                try PassRole(to: "sns.amazonaws.com", authorizer).check(role, by: caller, in: transaction)
+            } catch PassRole.Problem.notPermitted(let text) {
+                throw AWSError.forbidden(text)
+            } catch PassRole.Problem.notAssumable {
+                // Nothing is written with it here.
+                continue
+            }
         }
     }
 
@@ -53,10 +78,12 @@ struct Access: Sendable {
     }
 
     /// What the topic's policy says. `aws:SourceOwner`, which the default policy asks for, only services bring.
-    private func decision(of topic: Topic, _ principal: Principal, _ action: String) -> PolicyDecision {
+    private func decision(
+        of topic: Topic, _ caller: some Caller, _ action: String, _ more: [String: [String]]
+    ) -> PolicyDecision {
         // The default policy says no more than this, and is by far the most frequent.
         guard let text = topic.attribute("Policy") else {
-            switch principal {
+            switch caller.principal {
             case .account(let account): return account == topic.key.scope.account ? .allowed : .notAllowed
             case .service(let name, _, let account):
                 let isOwn = account == topic.key.scope.account && PolicyRequest.bringsSourceOwner(name)
@@ -67,6 +94,8 @@ struct Access: Sendable {
         }
         guard let document = policies.document(text) else { return .notAllowed }
         return document.decision(
-            for: PolicyRequest(principal: principal, action: "sns:\(action)", resource: topic.key.arn))
+            for: PolicyRequest(
+                principal: caller.principal, action: "sns:\(action)", resource: topic.key.arn,
+                context: caller.conditions.merging(more) { $1 }))
     }
 }

@@ -22,7 +22,7 @@ struct Desk: Sendable {
         guard let queue = try directory.find(scope, address.name, in: transaction) else {
             throw AWSError.noQueue(forQuery: context.isQuery)
         }
-        try access.check(context.principal, action, on: queue, in: transaction)
+        try access.check(context, action, on: queue, in: transaction)
         return queue
     }
 

@@ -20,7 +20,7 @@ struct Moving: Sendable {
             guard let queue = try desk.directory.find(arn: source, in: transaction) else {
                 throw Self.noResource("SourceArn")
             }
-            try desk.access.check(context.principal, "StartMessageMoveTask", on: queue, in: transaction)
+            try desk.access.check(context, "StartMessageMoveTask", on: queue, in: transaction)
             let sources = try QueueTable.sources(of: queue.arn, queue.scope, after: "", limit: 1, in: transaction)
             guard !sources.isEmpty else {
                 throw AWSError.invalid("Source queue must be configured as a Dead Letter Queue.")
@@ -35,7 +35,7 @@ struct Moving: Sendable {
                 guard target.id != queue.id else {
                     throw AWSError.invalid("Source queue arn and destination queue arn can not be the same.")
                 }
-                try desk.access.check(context.principal, "SendMessage", on: target, in: transaction)
+                try desk.access.check(context, "SendMessage", on: target, in: transaction)
             }
             let newest = try MoveTaskTable.list(queue: queue.id, limit: 1, in: transaction).first
             if newest?.status == .running || newest?.status == .cancelling {
@@ -70,7 +70,7 @@ struct Moving: Sendable {
             guard let queue = try desk.directory.find(arn: source, in: transaction) else {
                 throw Self.noResource("SourceArn")
             }
-            try desk.access.check(context.principal, "CancelMessageMoveTask", on: queue, in: transaction)
+            try desk.access.check(context, "CancelMessageMoveTask", on: queue, in: transaction)
             guard var task = try MoveTaskTable.get(id, in: transaction), task.queue == queue.id else {
                 throw AWSError.resourceNotFound("Task does not exist.")
             }
@@ -98,7 +98,7 @@ struct Moving: Sendable {
             guard let queue = try desk.directory.find(arn: source, in: transaction) else {
                 throw Self.noResource("SourceArn")
             }
-            try desk.access.check(context.principal, "ListMessageMoveTasks", on: queue, in: transaction)
+            try desk.access.check(context, "ListMessageMoveTasks", on: queue, in: transaction)
             return try MoveTaskTable.list(queue: queue.id, limit: limit, in: transaction)
         }
         var output = Model.ListMessageMoveTasksResult()

@@ -19,7 +19,8 @@ struct Queues: Sendable {
         let context = request.context
         let queue = try await desk.database.write { [tags] transaction in
             try desk.access.check(
-                context.principal, "CreateQueue", onAny: Queue.arn(context.scope, name), in: transaction)
+                request, "CreateQueue", onAny: Queue.arn(context.scope, name), of: context.scope.account,
+                in: transaction)
             if let queue = try desk.directory.find(context.scope, name, in: transaction) {
                 if let different = try queue.attributes.difference(to: pairs) {
                     throw AWSError.queueExists(different)
@@ -82,7 +83,7 @@ struct Queues: Sendable {
         let context = request.context
         let names = try await desk.database.read { transaction in
             try desk.access.check(
-                context.principal, "ListQueues", onAny: Queue.arn(context.scope, "*"), in: transaction)
+                context, "ListQueues", onAny: Queue.arn(context.scope, "*"), of: context.scope.account, in: transaction)
             return try QueueTable.list(context.scope, prefix: prefix, after: after, limit: limit + 1, in: transaction)
         }
         var output = Model.ListQueuesResult()
@@ -193,20 +194,5 @@ struct Queues: Sendable {
             desk.mailbox.arrivals.announce(queue.arn, now, in: transaction)
         }
         return OperationResponse()
-    }
-}
-
-extension Access {
-    /// For actions that are on no queue whose policy could speak. Throws `AccessDenied`.
-    func check(
-        _ principal: Principal, _ action: String, onAny resource: String, in transaction: any ReadTransaction
-    ) throws {
-        let decision =
-            try authorizer?.decide(principal, action: "sqs:" + action, resource: resource, in: transaction) ?? .allowed
-        guard decision == .allowed else {
-            let name = "sqs:" + action.lowercased()
-            throw AWSError.accessDenied(
-                principal.arn, name, resource, "no identity-based policy allows the \(name) action")
-        }
     }
 }

@@ -8,7 +8,7 @@ struct QueuePolicy: Sendable {
     /// As given: GetQueueAttributes answers it so.
     let text: String
     let document: Value
-    private let policy: PolicyDocument
+    let policy: PolicyDocument
 
     init(_ text: String) throws(AWSError) {
         guard text.utf8.count <= Limits.policyBytes, let document = try? JSON.parse(text),
@@ -25,10 +25,5 @@ struct QueuePolicy: Sendable {
     private static func statements(_ document: Value) -> [Value] {
         let value = document["Statement"] ?? .null
         return value.list ?? (value.fields == nil ? [] : [value])
-    }
-
-    /// What the policy says of an action by this principal on the queue.
-    func decision(_ principal: Principal, action: String, resource: String) -> PolicyDecision {
-        policy.decision(for: PolicyRequest(principal: principal, action: action, resource: resource))
     }
 }

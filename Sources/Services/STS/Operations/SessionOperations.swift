@@ -5,6 +5,7 @@ import Wire
 
 struct SessionOperations: Sendable {
     let tokens: SessionTokens
+    let roles: RoleGate
 
     func getCallerIdentity(_ request: OperationRequest) async throws -> OperationResponse {
         let context = request.context
@@ -29,16 +30,8 @@ struct SessionOperations: Sendable {
         guard arn.service == "iam", arn.resource.hasPrefix("role/"), arn.account.utf8.count == 12,
             arn.account.utf8.allSatisfy({ (48...57).contains($0) })
         else { throw AWSError("ValidationError", "\(text) is invalid") }
-        // Trust policies are not evaluated yet: whoever owns this server may take any role, a function none of another
-        // account.
-        let isOwner = if case .account = request.context.principal { true } else { false }
-        guard isOwner || arn.account == request.context.scope.account else {
-            throw AWSError(
-                "AccessDenied", status: 403,
-                "User: \(request.context.principal.arn) is not authorized to perform: sts:AssumeRole on resource: \(text)"
-            )
-        }
         try Self.checkTags(input)
+        try await roles.check(request, input)
         let seconds = input.durationSeconds ?? Limits.defaultRoleSessionSeconds
         guard Limits.roleSessionSeconds.contains(seconds) else {
             throw Self.durationError(seconds, Limits.roleSessionSeconds)

@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Wire
 
@@ -9,12 +10,25 @@ struct Access: Sendable {
 
     /// Throws AccessDeniedException. `action` without its `scheduler:`.
     func check(
-        _ context: OperationContext, _ action: String, _ resource: String, in transaction: any ReadTransaction
+        _ caller: some Caller, _ action: String, _ resource: String, in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            context.principal, action: "scheduler:\(action)", resource: resource, in: transaction)
-        guard decision == .allowed, context.principal.account == ARN(resource)?.account else {
-            throw AWSError.denied(context.principal, action, resource)
+            for: caller, action: "scheduler:\(action)", resource: resource, in: transaction)
+        guard decision == .allowed, caller.principal.account == ARN(resource)?.account else {
+            throw AWSError.denied(caller.principal, action, resource)
+        }
+    }
+
+    /// Throws AccessDeniedException unless the caller may hand the role to Scheduler, ValidationException unless that may
+    /// assume it.
+    func checkPassing(_ role: String?, _ caller: some Caller, in transaction: any ReadTransaction) throws {
+        guard let role else { return }
+        do {
+            try PassRole(to: "scheduler.amazonaws.com", authorizer).check(role, by: caller, in: transaction)
+        } catch PassRole.Problem.notPermitted(let text) {
+            throw AWSError("AccessDeniedException", status: 403, text)
+        } catch PassRole.Problem.notAssumable {
+            throw AWSError.notAssumable
         }
     }
 }

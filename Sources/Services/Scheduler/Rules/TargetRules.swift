@@ -18,8 +18,7 @@ enum TargetRules {
             throw .validation("Martlet's schedules cannot call \(arn.service) yet: \(text)")
         }
         guard let role = target.roleArn.flatMap({ ARN($0) }), role.account == account else {
-            throw .validation(
-                "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")
+            throw .notAssumable
         }
         guard (target.input?.utf8.count ?? 0) <= Limits.inputBytes else {
             throw .validation("The input of a target must not have more than \(Limits.inputBytes) bytes.")

@@ -26,7 +26,7 @@ struct MethodIntegrationOperations: Sendable {
     /// An integration as it is stored, checked. Its HTTP method is `integrationHttpMethod` in requests.
     static func document(
         _ input: Value, resource: String, _ editor: RESTEditor, _ context: OperationContext
-    ) throws -> Value {
+    ) throws(AWSError) -> Value {
         var document = (["cacheKeyParameters": [], "cacheNamespace": .string(resource)] as Value).merging(
             input, members)
         if let method = input["integrationHttpMethod"] { document["httpMethod"] = method }
@@ -39,7 +39,12 @@ struct MethodIntegrationOperations: Sendable {
         return document
     }
 
-    static func validate(_ document: Value, _ editor: RESTEditor, _ context: OperationContext) throws {
+    private static let types = MemberTypes(
+        integers: ["timeoutInMillis": 0...RESTLimits.longestStreamingTimeout], lists: ["cacheKeyParameters"],
+        maps: ["requestParameters", "requestTemplates"], others: ["integrationResponses", "tlsConfig"])
+
+    static func validate(_ document: Value, _ editor: RESTEditor, _ context: OperationContext) throws(AWSError) {
+        if let problem = types.problem(of: document.picking(members)) { throw RESTError.bad(problem) }
         let type = document["type"]?.string ?? ""
         guard document["connectionType"]?.string ?? "INTERNET" == "INTERNET" else {
             throw RESTError.missing("An integration through a VPC link")

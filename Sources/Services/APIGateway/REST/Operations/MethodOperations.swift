@@ -75,12 +75,19 @@ struct MethodOperations: Sendable {
     static func document(_ name: String, _ input: Value, api: String, in transaction: any ReadTransaction) throws
         -> Value
     {
+        let method = try document(name, input)
+        try checkReferences(method, api: api, in: transaction)
+        return method
+    }
+
+    /// The same but for what it refers to.
+    static func document(_ name: String, _ input: Value) throws(AWSError) -> Value {
         var method: Value = ["httpMethod": .string(name), "apiKeyRequired": false]
         method = method.merging(input, members)
         for name in ["requestParameters", "requestModels"] where method[name]?.fields?.isEmpty == true {
             method[name] = nil
         }
-        try validate(&method, api: api, in: transaction)
+        try validate(&method)
         return method
     }
 
@@ -88,17 +95,28 @@ struct MethodOperations: Sendable {
         "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid "
             + "authorizer.")
 
-    private static func validate(_ method: inout Value, api: String, in transaction: any ReadTransaction) throws {
+    private static let types = MemberTypes(
+        truths: ["apiKeyRequired"], lists: ["authorizationScopes"], maps: ["requestModels"],
+        others: ["requestParameters", "methodIntegration", "methodResponses"])
+
+    private static func validate(_ method: inout Value) throws(AWSError) {
+        if let problem = types.problem(of: method) { throw RESTError.bad(problem) }
         switch method["authorizationType"]?.string {
         case "NONE", "AWS_IAM": method["authorizerId"] = nil
-        case "CUSTOM":
-            guard let id = method["authorizerId"]?.string,
-                try Item.find(.authorizer, id, api: api, in: transaction) != nil
-            else { throw badAuthorizer }
+        case "CUSTOM": break
         case "COGNITO_USER_POOLS": throw RESTError.missing("The authorization type COGNITO_USER_POOLS")
         default:
             throw RESTError.bad(
                 "Invalid authorization type specified. Valid options are NONE, AWS_IAM, CUSTOM, COGNITO_USER_POOLS")
+        }
+        try validate(parameters: method["requestParameters"]?.fields ?? Fields())
+    }
+
+    static func checkReferences(_ method: Value, api: String, in transaction: any ReadTransaction) throws {
+        if method["authorizationType"]?.string == "CUSTOM" {
+            guard let id = method["authorizerId"]?.string,
+                try Item.find(.authorizer, id, api: api, in: transaction) != nil
+            else { throw badAuthorizer }
         }
         if let id = method["requestValidatorId"]?.string,
             try Item.find(.requestValidator, id, api: api, in: transaction) == nil
@@ -111,7 +129,6 @@ struct MethodOperations: Sendable {
                 throw RESTError.bad("Invalid model identifier specified: \(name)")
             }
         }
-        try validate(parameters: method["requestParameters"]?.fields ?? Fields())
     }
 
     private static func validate(parameters: Fields) throws(AWSError) {
@@ -160,7 +177,8 @@ struct MethodOperations: Sendable {
         let operations = try PatchOperation.read(request.input)
         let made = try await Self.edit(request, editor) { method, api, transaction in
             try Self.patches.apply(operations, to: &method)
-            try Self.validate(&method, api: api.id, in: transaction)
+            try Self.validate(&method)
+            try Self.checkReferences(method, api: api.id, in: transaction)
             return method
         }
         return OperationResponse(made)

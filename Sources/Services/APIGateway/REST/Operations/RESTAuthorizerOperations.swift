@@ -13,15 +13,24 @@ struct RESTAuthorizerOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, context) = (request.input, request.context)
+        let id = ResourceID.authorizer()
         let made = try await editor.edit(request) { api, transaction in
-            try Self.insert(input, context.scope, api: api.id, in: transaction)
+            var document = try Self.document(of: input, context.scope)
+            let others = try Item.list(.authorizer, api: api.id, in: transaction)
+            guard others.count < RESTLimits.authorizers else { throw RESTError.tooMany("authorizers") }
+            try Self.checkName(document, "", others)
+            document["id"] = .string(id)
+            try Item.put(.authorizer, id, document, api: api.id, in: transaction)
+            return document
         }
         return OperationResponse(made)
     }
 
-    static func insert(_ input: Value, _ scope: AccountRegion, api: String, in transaction: any WriteTransaction) throws
-        -> Value
-    {
+    private static let types = MemberTypes(
+        integers: ["authorizerResultTtlInSeconds": 0...RESTLimits.authorizerLifetime])
+
+    /// A new authorizer, checked, with what it has without being asked.
+    static func document(of input: Value, _ scope: AccountRegion) throws(AWSError) -> Value {
         var document = input.picking(members)
         if document["authType"] == nil { document["authType"] = "custom" }
         if document["identitySource"] == nil, document["type"]?.string == "TOKEN" {
@@ -30,13 +39,8 @@ struct RESTAuthorizerOperations: Sendable {
         if document["authorizerResultTtlInSeconds"] == nil {
             document["authorizerResultTtlInSeconds"] = .int(RESTLimits.usualAuthorizerLifetime)
         }
+        if let problem = types.problem(of: document) { throw RESTError.bad(problem) }
         try validate(document, scope)
-        let others = try Item.list(.authorizer, api: api, in: transaction)
-        guard others.count < RESTLimits.authorizers else { throw RESTError.tooMany("authorizers") }
-        try checkName(document, "", others)
-        let id = ResourceID.authorizer()
-        document["id"] = .string(id)
-        try Item.put(.authorizer, id, document, api: api, in: transaction)
         return document
     }
 
