@@ -24,6 +24,8 @@ public struct OperationContext: Sendable {
     /// The origin of a web page that has sent this request, which may change something, to a server without authentication:
     /// the service must refuse it unless its own rules let the page in. Only with `ServiceDefinition.preflight`.
     public var foreignPage: String?
+    /// The server asks nobody for credentials: what policies demand of the transport says nothing then.
+    public var isTransportTrusted = false
     /// The record of this call, when some rule asks for it: who changes something for it records it in that transaction.
     public var recordedCall: RecordedCall?
 

@@ -74,7 +74,7 @@ struct ListenerFactory: Sendable {
         case .either(let context): try pipeline.addHandler(TLSDetector(context))
         }
         let info = ConnectionInfo(
-            origin: origin, isSecure: isSecure, sourceIP: channel.remoteAddress?.ipAddress ?? "127.0.0.1",
+            origin: origin, isSecure: isSecure, sourceIP: ListenerFactory.sourceIP(channel.remoteAddress),
             localAuthority: ListenerFactory.authority(local))
         let connection = HTTPConnection(
             responder: responder, info: info, limits: limits, counters: counters, bodies: listener.bodies, time: time,
@@ -106,6 +106,12 @@ struct ListenerFactory: Sendable {
                 responder: responder, info: info, limits: limits, counters: counters, bodies: listener.bodies,
                 time: time, isDraining: false, http2: output),
         ])
+    }
+
+    /// An IPv4 client of a listener for both families is shown as what it is, for policies and events.
+    static func sourceIP(_ address: SocketAddress?) -> String {
+        guard let text = address?.ipAddress else { return "127.0.0.1" }
+        return text.hasPrefix("::ffff:") && text.contains(".") ? String(text.dropFirst("::ffff:".count)) : text
     }
 
     static func authority(_ address: SocketAddress?) -> String {

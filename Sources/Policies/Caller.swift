@@ -12,7 +12,8 @@ public protocol Caller: Sendable {
 
 extension Principal: Caller {
     public var principal: Principal { self }
-    public var conditions: [String: [String]] { [:] }
+    /// What services do for each other does not leave the house.
+    public var conditions: [String: [String]] { ["aws:securetransport": ["true"]] }
 
     /// Whether identity policies can say something of it.
     public var isRoleSession: Bool { if case .roleSession = self { true } else { false } }
@@ -24,10 +25,9 @@ extension OperationContext: Caller {
         keys["aws:requestedregion"] = [scope.region]
         keys["aws:viaawsservice"] = ["false"]
         // What does not leave the machine nobody can read on its way: the usual Deny of plain HTTP (CDK's `enforceSSL`)
-        // must not shut out who works on this machine.
-        if let address = IPAddress(sourceIP), Self.loopback.contains(where: { $0.contains(address) }) {
-            keys["aws:securetransport"] = ["true"]
-        }
+        // must not shut out who works on this machine; nor anybody, where no credentials are asked for either.
+        let isLocal = IPAddress(sourceIP).map { address in Self.loopback.contains { $0.contains(address) } } ?? false
+        if isLocal || isTransportTrusted { keys["aws:securetransport"] = ["true"] }
         return keys
     }
 

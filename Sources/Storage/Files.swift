@@ -66,10 +66,12 @@ enum Files {
         unsafeBitCast($0, to: (@convention(c) (CInt) -> CInt).self)
     }
 
-    /// Brings everything that was written in the directory's file system to the disk.
-    static func syncFileSystem(of path: String) throws {
-        let descriptor = try open(path, O_RDONLY | O_DIRECTORY, stage: "open the directory")
-        defer { close(descriptor) }
+    static func openDirectory(_ path: String) throws -> CInt {
+        try open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, stage: "open the directory")
+    }
+
+    /// Brings everything that was written in the open directory's file system to the disk.
+    static func syncFileSystem(of descriptor: CInt, path: String) throws {
         guard let syncfs else { throw failure("sync the file system of", path, ENOSYS) }
         if retrying({ syncfs(descriptor) }) != 0 { throw failure("sync the file system of", path, errno) }
     }

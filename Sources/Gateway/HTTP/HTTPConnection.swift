@@ -285,6 +285,9 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
         let exchange = HTTPExchange(
             request: request, info: info, connection: self, number: number, eventLoop: context.eventLoop, time: time)
         current = exchange
+        // Also a body of no bytes: botocore takes an answer without a 100 for one that ends the connection's use, and reads the
+        // next one on it wrongly.
+        if request.expectsContinue, !request.hasBody { writeContinue() }
         responder.respond(to: exchange)
     }
 
@@ -394,13 +397,16 @@ final class HTTPConnection: ChannelInboundHandler, RemovableChannelHandler {
     private func startBody() {
         let continueDue = machine.bodyWanted()
         // A client that did not wait has no use for it.
-        if continueDue, queue.isEmpty, http2 == nil, let context {
-            var line = context.channel.allocator.buffer(capacity: 32)
-            line.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
-            context.writeAndFlush(wrapOutboundOut(.byteBuffer(line)), promise: nil)
-        }
+        if continueDue, queue.isEmpty { writeContinue() }
         advance()
         readIfWanted()
+    }
+
+    private func writeContinue() {
+        guard http2 == nil, let context else { return }
+        var line = context.channel.allocator.buffer(capacity: 32)
+        line.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(line)), promise: nil)
     }
 
     private func failBody(_ failure: BodyFailure) {

@@ -125,7 +125,7 @@ struct Call: Sendable {
             }
     }
 
-    func context(service: String, operation: String) -> OperationContext {
+    func context(service: String, operation: String, isTransportTrusted: Bool) -> OperationContext {
         var context = OperationContext(
             requestID: requestID, service: service, operation: operation,
             scope: identity?.scope
@@ -134,6 +134,7 @@ struct Call: Sendable {
             sourceIP: exchange.info.sourceIP, headers: head.headers, uri: exchange.request.uri,
             eventLoop: exchange.eventLoop, closed: exchange.closed)
         context.foreignPage = foreignPage
+        context.isTransportTrusted = isTransportTrusted
         return context
     }
 

@@ -53,7 +53,8 @@ extension Pipeline {
         call.identity = body.map { caller(of: call, $0, &failure) } ?? nobody(call)
         let region = call.identity?.scope.region ?? AccountRegion.defaultRegion
         var request = DoorRequest(
-            context: call.context(service: label, operation: ""), head: call.head,
+            context: call.context(
+                service: label, operation: "", isTransportTrusted: authenticator.mode != .sigv4), head: call.head,
             labels: call.host.labels.count == 2 ? call.host.labels + [region] : call.host.labels,
             body: body ?? ByteBuffer())
         if call.identity?.principal != .anonymous { request.accessKeyID = call.signed?.scope.accessKeyID }

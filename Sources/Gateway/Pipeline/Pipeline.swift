@@ -298,7 +298,9 @@ struct Pipeline: HTTPResponder {
             let isPayload = match.operation.hasBlobInput
             let input = try Codec.decode(match, head: call.head, body: isPayload ? ByteBuffer() : body)
             request = OperationRequest(
-                context: call.context(service: match.schema.id, operation: match.operation.name), input: input,
+                context: call.context(
+                    service: match.schema.id, operation: match.operation.name,
+                    isTransportTrusted: authenticator.mode != .sigv4), input: input,
                 payload: body, stream: stream)
         } catch {
             return fail(call, error)

@@ -46,9 +46,11 @@ struct BlobLayout: Sendable {
 
     /// Writes the file, without any sync, unless it is there with these bytes: one that others refer to is never replaced by
     /// one that a power cut may leave empty.
-    func restore(_ id: BlobID, _ bytes: [UInt8]) throws {
-        if BlobFile.holds(bytes, path: path(of: id)) { return }
+    /// Answers whether it wrote.
+    func restore(_ id: BlobID, _ bytes: [UInt8]) throws -> Bool {
+        if BlobFile.holds(bytes, path: path(of: id)) { return false }
         try write(id, bytes)
+        return true
     }
 
     /// Writes the file, without any sync, in place of one that is there.

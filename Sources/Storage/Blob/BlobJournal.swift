@@ -48,6 +48,7 @@ final class BlobJournal: Sendable {
     }
 
     private let state = Mutex(State())
+    private let folder = Mutex<CInt>(-1)
     private let layout: BlobLayout
     private let database: any Database
     private let pool: WorkerPool<Void>
@@ -75,17 +76,25 @@ final class BlobJournal: Sendable {
         self.logger = logger
     }
 
+    deinit {
+        let folder = folder.withLock { $0 }
+        if folder >= 0 { close(folder) }
+    }
+
     /// Whether a blob of so many bytes may be journalled; else it is synced at once.
     func admits(_ count: Int) -> Bool {
         guard isUsed, count <= StorageLimits.journalledBlobBytes else { return false }
-        return state.withLock {
-            !$0.isBroken && $0.bytes + count <= StorageLimits.journalBytes && $0.entries.count < StorageLimits.journalBlobs
+        return state.withLock { state in
+            !state.isBroken && state.bytes + count <= StorageLimits.journalBytes
+                && state.entries.count < StorageLimits.journalBlobs
         }
     }
 
     /// A file was written, or found, with these bytes; it may not be on disk.
-    func add(_ id: BlobID, _ bytes: [UInt8]) {
+    func add(_ id: BlobID, _ bytes: [UInt8], isNew: Bool = true) {
         let mustPlan = state.withLock { state in
+            // The same bytes again and again make one row: it stays until that very file is synced.
+            if !isNew, state.entries[id] != nil { return false }
             state.stamp += 1
             if state.entries.updateValue(Entry(bytes: bytes, stamp: state.stamp), forKey: id) == nil {
                 state.bytes += bytes.count
@@ -128,8 +137,15 @@ final class BlobJournal: Sendable {
         try await pool.run { [self] _ in
             for row in rows {
                 guard let id = BlobID(hex: row.id) else { continue }
-                try write(id, row.bytes)
-                add(id, row.bytes)
+                do {
+                    try write(id, row.bytes)
+                    add(id, row.bytes)
+                } catch let error as Failure
+                    where error.code == .diskFull && BlobFile.holds(row.bytes, path: layout.path(of: id))
+                {
+                    // It can be read, and its row must stay.
+                    state.withLock { $0.isBroken = true }
+                }
             }
         }
         committed(last, nil, 0)
@@ -137,8 +153,8 @@ final class BlobJournal: Sendable {
 
     // MARK: Syncing
 
-    private func flushSoon() {
-        let wait = DispatchTimeInterval.nanoseconds(Int(interval.clampedNanoseconds))
+    private func flushSoon(after interval: Duration? = nil) {
+        let wait = DispatchTimeInterval.nanoseconds(Int((interval ?? self.interval).clampedNanoseconds))
         DispatchQueue.global().asyncAfter(deadline: .now() + wait) { [weak self] in
             guard let self else { return }
             do {
@@ -174,16 +190,21 @@ final class BlobJournal: Sendable {
     /// Few are synced each for itself: what else is on its way to the disk, of whatever program, need not hurry for them.
     private func sync(_ ids: [BlobID]) throws {
         guard ids.count <= StorageLimits.blobsSyncedSingly else {
-            return try Files.syncFileSystem(of: layout.directory)
+            // Errors are told once to each descriptor: this one is only ours, and stays.
+            return try folder.withLock { folder in
+                if folder < 0 { folder = try Files.openDirectory(layout.directory) }
+                try Files.syncFileSystem(of: folder, path: layout.directory)
+            }
         }
         for id in ids { try Files.syncFile(layout.path(of: id)) }
         for folder in Set(ids.map(layout.folder(of:))) { try Files.syncDirectory(folder) }
     }
 
+    /// `isPlanned` stays: this is the plan.
     private func failed(_ error: any Error) {
-        // The next one that comes tries again.
-        state.withLock { $0.isPlanned = false }
+        // The server stops.
         if (error as? Failure)?.code == .unavailable { return }
         logger.warning("Small blobs stay in the database for now: \(error)")
+        flushSoon(after: StorageLimits.journalRetryWait)
     }
 }

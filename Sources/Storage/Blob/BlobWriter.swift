@@ -236,8 +236,8 @@ struct StagingFile: Sendable {
         try blobs.syncDirectories()
         try blobs.layout.makeFolder(of: id, isSynced: true)
         blobs.willFinish(id, now: monotonicNanoseconds())
-        try blobs.layout.restore(id, bytes)
-        blobs.journal.add(id, bytes)
+        let isNew = try blobs.layout.restore(id, bytes)
+        blobs.journal.add(id, bytes, isNew: isNew)
         isDone = true
         return (id, Int64(bytes.count))
     }

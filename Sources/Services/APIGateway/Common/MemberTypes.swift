@@ -16,7 +16,8 @@ struct MemberTypes: Sendable {
 
     /// What is wrong with the first member that is not what it must be; nil when all are.
     func problem(of document: Value) -> String? {
-        for entry in document.fields?.entries ?? [] {
+        // A member that is null is one that is not given.
+        for entry in document.fields?.entries ?? [] where entry.value != .null {
             if let range = integers[entry.name] {
                 guard case .int(let number) = entry.value, range.contains(number) else {
                     return "\(entry.name) must be a number from \(range.lowerBound) to \(range.upperBound)"

@@ -44,7 +44,6 @@ struct Access: Sendable {
             "User: \(principal.arn) is not authorized to perform: \(action) on resource: \(resource) \(reason)")
     }
 
-    /// What an integration's role trusts counts when it is called.
     private static func checkPassing(
         _ role: String, _ request: OperationRequest, _ authorizer: any Authorizer, in transaction: any ReadTransaction
     ) throws {
@@ -53,7 +52,9 @@ struct Access: Sendable {
         } catch PassRole.Problem.notPermitted(let text) {
             throw AWSError("AccessDeniedException", status: 403, text)
         } catch PassRole.Problem.notAssumable {
-            return
+            throw AWSError(
+                "BadRequestException", status: 400,
+                "The role \(role) cannot be assumed by API Gateway: it must exist and trust apigateway.amazonaws.com.")
         }
     }
 

@@ -49,8 +49,7 @@ extension IAMService {
         let key: [SQLValue] = [.text(arn.account), .text(RoleRow.folded(arn: roleARN))]
         let role = try transaction.first(
             "SELECT \(RoleRow.columns) FROM iam_role WHERE account = ? AND folded = ?", key, RoleRow.init)
-        // The path is a part of the name here.
-        guard let role, arn.resource == "role" + role.path + role.name else { return .noRole }
+        guard let role, role.isNamed(by: arn) else { return .noRole }
         guard let document = trustPolicies.document(role.trustPolicy, { try .init(text: $0, kind: .trust) }) else {
             return .refused
         }
@@ -96,7 +95,7 @@ struct RolePolicies: Sendable {
         let key: [SQLValue] = [.text(account), .text(RoleRow.folded(arn: roleARN))]
         let role = try transaction.first(
             "SELECT \(RoleRow.columns) FROM iam_role WHERE account = ? AND folded = ?", key, RoleRow.init)
-        guard let role else { return RolePolicies() }
+        guard let role, let arn = ARN(roleARN), role.isNamed(by: arn) else { return RolePolicies() }
         var policies = RolePolicies()
         let inline = try transaction.query(
             "SELECT document FROM iam_role_policy WHERE account = ? AND role = ?", key, { $0.text(0) })

@@ -57,6 +57,12 @@ struct RoleRow: Sendable {
     var folded: String { name.lowercased() }
     var arn: String { "arn:aws:iam::\(account):role\(path)\(name)" }
 
+    /// Whether this is the role's own ARN, as policies that speak of it have it: another spelling names nobody.
+    func isNamed(by arn: ARN) -> Bool {
+        arn.partition == "aws" && arn.service == "iam" && arn.region.isEmpty && arn.account == account
+            && arn.resource == "role" + path + name
+    }
+
     /// The key of the role that an ARN names; its path is no part of it.
     static func folded(arn: String) -> String { (arn.split(separator: "/").last.map(String.init) ?? "").lowercased() }
 

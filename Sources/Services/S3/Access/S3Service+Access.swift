@@ -204,7 +204,7 @@ extension S3Service {
     func missing(
         _ key: ObjectKey, _ context: OperationContext, _ bucket: StoredBucket, in transaction: any ReadTransaction
     ) throws -> AWSError {
-        let listing = AccessRequest(principal: context.principal, action: "s3:ListBucket", key: nil)
+        let listing = AccessRequest(context, action: "s3:ListBucket")
         return try mayDo(listing, bucket, in: transaction) ? S3Error.noSuchKey(key.text) : S3Error.accessDenied
     }
 }
