@@ -181,6 +181,12 @@ def test_roles_are_passed_by_who_may(role, signed, unique):  # noqa: F811
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:q"
     api = signed("apigatewayv2").create_api(Name=name, ProtocolType="HTTP")["ApiId"]
     signed("events").put_rule(Name=name, ScheduleExpression="rate(1 day)", State="DISABLED")
+    document = json.dumps({
+        "openapi": "3.0.1", "info": {"title": name, "version": "1"}, "paths": {"/": {"get": {
+            "x-amazon-apigateway-integration": {
+                "type": "aws_proxy", "payloadFormatVersion": "2.0", "credentials": passed, "httpMethod": "POST",
+                "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/"
+                       f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f/invocations"}}}}})
     calls = [
         ("scheduler", lambda client: client.create_schedule(
             Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"},
@@ -190,12 +196,8 @@ def test_roles_are_passed_by_who_may(role, signed, unique):  # noqa: F811
         ("apigatewayv2", lambda client: client.create_integration(
             ApiId=api, IntegrationType="AWS_PROXY", PayloadFormatVersion="2.0", CredentialsArn=passed,
             IntegrationUri=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f")),
-        ("apigatewayv2", lambda client: client.import_api(Body=json.dumps({
-            "openapi": "3.0.1", "info": {"title": name, "version": "1"}, "paths": {"/": {"get": {
-                "x-amazon-apigateway-integration": {
-                    "type": "aws_proxy", "payloadFormatVersion": "2.0", "credentials": passed, "httpMethod": "POST",
-                    "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/"
-                           f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f/invocations"}}}}}))),
+        ("apigatewayv2", lambda client: client.import_api(Body=document)),
+        ("apigatewayv2", lambda client: client.import_api(Body=document.replace(":iam:", r"\u003aiam\u003a"))),
         ("apigateway", lambda client: client.update_account(patchOperations=[
             {"op": "replace", "path": "/cloudwatchRoleArn", "value": passed}])),
         ("sns", lambda client: client.create_topic(Name=name, Attributes={"SQSSuccessFeedbackRoleArn": passed})),

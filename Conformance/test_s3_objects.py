@@ -4,7 +4,9 @@ import base64
 import datetime
 import hashlib
 import http.client
+import io
 import os
+import socket
 import urllib.request
 import zlib
 from urllib.parse import urlsplit
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from .raw import scope
 from .test_s3_buckets import refused
 
 
@@ -271,3 +274,26 @@ def test_attributes(client, bucket):
     assert got["ObjectSize"] == 5
     assert got["StorageClass"] == "STANDARD"
     assert got["Checksum"] == {"ChecksumCRC32": crc32(b"hello"), "ChecksumType": "FULL_OBJECT"}
+
+
+def test_a_body_of_no_bytes_is_asked_for_too(client, bucket):
+    """botocore sends `Expect: 100-continue` with every file. An answer that no 100 precedes ends the connection's use for it: the
+    next answer on it is read wrongly."""
+    s3 = client("s3", max_pool_connections=1, read_timeout=10)
+    for content in (b"", b"some", b"", b"more"):
+        s3.put_object(Bucket=bucket, Key="k", Body=io.BytesIO(content))
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"more"
+
+
+def test_a_hundred_comes_before_the_answer(server, bucket):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        for content in (b"", b"some"):
+            connection.sendall(
+                f"PUT /{bucket}/expected HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                f"Authorization: {scope('s3')}\r\nContent-Length: {len(content)}\r\n\r\n".encode())
+            reader = connection.makefile("rb")
+            assert reader.readline() == b"HTTP/1.1 100 Continue\r\n" and reader.readline() == b"\r\n"
+            connection.sendall(content)
+            assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            while reader.readline() != b"\r\n":
+                pass
