@@ -291,3 +291,20 @@ def test_deploy_and_chat(server, make_function, martlet):
     function.delete()
     failed = martlet("deploy", EXAMPLE / "skill-package", "--skill", skill, "--function", function.name, check=False)
     assert failed.returncode == 3 and "Function not found" in failed.stderr
+    # Nor is a skill made for a function that is not there.
+    skills = martlet("list").stdout
+    failed = martlet("deploy", EXAMPLE / "skill-package", "--function", function.name, check=False)
+    assert failed.returncode == 3 and martlet("list").stdout == skills
+
+
+def test_a_deployment_that_failed_goes_on(martlet, tmp_path):
+    """What was made is named, so that the next try does not make another."""
+    models = tmp_path / "interactionModels" / "custom"
+    models.mkdir(parents=True)
+    (tmp_path / "skill.json").write_text(json.dumps(manifest("https://skill.example/")))
+    (models / "en-US.json").write_text(json.dumps(model([{"name": "Hello", "samples": ["hello {nobody}"]}])))
+    failed = martlet("deploy", tmp_path, check=False)
+    assert failed.returncode != 0 and "Go on with --skill amzn1.ask.skill." in failed.stderr, failed
+    skill = failed.stderr.split("--skill ")[1].split()[0]
+    (models / "en-US.json").write_text(json.dumps(model([HELLO, *BUILT_IN])))
+    assert martlet("deploy", tmp_path, "--skill", skill).stdout.strip() == skill

@@ -470,6 +470,8 @@ def test_validation_and_gateway_responses(bare, functions):
     json_type = {"Content-Type": "application/json"}
     missing = bare.send("POST", "/pets", '{"name": "x"}', json_type)
     assert (missing.status, missing.json) == (400, {"message": "Missing required request parameters: [x-must]"})
+    blank = bare.send("POST", "/pets", '{"name": "x"}', {**json_type, "x-must": ""})
+    assert (blank.status, blank.json) == (400, missing.json)
     bad = bare.send("POST", "/pets", '{"name": 1}', {**json_type, "x-must": "1"})
     assert (bad.status, bad.headers["x-why"]) == (422, "body")
     assert bad.json == {"error": "Invalid request body", "stage": "prod"}

@@ -500,6 +500,23 @@ def test_parameter_mapping(server, backend, unique):
     api.delete()
 
 
+def test_parameter_mapping_of_functions(server, functions, unique):
+    """As CDK's HttpLambdaIntegration(parameterMapping=…) and the console make it."""
+    api = Api(server, unique("api"))
+    api.allow(functions["echo"])
+    api.route("ANY /v1/{id}", api.integrate(
+        functions["echo"], RequestParameters={
+            "append:header.header2": "$request.header.header1", "remove:header.header1": "''",
+            "overwrite:querystring.q": "${request.path.id} of ${context.stage}", "overwrite:path": "$request.path",
+        }))
+    api.stage("prod")
+    event = api.send("GET", "/prod/v1/7?q=old&x=1", headers={"Header1": "one"}).json
+    assert event["rawPath"] == "/v1/7" and event["rawQueryString"] == "x=1&q=7%20of%20prod"
+    assert event["queryStringParameters"] == {"q": "7 of prod", "x": "1"}
+    assert event["headers"]["header2"] == "one" and "header1" not in event["headers"]
+    api.delete()
+
+
 def test_backends_that_do_not_answer(server, backend, unique):
     api = proxy_api(server, unique("api"), "$default", backend + "/slow", TimeoutInMillis=100)
     assert api.send().status == 504

@@ -341,6 +341,8 @@ def handler(event, context):
     token = event["headers"].get("token")
     if token == "raise":
         raise RuntimeError("no")
+    if token == "unauthorized":
+        raise Exception("Unauthorized")
     return {
         "principalId": "me",
         "policyDocument": {"Version": "2012-10-17", "Statement": [{
@@ -359,7 +361,7 @@ def handler(event, context):
     api.client.update_route(
         ApiId=api.id, RouteId=route["RouteId"], AuthorizationType="CUSTOM", AuthorizerId=made)
     api.deploy()
-    for token, status in ((None, 401), ("no", 403), ("raise", 500)):
+    for token, status in ((None, 401), ("no", 403), ("raise", 500), ("unauthorized", 401)):
         with pytest.raises(InvalidStatus) as refused:
             api.connect(additional_headers={"token": token} if token else {})
         assert refused.value.response.status_code == status

@@ -418,7 +418,8 @@ def test_a_stop_does_not_wait_for_ever(make_server, make_function):
     wait_for(lambda: any("START" in message for message in function.log_messages()))
     began = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - began < 13
+    # The function would run for 60 s more.
+    assert time.monotonic() - began < 40
 
 
 def test_interrupt_and_second_signal(make_server):

@@ -368,12 +368,12 @@ def test_signatures_are_checked_with_authentication(tmp_path, python_runtime):
         lambda_.get_waiter("function_active_v2").wait(FunctionName="fn", WaiterConfig={"Delay": 0.05})
         address = lambda_.create_function_url_config(FunctionName="fn", AuthType="AWS_IAM")["FunctionUrl"]
 
-        def ask(secret, by_path=False, tamper=b"", key=key):
+        def ask(secret, by_path=False, tamper=b"", key=key, service="lambda"):
             host = address.split("/")[2]
             path = f"/_aws/lambda-url/{host.split('.')[0]}/p%20q" if by_path else "/p%20q"
             host = f"127.0.0.1:{server.port}" if by_path else host
             request = botocore.awsrequest.AWSRequest("POST", f"http://{host}{path}", data=b"body", headers={"Host": host})
-            signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret), "lambda", "us-east-1")
+            signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret), service, "us-east-1")
             signer.add_auth(request)
             return raw.exchange(
                 server,
@@ -388,6 +388,9 @@ def test_signatures_are_checked_with_authentication(tmp_path, python_runtime):
             assert event["rawPath"] == "/p%20q" and event["requestContext"]["authorizer"]["iam"]["accessKey"] == key
         for answer in (ask("wrong"), ask(secret, tamper=b"x"), ask(secret, key="AKIAIOSFODNN7EXAMPLE")):
             assert answer.status == 403 and "message" in json.loads(answer.body), answer
+        scoped = ask(secret, service="execute-api")
+        assert (scoped.status, json.loads(scoped.body)) == (
+            403, {"message": "Credential should be scoped to correct service: 'lambda'. "})
         unsigned = raw.exchange(server, f"GET / HTTP/1.1\r\nHost: {address.split('/')[2]}\r\n\r\n".encode())
         assert unsigned.status == 403 and json.loads(unsigned.body) == {"Message": FORBIDDEN}
         # A public URL asks for nothing, also with authentication on.
@@ -400,6 +403,6 @@ def test_signatures_are_checked_with_authentication(tmp_path, python_runtime):
         ):
             lambda_.add_permission(FunctionName="fn", StatementId=f"s{number}", Principal="*", **more)
         assert raw.exchange(server, f"GET / HTTP/1.1\r\nHost: {address.split('/')[2]}\r\n\r\n".encode()).status == 200
-        assert ask("wrong").status == 200
+        assert ask("wrong").status == 200 and ask(secret, service="execute-api").status == 200
     finally:
         server.kill9()

@@ -25,8 +25,22 @@ struct AlexaDeploy: AsyncParsableCommand {
         let client = SkillClient(client: endpoint)
         var manifest = try read("skill.json")
         let models = try locales().map { (locale: $0, document: try read("interactionModels/custom/\($0).json")) }
+        // Asked for before a skill is made: a name that is wrong leaves none behind.
+        let target: Target? = if let function { try await Target(function, endpoint) } else { nil }
         let id = try await existing(client, manifest)
-        if let function { try await connect(endpoint, function, id, &manifest) }
+        do {
+            if let target { try await connect(endpoint, target, id, &manifest) }
+            try await update(client, id, manifest, models)
+        } catch {
+            if skill == nil { Terminal.warn("The skill is made, but not finished. Go on with --skill \(id)") }
+            throw error
+        }
+        print(id)
+    }
+
+    private func update(
+        _ client: SkillClient, _ id: String, _ manifest: Value, _ models: [(locale: String, document: Value)]
+    ) async throws {
         let path = "/v1/skills/\(percentEncoded(id))"
         try await client.call(.PUT, "\(path)/stages/development/manifest", body: manifest)
         for (locale, document) in models {
@@ -35,7 +49,6 @@ struct AlexaDeploy: AsyncParsableCommand {
         }
         try await checkStatus(client, path)
         try await client.call(.PUT, "\(path)/stages/development/enablement")
-        print(id)
     }
 
     private func read(_ file: String) throws -> Value {
@@ -67,14 +80,24 @@ struct AlexaDeploy: AsyncParsableCommand {
         return try await client.call(.POST, "/v1/skills", body: first)["skillId"]?.string ?? ""
     }
 
-    private func connect(
-        _ endpoint: EndpointClient, _ function: String, _ id: String, _ manifest: inout Value
-    ) async throws {
-        let path = "/2015-03-31/functions/\(percentEncoded(function))"
-        let found = try await endpoint.send(.GET, path + "/configuration", service: "lambda")
-        guard found.status == 200, let arn = (try? JSON.parse(found.body))?["FunctionArn"]?.string else {
-            try endpoint.fail(found)
+    /// The function that a skill calls.
+    private struct Target {
+        let path: String
+        let arn: String
+
+        init(_ function: String, _ endpoint: EndpointClient) async throws {
+            path = "/2015-03-31/functions/\(percentEncoded(function))"
+            let found = try await endpoint.send(.GET, path + "/configuration", service: "lambda")
+            guard found.status == 200, let arn = (try? JSON.parse(found.body))?["FunctionArn"]?.string else {
+                try endpoint.fail(found)
+            }
+            self.arn = arn
         }
+    }
+
+    private func connect(
+        _ endpoint: EndpointClient, _ target: Target, _ id: String, _ manifest: inout Value
+    ) async throws {
         for (api, principal) in [
             ("custom", "alexa-appkit.amazon.com"), ("smartHome", "alexa-connectedhome.amazon.com"),
         ] where manifest["manifest"]?["apis"]?[api] != nil {
@@ -83,11 +106,11 @@ struct AlexaDeploy: AsyncParsableCommand {
                 "Action": "lambda:InvokeFunction", "Principal": .string(principal), "EventSourceToken": .string(id),
             ]
             let answer = try await endpoint.post(
-                path + "/policy", service: "lambda", headers: [("content-type", "application/json")],
+                target.path + "/policy", service: "lambda", headers: [("content-type", "application/json")],
                 body: JSON.encode(grant))
             // A grant of an earlier deployment stays.
             guard answer.status == 201 || answer.status == 409 else { try endpoint.fail(answer) }
-            manifest["manifest"]?["apis"]?[api]?["endpoint"] = ["uri": .string(arn)]
+            manifest["manifest"]?["apis"]?[api]?["endpoint"] = ["uri": .string(target.arn)]
         }
     }
 

@@ -155,6 +155,107 @@ import Wire
         #expect(event["requestContext"]?["authorizer"]?["iam"]?["accountId"] == "000000000000")
     }
 
+    private static let mapping: Value = [
+        "append:header.h": "$request.querystring.q", "overwrite:header.cookie": "own=1", "remove:header.gone": "''",
+        "append:querystring.q": "a b", "remove:querystring.r": "''", "overwrite:path": "$request.path.rest",
+    ]
+
+    /// Made, changed or imported with `mapping`: a request to it, and what the function is told.
+    @Test(arguments: ["CreateIntegration", "UpdateIntegration", "ImportApi"], ["1.0", "2.0"])
+    func requestsOfFunctionsAreMapped(way: String, version: String) async throws {
+        let harness = try Harness()
+        harness.functions.answer { _ in .success(FakeFunctions.result(["statusCode": 200])) }
+        let arn: Value = "arn:aws:lambda:us-east-1:000000000000:function:f"
+        let api: String
+        if way == "ImportApi" {
+            let integration: Value = [
+                "type": "aws_proxy", "uri": arn, "httpMethod": "POST", "payloadFormatVersion": .string(version),
+                "requestParameters": Self.mapping,
+            ]
+            let document: Value = [
+                "openapi": "3.0.1", "info": ["title": "t", "version": "1"],
+                "paths": ["/v1/{rest+}": ["get": ["x-amazon-apigateway-integration": integration]]],
+            ]
+            let made = try await harness.call("ImportApi", ["Body": .string(JSON.encodeString(document))])
+            api = try #require(made["ApiId"]?.string)
+        } else {
+            api = try await harness.call("CreateApi", ["Name": "m", "ProtocolType": "HTTP"])["ApiId"]?.string ?? ""
+            var input: Value = [
+                "ApiId": .string(api), "IntegrationType": "AWS_PROXY", "IntegrationUri": arn,
+                "PayloadFormatVersion": .string(version),
+            ]
+            if way == "CreateIntegration" { input["RequestParameters"] = Self.mapping }
+            let id = try await harness.call("CreateIntegration", input)["IntegrationId"] ?? .null
+            if way == "UpdateIntegration" {
+                let parameters: Value = [
+                    "ApiId": .string(api), "IntegrationId": id, "RequestParameters": Self.mapping,
+                ]
+                let updated = try await harness.call("UpdateIntegration", parameters)
+                #expect(updated["RequestParameters"] == Self.mapping)
+            }
+            let route: Value = [
+                "ApiId": .string(api), "RouteKey": "GET /v1/{rest+}",
+                "Target": .string("integrations/\(id.string ?? "")"),
+            ]
+            try await harness.call("CreateRoute", route)
+        }
+        try await harness.call(
+            "CreateStage", ["ApiId": .string(api), "StageName": "prod", "AutoDeploy": true])
+        let answer = await harness.send(
+            api, "GET", "/prod/v1/x%20y/z", query: "q=1&r=2&q=3",
+            headers: [("h", "0"), ("gone", "x"), ("kept", "k"), ("cookie", "a=1"), ("cookie", "b=2")])
+        #expect(answer.status == 200)
+        let event = try #require(harness.functions.calls.last?.event)
+        let headers = event["headers"]
+        #expect(headers?["gone"] == nil && headers?["kept"] == "k")
+        #expect(event["pathParameters"] == ["rest": "x y/z"])
+        if version == "2.0" {
+            #expect(headers?["h"] == "0,1,3" && event["cookies"] == ["own=1"])
+            #expect(event["queryStringParameters"] == ["q": "1,3,a b"])
+            #expect(event["rawQueryString"] == "q=1&q=3&q=a%20b" && event["rawPath"] == "/x y/z")
+            #expect(event["requestContext"]?["http"]?["path"] == "/prod/v1/x y/z")
+        } else {
+            #expect(event["multiValueHeaders"]?["h"] == ["0", "1,3"] && headers?["cookie"] == "own=1")
+            #expect(event["multiValueQueryStringParameters"] == ["q": ["1", "3", "a b"]])
+            #expect(event["path"] == "/x y/z" && event["requestContext"]?["path"] == "/prod/v1/x y/z")
+        }
+    }
+
+    /// What no mapping names is as it came, to the byte.
+    @Test func mappingsOfHeadersLeaveTheQueryAlone() async throws {
+        let harness = try Harness()
+        let api = try await harness.api(["$default"])
+        let id = try await harness.call("GetIntegrations", ["ApiId": .string(api)])["Items"]?.list?.first
+        try await harness.call(
+            "UpdateIntegration",
+            [
+                "ApiId": .string(api), "IntegrationId": id?["IntegrationId"] ?? .null,
+                "RequestParameters": ["append:header.h": "1"],
+            ])
+        let event = try event(await harness.send(api, "GET", "/%61", query: "a=b+c&&d"))
+        #expect(event["headers"]?["h"] == "1" && event["rawQueryString"] == "a=b+c&&d" && event["rawPath"] == "/a")
+        for (name, text) in [
+            ("append:header.host", "Operations on header host are restricted"), ("append:path", "Invalid mapping"),
+        ] {
+            let error = await harness.error(
+                "UpdateIntegration",
+                [
+                    "ApiId": .string(api), "IntegrationId": id?["IntegrationId"] ?? .null,
+                    "RequestParameters": [name: "1"],
+                ])
+            #expect(error?.code == "BadRequestException" && error?.message.contains(text) == true)
+        }
+    }
+
+    @Test func credentialsAreNotForEveryOrigin() async throws {
+        let harness = try Harness()
+        let cors: Value = ["AllowOrigins": ["*"], "AllowCredentials": true]
+        let error = await harness.error(
+            "CreateApi", ["Name": "c", "ProtocolType": "HTTP", "CorsConfiguration": cors])
+        #expect(error?.code == "BadRequestException")
+        #expect(error?.message == "allow-credentials is not supported if 'allow-origin' is *")
+    }
+
     @Test func functionsReachNoNetworkThroughTheServer() async throws {
         let harness = try Harness(functionsReachTheNetwork: false)
         let api = try await harness.api(["$default"])

@@ -210,6 +210,11 @@ import Wire
         harness.answers("in")
         let missing = await harness.get(api, "POST", "/s/a", body: #"{"a":1}"#)
         #expect(missing.status == 400 && missing.body == #"{"message":"Missing required request parameters: [q]"}"#)
+        for query in ["q=", "q", "q=%20%09", "q=&q=+"] {
+            let blank = await harness.get(api, "POST", "/s/a", query: query, body: #"{"a":1}"#)
+            #expect(blank.status == 400 && blank.body == missing.body, "\(query)")
+        }
+        #expect(await harness.get(api, "POST", "/s/a", query: "q=&q=1", body: #"{"a":1}"#).status == 200)
         let bad = await harness.get(api, "POST", "/s/a", query: "q=1", body: #"{"a":"1"}"#)
         #expect(bad.status == 400 && bad.body == #"{"message":"Invalid request body"}"#)
         #expect(await harness.get(api, "POST", "/s/a", query: "q=1", body: #"{"a":1}"#).status == 200)

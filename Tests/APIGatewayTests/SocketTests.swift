@@ -212,6 +212,39 @@ extension Harness {
         #expect(response.status == 401 && harness.kinds() == ["CONNECT"])
     }
 
+    @Test(arguments: [("Unauthorized", 401), ("unauthorized", 500), ("Unauthorized: token", 500)])
+    func authorizersRefuseByFailing(text: String, status: Int) async throws {
+        let harness = try harness()
+        let api = try await harness.socketAPI(["$connect", "$disconnect"])
+        let authorizer = try await harness.call(
+            "CreateAuthorizer",
+            [
+                "ApiId": .string(api), "Name": "z", "AuthorizerType": "REQUEST",
+                "AuthorizerUri": "arn:aws:lambda:us-east-1:000000000000:function:auth",
+            ])["AuthorizerId"]
+        let routes = try await harness.call("GetRoutes", ["ApiId": .string(api)])["Items"]?.list
+        let connect = routes?.first { $0["RouteKey"] == "$connect" }
+        try await harness.call(
+            "UpdateRoute",
+            [
+                "ApiId": .string(api), "RouteId": connect?["RouteId"] ?? .null, "AuthorizationType": "CUSTOM",
+                "AuthorizerId": authorizer ?? .null,
+            ])
+        harness.functions.answer { _ in
+            let failure: Value = ["errorMessage": .string(text), "errorType": "Exception"]
+            return .success(FakeFunctions.result(failure, error: "Unhandled"))
+        }
+        guard case .refuse(let response) = await harness.connect(api) else {
+            Issue.record("accepted")
+            return
+        }
+        #expect(response.status == status)
+        #expect(harness.functions.calls.map(\.function).allSatisfy { $0.hasSuffix(":auth") })
+        guard case .bytes(let body) = response.payload else { return }
+        let message = status == 401 ? "Unauthorized" : "Internal server error"
+        #expect(try JSON.parse(body.readableBytesView)["message"]?.string == message)
+    }
+
     @Test func postsToFullAndGoneConnections() async throws {
         let harness = try harness()
         let api = try await harness.socketAPI(["$connect"])

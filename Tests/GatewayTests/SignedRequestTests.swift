@@ -191,6 +191,45 @@ private struct OneKey: CredentialIssuer {
         }
     }
 
+    /// Users' hosts take signatures for the service that AWS has behind such hosts, and for no other.
+    @Test(arguments: [
+        (
+            "lambda-url", "lambda", "execute-api", "5f07e9ed9b9343774813e50dc0c9a2ac58f5ff72c583f2d92acb310119bb1882"
+        ),
+        (
+            "execute-api", "execute-api", "lambda",
+            "ee6796b75b2935cebbebf10daec35e93918a0e4f0463e169afec3300b67a6429"
+        ),
+    ])
+    func doorsWantTheirOwnScope(label: String, service: String, other: String, signature: String) async throws {
+        struct WhoAsks: HTTPDoor {
+            let label: String
+            let bodyLimit = 10
+            func respond(to request: DoorRequest, _ completion: @escaping @Sendable (DoorResponse) -> Void) {
+                let failure = request.signatureFailure.map { "\($0.status) \($0.code) \($0.message)" }
+                let text = failure ?? request.context.principal.arn
+                completion(DoorResponse(status: 200, headers: [], payload: .bytes(ByteBuffer(string: text))))
+            }
+        }
+        let host = "abc.\(label).us-east-1.localhost:4566"
+        let right = Self.authorization("us-east-1/\(service)", "host;x-amz-date", signature)
+        let wrong = Self.authorization("us-east-1/\(other)", "host;x-amz-date", signature)
+        try await TinyServices.with(
+            authentication: .sigv4, time: ManualTime(), credentials: OneKey(), doors: [WhoAsks(label: label)]
+        ) { client in
+            let answer = try client.ask("GET", "/x", host: host, headers: right)
+            #expect(answer.text == "arn:aws:iam::123456789012:root")
+            let text = "403 InvalidSignatureException Credential should be scoped to correct service: '\(service)'. "
+            #expect(try client.ask("GET", "/x", host: host, headers: wrong).text == text)
+            #expect(try client.ask("GET", "/_aws/\(label)/abc/x", headers: wrong).text == text)
+        }
+        // Without authentication whoever says who he is, is.
+        try await TinyServices.with(doors: [WhoAsks(label: label)]) { client in
+            let answer = try client.ask("GET", "/x", host: host, headers: wrong)
+            #expect(answer.text == "arn:aws:iam::000000000000:root")
+        }
+    }
+
     @Test func withoutAuthenticationTheScopeStillSpeaks() async throws {
         try await TinyServices.with { client in
             let headers = [

@@ -133,6 +133,20 @@ static void attach(pid_t child) {
     }
 }
 
+// Removes the groups in `parent` that hold nobody, and answers whether there was one: a server that is killed between making a
+// group and starting the cell for it leaves it to nobody.
+static bool remove_empty(const char *parent) {
+    DIR *names = opendir(parent);
+    if (names == NULL) return false;
+    bool found = false;
+    for (struct dirent *entry; (entry = readdir(names)) != NULL;) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+        if (unlinkat(dirfd(names), entry->d_name, AT_REMOVEDIR) == 0) found = true;
+    }
+    closedir(names);
+    return found;
+}
+
 static void remove_groups(bool server_gone) {
     const struct timespec pause = {.tv_nsec = 1000000};
     // On a busy machine the dead take their time; with the server gone nobody waits for it.
@@ -150,7 +164,8 @@ static void remove_groups(bool server_gone) {
             // Only the last cell of a dead server succeeds, and the kernel counts a removed group a moment longer than it shows it.
             struct stat status;
             for (int attempt = 0; attempt < attempts && rmdir(parent) != 0 && errno == EBUSY; attempt++) {
-                if (stat(parent, &status) != 0 || status.st_nlink > 2) break;  // others are there, and come by
+                if (stat(parent, &status) != 0) break;
+                if (status.st_nlink > 2 && !remove_empty(parent)) break;  // others are there, and come by
                 nanosleep(&pause, NULL);
             }
         }

@@ -146,6 +146,16 @@ enum ErrorStyle: Sendable, Equatable {
         }
     }
 
+    /// The credential scope names another service than the one that is called. AWS's text, with the space at its end.
+    func badService(expected: String) -> AWSError {
+        let text = "Credential should be scoped to correct service: '\(expected)'. "
+        return switch self {
+        case .s3, .query: AWSError("SignatureDoesNotMatch", status: 403, text)
+        case .json: AWSError("InvalidSignatureException", status: 400, text)
+        case .rest: AWSError("InvalidSignatureException", status: 403, text)
+        }
+    }
+
     /// A request that a web page has sent, to a server that asks for no credentials.
     func webPage(_ text: String) -> AWSError {
         switch self {

@@ -144,6 +144,10 @@ struct HostName: Sendable, Equatable {
         return labels[1]
     }
 
+    /// The service that requests to such a host are signed for; nil where signatures are not AWS's.
+    var signingName: String? { dataPlane.flatMap { HostName.signingNames[$0] } }
+
+    private static let signingNames = ["lambda-url": "lambda", "execute-api": "execute-api"]
     private static let git = "git-codecommit"
     private static let dataPlanes: Set<String> = ["lambda-url", "execute-api", "alexa", git]
 }

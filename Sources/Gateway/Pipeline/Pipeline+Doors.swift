@@ -80,6 +80,9 @@ extension Pipeline {
             let identity = try authenticator.identify(
                 signed, origin: call.exchange.info.origin, region: call.host.region, style: .rest,
                 now: call.exchange.receivedAt)
+            if authenticator.mode == .sigv4, let name = call.host.signingName, signed.scope.service != name {
+                throw ErrorStyle.rest.badService(expected: name)
+            }
             if let secret = identity.secret {
                 let declared = call.originalHead.header("x-amz-content-sha256")
                 var hash: String?

@@ -220,13 +220,17 @@ public enum Codec {
             return .string(text)
         case .blob: return .blob(Array(body.readableBytesView))
         default:
-            if match.wireProtocol == .restXML { return try decodeXML(body, member.shape) }
+            if match.wireProtocol == .restXML { return try decodeXML(body, member.shape, root: member.bodyName) }
             return try decodeJSON(body, member.shape, schema: match.schema)
         }
     }
 
-    private static func decodeXML(_ body: ByteBuffer, _ shape: ShapeSchema) throws(AWSError) -> Value {
+    /// `root`: the name that the document's element must have; else any.
+    private static func decodeXML(
+        _ body: ByteBuffer, _ shape: ShapeSchema, root name: String? = nil
+    ) throws(AWSError) -> Value {
         guard let root = try? XMLReader.parse(body.readableBytesView) else { throw .malformedXML }
+        if let name, root.name != name { throw .malformedXML }
         return try XMLCodec.decode(root, shape)
     }
 

@@ -30,7 +30,8 @@ enum XMLCodec {
         }
         var flattened: [Int: [XMLElement]] = [:]
         for child in element.children {
-            guard let index = memberIndex(child.name, shape) else { continue }
+            // S3 checks documents against its schema: what it does not know it refuses, rather than to leave it out.
+            guard let index = memberIndex(child.name, shape) else { throw .malformedXML }
             let member = shape.members[index]
             if member.isFlatCollection {
                 flattened[index, default: []].append(child)

@@ -90,7 +90,7 @@ import Testing
             xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CloudFunctionConfiguration><Id>1</Id><Event>s3:ObjectCreated:*\
             </Event><Event>s3:ObjectRemoved:*</Event><CloudFunction>arn</CloudFunction><Filter><S3Key><FilterRule>\
             <Name>prefix</Name><Value>a&amp;<![CDATA[<b>]]>&#x20AC;</Value></FilterRule></S3Key></Filter>\
-            <New>x</New></CloudFunctionConfiguration></NotificationConfiguration>
+            </CloudFunctionConfiguration></NotificationConfiguration>
             """
         let (match, input) = try decoded(Schemas.s3, "PUT", "/b?notification", body: body)
         #expect(match.operation.name == "PutBucketNotificationConfiguration")
@@ -98,6 +98,20 @@ import Testing
         #expect(lambda?["Events"] == ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"])
         #expect(lambda?["LambdaFunctionArn"] == "arn")
         #expect(lambda?["Filter"]?["Key"]?["FilterRules"] == [["Name": "prefix", "Value": "a&<b>€"]])
+    }
+
+    /// A document that does not fit would empty settings, or leave out what somebody has asked for.
+    @Test(arguments: [
+        "<a/>", "<LifecycleConfiguration/>",
+        "<NotificationConfiguration><New>x</New></NotificationConfiguration>",
+        """
+        <NotificationConfiguration><CloudFunctionConfiguration><LambdaFunctionArn>arn</LambdaFunctionArn>\
+        </CloudFunctionConfiguration></NotificationConfiguration>
+        """,
+    ])
+    func xmlThatDoesNotFitItsSchemaIsRefused(text: String) throws {
+        let error = #expect(throws: AWSError.self) { try decoded(Schemas.s3, "PUT", "/b?notification", body: text) }
+        #expect(error?.code == "MalformedXML")
     }
 
     @Test(arguments: [

@@ -1,4 +1,5 @@
 import Contracts
+import NIOCore
 import Platform
 import Policies
 
@@ -76,5 +77,14 @@ struct AuthorizerAnswer: Sendable {
             if let name = names[entry.name.lowercased()] { statement[name] = entry.value }
         }
         return .map(statement)
+    }
+}
+
+extension InvocationResult {
+    /// Whether an authorizer of a REST or WebSocket API refused its caller by failing with exactly this text: 401 (developer
+    /// guide, "Use API Gateway Lambda authorizers" and "Control access to WebSocket APIs with Lambda REQUEST authorizers").
+    var raisesUnauthorized: Bool {
+        guard functionError != nil, payload.readableBytes <= Limits.authorizerAnswer else { return false }
+        return (try? JSON.parse(payload.readableBytesView))?["errorMessage"]?.string == "Unauthorized"
     }
 }

@@ -105,7 +105,7 @@ enum ProxyEvents {
 
     private static func writeRequest2(_ request: ProxyRequest, _ json: inout JSONWriter) {
         json.raw(#","rawPath":"#)
-        json.string(request.path)
+        json.string(request.mappedPath ?? request.path)
         json.raw(#","rawQueryString":"#)
         json.string(request.rawQuery)
         let cookies = request.cookies
@@ -186,7 +186,7 @@ enum ProxyEvents {
         json.raw(#","resource":"#)
         json.string(context.resource)
         json.raw(#","path":"#)
-        json.string(request.path)
+        json.string(request.mappedPath ?? request.path)
         json.raw(#","httpMethod":"#)
         json.string(request.method)
         let headers = request.headers.map { (name: capitalized($0.name), value: $0.value) }

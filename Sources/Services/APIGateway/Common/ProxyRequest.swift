@@ -8,6 +8,8 @@ struct ProxyRequest: Sendable {
     var method: String
     /// Decoded, with the stage when it was in the path. HTTP APIs give functions the decoded path in both formats.
     var path: String
+    /// What a parameter mapping makes of the path, for functions.
+    var mappedPath: String?
     /// As sent.
     var rawPath: String
     /// The decoded segments behind the stage; empty for the root.

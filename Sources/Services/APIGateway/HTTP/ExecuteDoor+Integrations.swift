@@ -44,10 +44,11 @@ extension ExecuteDoor {
         guard let principal = principal(call, route, credentials: integration.credentials) else {
             return finish(call, .internalError("bad role"), error: "The integration's credentials are no role.")
         }
+        var request = call.request
+        integration.request.apply(to: &request) { call.record.select($0) }
         let event =
             version == .v2
-            ? ProxyEvents.version2(call.request, call.record.event)
-            : ProxyEvents.version1(call.request, call.record.event)
+            ? ProxyEvents.version2(request, call.record.event) : ProxyEvents.version1(request, call.record.event)
         guard event.readableBytes <= Limits.functionPayload else {
             return finish(call, .tooLarge, error: "Request must be smaller than \(Limits.functionPayload) bytes")
         }
@@ -196,20 +197,21 @@ enum IntegrationURL {
         var path = String(tail.prefix { $0 != "?" })
         let fixed = tail.dropFirst(path.count + 1)
         if let new = outgoing.path {
-            path = (new.hasPrefix("/") ? "" : "/") + encode(new, keeping: "/")
+            path = encode(new, keeping: "/")
         } else {
             for (name, value) in parameters {
                 let text = encode(value, keeping: "/")
                 path = path.replacing("{\(name)}", with: text).replacing("{\(name)+}", with: text)
             }
         }
-        var query = String(fixed)
-        for (name, value) in outgoing.query {
-            if !query.isEmpty { query += "&" }
-            query += encode(name, keeping: "") + "=" + encode(value, keeping: "")
-        }
+        let query = [String(fixed), Self.query(outgoing.query)].filter { !$0.isEmpty }.joined(separator: "&")
         let url = scheme + authority + (path.isEmpty ? "/" : path) + (query.isEmpty ? "" : "?" + query)
         return url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) ? url : nil
+    }
+
+    /// `a=1&b=2`, percent-encoded.
+    static func query(_ pairs: [(name: String, value: String)]) -> String {
+        pairs.map { encode($0.name, keeping: "") + "=" + encode($0.value, keeping: "") }.joined(separator: "&")
     }
 
     private static func encode(_ text: String, keeping kept: String) -> String {

@@ -71,8 +71,9 @@ struct ParameterMapping: Sendable {
         }
     }
 
-    /// What is sent on: the path is the decoded one, without the stage.
+    /// What is sent on.
     struct Outgoing: Sendable {
+        /// A decoded path that begins with a slash; nil where no mapping names one.
         var path: String?
         var query: [(name: String, value: String)]
         var headers: [(name: String, value: String)]
@@ -86,10 +87,22 @@ struct ParameterMapping: Sendable {
                 guard ProxyAnswer.isHeader(name, value) else { continue }
                 Self.change(&outgoing.headers, step.change, name, value)
             case .query(let name): Self.change(&outgoing.query, step.change, name, value)
-            case .path: outgoing.path = value
+            case .path: outgoing.path = value.hasPrefix("/") ? value : "/" + value
             case .statusCode: break
             }
         }
+    }
+
+    /// Changes what a function is told of a request. Its `requestContext` still says what the client sent.
+    func apply(to request: inout ProxyRequest, _ lookUp: (Substring) -> String?) {
+        guard !steps.isEmpty else { return }
+        var outgoing = Outgoing(path: nil, query: request.query, headers: request.headers)
+        apply(to: &outgoing, lookUp)
+        request.mappedPath = outgoing.path
+        request.headers = outgoing.headers
+        guard steps.contains(where: { if case .query = $0.place { true } else { false } }) else { return }
+        request.query = outgoing.query
+        request.rawQuery = IntegrationURL.query(outgoing.query)
     }
 
     func apply(to answer: inout ProxyAnswer, _ lookUp: (Substring) -> String?) {

@@ -66,9 +66,8 @@ struct APIOperations: Sendable {
     private static func validate(cors: Value) throws(AWSError) {
         let policy = Compiler.cors(cors)
         if policy.allowsCredentials, policy.origins.contains("*") {
-            throw GatewayError.bad(
-                "Access-Control-Allow-Credentials cannot be true when any of Access-Control-Allow-Origin, "
-                    + "Access-Control-Allow-Methods, Access-Control-Allow-Headers is a wildcard")
+            // AWS's words, as its users report them (aws/aws-cdk#9076).
+            throw GatewayError.bad("allow-credentials is not supported if 'allow-origin' is *")
         }
         for text in policy.headers + policy.exposed + policy.methods + policy.origins {
             guard ProxyAnswer.isHeader("x", text), text.utf8.count <= 1024 else {

@@ -115,12 +115,7 @@ struct IntegrationOperations: Sendable {
         _ document: Value, _ integration: V2Model.Integration
     ) throws(AWSError) {
         do {
-            if let pairs = integration.requestParameters, !pairs.isEmpty {
-                guard integration.integrationType == "HTTP_PROXY" else {
-                    throw MappingError(reason: "RequestParameters are not supported for AWS_PROXY integrations")
-                }
-                _ = try ParameterMapping(pairs, side: .request)
-            }
+            _ = try ParameterMapping(integration.requestParameters ?? [], side: .request)
             for entry in document["ResponseParameters"]?.fields?.entries ?? [] {
                 guard let status = Int(entry.name), (200...599).contains(status) else {
                     throw MappingError(reason: "Invalid status code specified: \(entry.name)")

@@ -189,15 +189,13 @@ extension RESTDoor {
         switch result {
         case .failure(let error): return .failure(.authorizer("\(error)"))
         case .success(let result):
-            guard result.payload.readableBytes <= Limits.authorizerAnswer,
-                let value = try? JSON.parse(result.payload.readableBytesView)
-            else { return .failure(.authorizer("The authorizer's answer cannot be understood.")) }
-            if result.functionError != nil {
-                // A function says so by raising it (developer guide, "Lambda authorizers").
-                if value["errorMessage"]?.string == "Unauthorized" { return .failure(.unauthorized) }
+            if result.raisesUnauthorized { return .failure(.unauthorized) }
+            guard result.functionError == nil else {
                 return .failure(.authorizer("The authorizer failed: \(String(buffer: result.payload).prefix(1_000))"))
             }
-            guard let answer = AuthorizerAnswer(value, allowsSimple: false), answer.principalID != nil,
+            guard result.payload.readableBytes <= Limits.authorizerAnswer,
+                let value = try? JSON.parse(result.payload.readableBytesView),
+                let answer = AuthorizerAnswer(value, allowsSimple: false), answer.principalID != nil,
                 answer.context?.entries.allSatisfy({ isPlain($0.value) }) ?? true
             else { return .failure(.authorizer("The authorizer's answer cannot be understood.")) }
             return .success(answer)

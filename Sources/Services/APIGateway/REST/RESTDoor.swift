@@ -109,7 +109,10 @@ struct RESTDoor: Sendable {
     }
 
     private func validate(_ call: RESTCall, _ method: RESTMethod) -> RESTFailure? {
-        let missing = method.requiredParameters.filter { call.values($0).isEmpty }
+        // "Included in the request and not blank" (developer guide, "Request validation for REST APIs").
+        let missing = method.requiredParameters.filter { parameter in
+            call.values(parameter).allSatisfy { $0.allSatisfy(\.isWhitespace) }
+        }
         guard missing.isEmpty else { return .missing(parameters: missing.map(\.name)) }
         guard let models = method.models, !models.isEmpty else { return nil }
         let type = call.request.header("content-type") ?? "application/json"

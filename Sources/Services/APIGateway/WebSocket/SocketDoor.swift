@@ -187,6 +187,9 @@ struct SocketDoor: Sendable {
         ) { result in
             guard once.take() else { return }
             deadlines.cancel(deadline)
+            if case .success(let result) = result, result.raisesUnauthorized {
+                return refuse(opening, 401, "Unauthorized")
+            }
             guard case .success(let result) = result, result.functionError == nil,
                 result.payload.readableBytes <= Limits.authorizerAnswer,
                 let value = try? JSON.parse(result.payload.readableBytesView),

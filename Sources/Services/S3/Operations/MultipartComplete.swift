@@ -17,9 +17,11 @@ extension S3Service {
             case .alreadyDone(let object, let bucket):
                 return OperationResponse(answer(object, bucket, input, request).value)
             case .ready(let upload, let completion):
+                // "For multipart uploads, the object creation date is the date of initiation of the multipart upload" (S3 user
+                // guide, "Working with object metadata").
                 let object = StoredObject(
                     key: key, id: Identifier.hex(16), size: completion.size, etag: completion.etag,
-                    modified: wholeSeconds(time.now()), storageClass: upload.storageClass,
+                    modified: upload.initiated, storageClass: upload.storageClass,
                     checksum: completion.checksum, isMultipart: true, uploadID: upload.id, metadata: upload.metadata,
                     parts: completion.parts)
                 let done = try await commit(

@@ -151,19 +151,18 @@ struct ScheduleOperations: Sendable {
         limit: Int, in transaction: any ReadTransaction
     ) throws -> (schedules: [Schedule], next: String?) {
         let looked = limit * 10 + 1
+        let prefix = input.namePrefix ?? ""
         let rows =
             if let name = input.groupName {
                 try ScheduleTable.list(
-                    of: GroupKey(scope: scope, name: name), after: place.name, limit: looked, in: transaction)
+                    of: GroupKey(scope: scope, name: name), after: place.name, prefix: prefix, limit: looked,
+                    in: transaction)
             } else {
-                try ScheduleTable.list(scope, after: place, limit: looked, in: transaction)
+                try ScheduleTable.list(scope, after: place, prefix: prefix, limit: looked, in: transaction)
             }
         var found: [Schedule] = []
         for (index, row) in rows.enumerated() {
-            let fits =
-                row.key.name.hasPrefix(input.namePrefix ?? "")
-                && (input.state == nil || row.text("State") == input.state)
-            if fits { found.append(row) }
+            if input.state == nil || row.text("State") == input.state { found.append(row) }
             let isLast = index == rows.count - 1
             if found.count == limit && !isLast || isLast && rows.count == looked {
                 return (found, PageToken.encode("\(row.key.group.name)/\(row.key.name)"))

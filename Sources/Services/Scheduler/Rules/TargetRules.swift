@@ -37,6 +37,11 @@ enum TargetRules {
                 throw .validation(
                     "The input of a target that is an event bus must be a JSON object: the event's detail.")
             }
+        case "lambda":
+            // Target.Input: "If you are configuring a templated Lambda […] target, the input must be a well-formed JSON".
+            if let input = target.input, (try? JSON.parse(input)) == nil {
+                throw .validation("The input of a target that is a function must be well-formed JSON.")
+            }
         default: break
         }
     }

@@ -72,28 +72,31 @@ enum ScheduleTable {
 
     /// Schedules behind a place, in the order of groups and names.
     static func list(
-        _ scope: AccountRegion, after place: (group: String, name: String), limit: Int,
+        _ scope: AccountRegion, after place: (group: String, name: String), prefix: String, limit: Int,
         in transaction: any ReadTransaction
     ) throws -> [Schedule] {
         try transaction.query(
             """
             SELECT \(columns) FROM scheduler_schedule
-            WHERE account = ? AND region = ? AND (grp, name) > (?, ?) ORDER BY grp, name LIMIT ?
+            WHERE account = ? AND region = ? AND (grp, name) > (?, ?) AND substr(name, 1, length(?)) = ?
+            ORDER BY grp, name LIMIT ?
             """,
             [
-                .text(scope.account), .text(scope.region), .text(place.group), .text(place.name), .int(Int64(limit)),
+                .text(scope.account), .text(scope.region), .text(place.group), .text(place.name), .text(prefix),
+                .text(prefix), .int(Int64(limit)),
             ], schedule)
     }
 
     /// As `list`, of one group.
     static func list(
-        of group: GroupKey, after name: String, limit: Int, in transaction: any ReadTransaction
+        of group: GroupKey, after name: String, prefix: String = "", limit: Int, in transaction: any ReadTransaction
     ) throws -> [Schedule] {
         try transaction.query(
             """
             SELECT \(columns) FROM scheduler_schedule
-            WHERE account = ? AND region = ? AND grp = ? AND name > ? ORDER BY name LIMIT ?
-            """, group.values + [.text(name), .int(Int64(limit))], schedule)
+            WHERE account = ? AND region = ? AND grp = ? AND name > ? AND substr(name, 1, length(?)) = ?
+            ORDER BY name LIMIT ?
+            """, group.values + [.text(name), .text(prefix), .text(prefix), .int(Int64(limit))], schedule)
     }
 
     private static func schedule(_ row: any Row) -> Schedule {
