@@ -7,7 +7,7 @@ import pytest
 from .expect import aws_error
 from .harness import REGION
 from .test_identities import package, refused, role, trust  # noqa: F401
-from .test_policies import ACCOUNT, TRUST, signed, strict  # noqa: F401
+from .test_policies import ACCOUNT, TRUST, document, signed, strict  # noqa: F401
 
 EXPLICIT = "because of an explicit deny in an identity-based policy"
 ITEMS = ["dynamodb:*Item", "dynamodb:Query", "dynamodb:Scan"]
@@ -83,7 +83,7 @@ def test_leading_keys(role, signed, make_table, kind, allowed, mine, also, other
             with denied(name.strip(), table):
                 call()
     # Nothing is named: ForAllValues holds of it. Whoever means to forbid Scan does not list it.
-    assert client.scan(TableName=table)["Items"] == []
+    assert client.scan(TableName=table)["Count"] == 1
 
 
 def test_leading_keys_of_an_index(role, signed, make_table):  # noqa: F811
@@ -196,6 +196,7 @@ def test_logs_take_only_a_role_that_trusts_them(signed, unique):  # noqa: F811
         "destinationArn": f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{name}",
         "roleArn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust({"Service": "sqs.amazonaws.com"}))
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document("kinesis:PutRecord*"))
     with aws_error("InvalidParameterException", re.compile("Could not deliver test message"), 400):
         logs.put_subscription_filter(**filter)
     assert logs.describe_subscription_filters(logGroupName=name)["subscriptionFilters"] == []

@@ -16,9 +16,8 @@ struct ItemOperations: Sendable {
         try Desk.refuse(Self.legacy, in: input)
         let read = try ItemRead(input)
         let consistent = input["ConsistentRead"]?.bool ?? false
-        let (item, capacity) = try await desk.read(
-            request, "GetItem", use: { ItemRead.use([read.key], read.projection, $0).of(input) }
-        ) { table, transaction in
+        let use: @Sendable (Table) -> ItemUse = { ItemRead.use([read.key], read.projection, $0).of(input) }
+        let (item, capacity) = try await desk.read(request, "GetItem", use: use) { table, transaction in
             let item = try read.item(table, in: transaction)
             var capacity = Capacity(table)
             capacity.units = Capacity.read(item?.size ?? 0, consistent: consistent)
