@@ -7,19 +7,30 @@ import Wire
 /// Who may do what: the identity policies, and a table's own.
 struct Access: Sendable {
     private let policies: AccessCheck
+    private let authorizer: (any Authorizer)?
 
     /// `authorizer`: nil: identities may everything in their own account.
-    init(authorizer: (any Authorizer)?) { policies = AccessCheck(authorizer) }
+    init(authorizer: (any Authorizer)?) {
+        policies = AccessCheck(authorizer)
+        self.authorizer = authorizer
+    }
 
-    /// `action` without the service. `resource`: what of the table is used (an index, its stream); nil: itself. Throws
-    /// AccessDeniedException.
+    /// `action` without the service. `resource`: what of the table is used (an index, its stream); nil: itself. `use`: what
+    /// is done with its items; made only when a policy asks. Throws AccessDeniedException.
     func check(
         _ caller: some Caller, _ action: String, on table: Table, resource: String? = nil,
-        more: () throws -> [String: [String]] = { [:] }, in transaction: any ReadTransaction
+        use: ((Table) -> ItemUse)? = nil, in transaction: any ReadTransaction
     ) throws {
+        let policy = table.definition.policy
         try check(
-            caller, action, resource: resource ?? table.arn, account: table.scope.account,
-            policy: table.definition.policy, more: more, in: transaction)
+            caller, action, resource: resource ?? table.arn, account: table.scope.account, policy: policy,
+            more: {
+                guard let use else { return [:] }
+                let isAsked =
+                    try policy?.policy.asks(forKeysBelow: ItemUse.prefix) ?? false
+                    || authorizer?.asks(caller.principal, forKeysBelow: ItemUse.prefix, in: transaction) ?? false
+                return isAsked ? use(table).conditions : [:]
+            }, in: transaction)
     }
 
     /// For what is on no table whose policy could speak.

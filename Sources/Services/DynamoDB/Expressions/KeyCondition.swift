@@ -51,6 +51,8 @@ struct KeyConditionExpression: Sendable {
 
     private var clauses: [Clause] = []
 
+    var attributes: [String] { clauses.map(\.attribute) }
+
     /// Throws errors of syntax, of operators and functions that key conditions cannot have, and of two conditions for
     /// one attribute.
     static func parse(_ text: String, _ placeholders: inout Placeholders) throws(AWSError) -> KeyConditionExpression {

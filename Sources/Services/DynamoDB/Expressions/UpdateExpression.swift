@@ -12,6 +12,8 @@ struct UpdateOutcome: Sendable {
 
 struct UpdateExpression: Sendable {
     private let actions: [UpdateAction]
+    /// All paths in it, also those that are only read.
+    let mentioned: [DocumentPath]
     private let tree: PathTree
 
     /// The paths that are written, in their order; that none is a key attribute is the caller's to check.
@@ -24,7 +26,8 @@ struct UpdateExpression: Sendable {
         var parser = try UpdateParser(text, placeholders)
         let actions = try parser.parse()
         placeholders = parser.reader.placeholders
-        return UpdateExpression(actions: actions, tree: PathTree(actions.map(\.path)))
+        return UpdateExpression(
+            actions: actions, mentioned: parser.reader.paths, tree: PathTree(actions.map(\.path)))
     }
 
     static let wrongType = AWSError.validation("An operand in the update expression has an incorrect data type")

@@ -36,7 +36,9 @@ struct BatchOperations: Sendable {
             var got = Got()
             var bytes = 0
             for one in wanted {
-                let table = try desk.table(one.address, context, "BatchGetItem", since: mark, in: transaction)
+                let table = try desk.table(
+                    one.address, context, "BatchGetItem", since: mark,
+                    use: { ItemRead.use(one.keys, one.projection, $0).of(input) }, in: transaction)
                 try get(one, table, &got, &bytes, in: transaction)
             }
             return got
@@ -123,7 +125,9 @@ struct BatchOperations: Sendable {
             var written = Written()
             let now = desk.time.now()
             for write in writes {
-                let table = try desk.table(write.address, context, "BatchWriteItem", in: transaction)
+                let table = try desk.table(
+                    write.address, context, "BatchWriteItem", use: { ItemRequest.use(write.changes, $0).of(input) },
+                    in: transaction)
                 try perform(write, table, &written, now: now, in: transaction)
             }
             return written

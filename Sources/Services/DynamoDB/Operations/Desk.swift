@@ -17,11 +17,11 @@ struct Desk: Sendable {
     let iterators: ShardIterators
 
     /// The table of a request, which the caller may do `action` to. `error`: for a table that is not there. `resource`
-    /// of it that is used, e.g. an index's ARN.
+    /// of it that is used, e.g. an index's ARN. `use`: see `Access`.
     func table(
         _ address: TableAddress, _ caller: some Caller, _ action: String, index: String? = nil,
         since mark: TableDirectory.Mark? = nil, otherwise error: AWSError = .noResource,
-        in transaction: any ReadTransaction
+        use: ((Table) -> ItemUse)? = nil, in transaction: any ReadTransaction
     ) throws -> Table {
         guard let table = try directory.find(address.scope, address.name, since: mark, in: transaction) else {
             // Who may not ask does not learn what there is.
@@ -31,13 +31,14 @@ struct Desk: Sendable {
             throw error
         }
         try access.check(
-            caller, action, on: table, resource: index.map { table.arn + "/index/" + $0 }, in: transaction)
+            caller, action, on: table, resource: index.map { table.arn + "/index/" + $0 }, use: use, in: transaction)
         return table
     }
 
     /// A read of one table, on a snapshot.
     func read<T: Sendable>(
         _ request: OperationRequest, _ action: String, index: String? = nil, otherwise error: AWSError? = nil,
+        use: (@Sendable (Table) -> ItemUse)? = nil,
         _ body: @escaping @Sendable (Table, any ReadTransaction) throws -> T
     ) async throws -> T {
         let context = request.context
@@ -46,7 +47,7 @@ struct Desk: Sendable {
         return try await database.read { transaction in
             let table = try self.table(
                 address, context, action, index: index, since: mark, otherwise: error ?? .noResource,
-                in: transaction)
+                use: use, in: transaction)
             return try body(table, transaction)
         }
     }
@@ -82,6 +83,7 @@ struct Desk: Sendable {
     /// writer's thread.
     func write<T: Sendable>(
         _ request: OperationRequest, _ action: String, _ completion: @escaping OperationCompletion,
+        use: @escaping @Sendable (Table) -> ItemUse,
         _ body: @escaping @Sendable (Table, Instant, any WriteTransaction) throws -> T,
         answer: @escaping @Sendable (T) -> OperationResponse
     ) {
@@ -93,7 +95,8 @@ struct Desk: Sendable {
             return completion(.failure(error))
         }
         database.write { transaction in
-            let table = try self.table(address, context, action, in: transaction)
+            let table = try self.table(
+                address, context, action, use: use, in: transaction)
             return try body(table, time.now(), transaction)
         } completion: { result in
             context.eventLoop.execute { completion(result.map(answer)) }

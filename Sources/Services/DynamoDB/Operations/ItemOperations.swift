@@ -16,7 +16,8 @@ struct ItemOperations: Sendable {
         try Desk.refuse(Self.legacy, in: input)
         let read = try ItemRead(input)
         let consistent = input["ConsistentRead"]?.bool ?? false
-        let (item, capacity) = try await desk.read(request, "GetItem") { table, transaction in
+        let use: @Sendable (Table) -> ItemUse = { ItemRead.use([read.key], read.projection, $0).of(input) }
+        let (item, capacity) = try await desk.read(request, "GetItem", use: use) { table, transaction in
             let item = try read.item(table, in: transaction)
             var capacity = Capacity(table)
             capacity.units = Capacity.read(item?.size ?? 0, consistent: consistent)
@@ -62,7 +63,8 @@ struct ItemOperations: Sendable {
         } catch {
             return completion(.failure(error))
         }
-        desk.write(request, action, completion) { table, now, transaction in
+        let use: @Sendable (Table) -> ItemUse = { change.use(returning: returned, $0).of(input) }
+        desk.write(request, action, completion, use: use) { table, now, transaction in
             let key = try change.key(table)
             let outcome = try change.perform(
                 on: table, key: key, keeper: desk.keeper, now: now, in: transaction)

@@ -47,7 +47,25 @@ struct QueryOperations: Sendable {
         let segment = isQuery ? nil : try Self.segment(input)
         let indexName = input["IndexName"]?.string
 
-        let page = try await desk.read(request, action, index: indexName) { table, transaction in
+        let use: @Sendable (Table) -> ItemUse = { table in
+            var use = ItemUse(select: input["Select"]?.string)
+            if use.select == nil {
+                let whole = indexName == nil ? "ALL_ATTRIBUTES" : "ALL_PROJECTED_ATTRIBUTES"
+                use.select = projection == nil ? whole : "SPECIFIC_ATTRIBUTES"
+            }
+            // What cannot be resolved fails after this.
+            if let condition, let schema = try? indexName.map({ try table.index($0).key }) ?? table.key,
+                let keys = try? condition.resolve(partitionKey: schema.partition, sortKey: schema.sort)
+            {
+                use.partitions = [keys.partition]
+            }
+            use.attributes.formUnion(condition?.attributes ?? [])
+            use.add(projection?.paths)
+            use.add(filter?.paths)
+            return use.of(input)
+        }
+
+        let page = try await desk.read(request, action, index: indexName, use: use) { table, transaction in
             let index = try indexName.map { try table.index($0) }
             if let index, index.state != .active {
                 throw AWSError.validation("Cannot read from backfilling global secondary index: \(index.name)")

@@ -37,7 +37,7 @@ struct TransactionOperations: Sendable {
         desk.database.write { transaction in
             let now = desk.time.now()
             if let token, try token.isRepeated(context.scope, now: now, in: transaction) { return Written() }
-            let written = try perform(parts, context, now: now, in: transaction)
+            let written = try perform(parts, request, now: now, in: transaction)
             try token?.keep(context.scope, now: now, in: transaction)
             return written
         } completion: { result in
@@ -80,14 +80,16 @@ struct TransactionOperations: Sendable {
         "The aggregate size of the items in the transaction must not exceed 4 MB")
 
     private func perform(
-        _ parts: [Part], _ context: OperationContext, now: Instant, in transaction: any WriteTransaction
+        _ parts: [Part], _ request: OperationRequest, now: Instant, in transaction: any WriteTransaction
     ) throws -> Written {
         var written = Written()
         var reasons: [Reason] = []
         var seen = Set<Seen>()
         var bytes = 0
         for part in parts {
-            let table = try desk.table(part.address, context, part.change.permission, in: transaction)
+            let table = try desk.table(
+                part.address, request.context, part.change.permission,
+                use: { part.change.use($0).of(request.input, enclosing: "TransactWriteItems") }, in: transaction)
             do {
                 let key = try part.change.key(table)
                 guard seen.insert(Seen(table: table.id, key: key)).inserted else { throw Self.repeated }
@@ -196,10 +198,9 @@ struct TransactionOperations: Sendable {
                 address: try TableAddress(content["TableName"]?.string, request.context.scope),
                 read: try ItemRead(content))
         }
-        let context = request.context
         let mark = desk.directory.mark()
         let (items, capacities) = try await desk.database.read { transaction in
-            try read(wanted, context, since: mark, in: transaction)
+            try read(wanted, request, since: mark, in: transaction)
         }
         var answer = Answer()
         answer.add("Responses", responses: items)
@@ -208,7 +209,7 @@ struct TransactionOperations: Sendable {
     }
 
     private func read(
-        _ wanted: [Wanted], _ context: OperationContext, since mark: TableDirectory.Mark,
+        _ wanted: [Wanted], _ request: OperationRequest, since mark: TableDirectory.Mark,
         in transaction: any ReadTransaction
     ) throws -> ([Item?], Capacities) {
         var items: [Item?] = []
@@ -217,7 +218,12 @@ struct TransactionOperations: Sendable {
         var seen = Set<Seen>()
         var bytes = 0
         for one in wanted {
-            let table = try desk.table(one.address, context, "GetItem", since: mark, in: transaction)
+            let table = try desk.table(
+                one.address, request.context, "GetItem", since: mark,
+                use: { table in
+                    ItemRead.use([one.read.key], one.read.projection, table)
+                        .of(request.input, enclosing: "TransactGetItems")
+                }, in: transaction)
             do {
                 try table.key.check(key: one.read.key)
                 let key = try table.key.bytes(one.read.key)

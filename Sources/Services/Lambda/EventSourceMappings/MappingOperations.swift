@@ -41,9 +41,8 @@ extension LambdaService {
     func getEventSourceMapping(
         _ input: Model.GetEventSourceMappingRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let id = (input.uuid ?? "").lowercased()
-        guard let record = try await database.read({ try MappingTable.get(context.scope, id, in: $0) }) else {
-            throw AWSError.noMapping
+        let record = try await database.read { [self] in
+            try mapping(input.uuid, "GetEventSourceMapping", context, in: $0)
         }
         return OperationResponse(record.output)
     }
@@ -51,13 +50,11 @@ extension LambdaService {
     func updateEventSourceMapping(
         _ input: Model.UpdateEventSourceMappingRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let id = (input.uuid ?? "").lowercased()
         let target = try input.functionName.map { try FunctionTarget($0, in: context.scope) }
         let links = try eventSourceLinks()
         let changed = try await database.write { [self] transaction in
-            guard var record = try MappingTable.get(context.scope, id, in: transaction) else {
-                throw AWSError.noMapping
-            }
+            var record = try mapping(
+                input.uuid, "UpdateEventSourceMapping", target: target, context, in: transaction)
             guard record.state.isSettled else { throw AWSError.mappingInUse("update") }
             let destination = StreamMappingSettings.onFailure(record.settings)
             record.settings =
@@ -90,12 +87,9 @@ extension LambdaService {
     func deleteEventSourceMapping(
         _ input: Model.DeleteEventSourceMappingRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
-        let id = (input.uuid ?? "").lowercased()
         let links = try eventSourceLinks()
-        let deleted = try await database.write { transaction in
-            guard var record = try MappingTable.get(context.scope, id, in: transaction) else {
-                throw AWSError.noMapping
-            }
+        let deleted = try await database.write { [self] transaction in
+            var record = try mapping(input.uuid, "DeleteEventSourceMapping", context, in: transaction)
             // One that is being disabled waits for its last batches: it can be told to go right away.
             guard record.state.isSettled || record.state == .disabling else { throw AWSError.mappingInUse("delete") }
             record.state = .deleting
