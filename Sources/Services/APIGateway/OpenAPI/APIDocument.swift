@@ -81,7 +81,14 @@ struct APIDocument: Sendable {
         }
         guard routes.count < Limits.routes else { throw .init(reason: "More than \(Limits.routes) routes") }
         var route = Route(key: key, input: ["RouteKey": .string(key)], integration: nil, authorizer: nil)
-        if let id = operation["operationId"]?.string { route.input["OperationName"] = .string(id) }
+        if let id = operation["operationId"]?.string {
+            // Programs make longer ones (FastAPI: of function, path and method), and nothing needs the name.
+            if id.utf8.count <= Limits.operationName {
+                route.input["OperationName"] = .string(id)
+            } else {
+                warnings.append("The operationId of \(key) has more than \(Limits.operationName) characters: left out")
+            }
+        }
         if let integration = operation["x-amazon-apigateway-integration"] {
             route.integration = try readIntegration(integration, key, components, &shared)
         } else {
