@@ -27,9 +27,9 @@ import Testing
     private static let video = #"{"type":"VideoApp.Launch","videoItem":{"source":"https://a.example/v.mp4"}}"#
     private static let start = #"{"type":"Connections.StartConnection","uri":"connection://AMAZON.PrintPDF/1","input":{}}"#
 
-    @Test(arguments: [
-        play("REPLACE_ALL", stream), play("REPLACE_ENQUEUED", stream + #","expectedPreviousToken":null"#),
-        play("ENQUEUE", stream + #","expectedPreviousToken":"s""#), #"{"type":"AudioPlayer.Stop"}"#,
+    private static let right: [String] = [
+        play("REPLACE_ALL", stream), play("REPLACE_ENQUEUED", nullToken),
+        play("ENQUEUE", withToken), #"{"type":"AudioPlayer.Stop"}"#,
         #"{"type":"AudioPlayer.ClearQueue","clearBehavior":"CLEAR_ALL"}"#, video, start,
         #"{"type":"Tasks.CompleteTask","status":{"code":"200","message":"done"}}"#,
         #"{"type":"Connections.SendRequest","name":"Buy","payload":{},"token":"t"}"#,
@@ -43,28 +43,48 @@ import Testing
         #"{"type":"GameEngine.StartInputHandler","timeout":5000,"recognizers":{},"events":{}}"#,
         #"{"type":"CustomInterfaceController.SendDirective","endpoint":{"endpointId":"e"},"header":{"namespace":"N","name":"M"},"payload":{}}"#,
         #"{"type":"Dialog.ElicitSlot","slotToElicit":"S"},{"type":"Alexa.Presentation.APL.RenderDocument","document":{}}"#,
-    ]) func directivesThatAreRight(directives: String) {
+    ]
+
+    @Test(arguments: right) func directivesThatAreRight(directives: String) {
         #expect(Self.problem(#""directives":[\#(directives)]"#) == nil)
     }
 
-    @Test(arguments: [
+    private static let withToken = stream + #","expectedPreviousToken":"s""#
+    private static let nullToken = stream + #","expectedPreviousToken":null"#
+    private static let oddToken = stream + #","expectedPreviousToken":7"#
+    private static let longToken = #""url":"https://a","token":"\#(String(repeating: "x", count: 1_025))""#
+    private static let longURL = #""url":"https://\#(String(repeating: "x", count: 8_000))","token":"t""#
+    private static let startAndPlay = start + "," + play("REPLACE_ALL", stream)
+    private static let manyEntities: String = {
+        let values = Array(repeating: #"{"name":{"value":"v"}}"#, count: 101).joined(separator: ",")
+        return
+            #"{"type":"Dialog.UpdateDynamicEntities","updateBehavior":"REPLACE","types":[{"name":"T","values":[\#(values)]}]}"#
+    }()
+    private static let largePayload: String = {
+        let head = #"{"type":"CustomInterfaceController.SendDirective","endpoint":{"endpointId":"e"},"#
+        return head + #""header":{"namespace":"N","name":"M"},"payload":{"x":"\#(String(repeating: "x", count: 1_000))"}}"#
+    }()
+
+    private static func twice(_ directive: String) -> String { directive + "," + directive }
+
+    private static let wrong: [(String, String)] = [
         (play("LOUD", stream), "must be one of ENQUEUE"),
         (play("ENQUEUE", stream), "required and allowed only when"),
-        (play("REPLACE_ALL", stream + #","expectedPreviousToken":"s""#), "required and allowed only when"),
-        (play("REPLACE_ALL", stream + #","expectedPreviousToken":7"#), "required and allowed only when"),
+        (play("REPLACE_ALL", withToken), "required and allowed only when"),
+        (play("REPLACE_ALL", oddToken), "required and allowed only when"),
         (play("REPLACE_ALL", #""url":"http://a.example/b","token":"t""#), "must be a URL with https"),
         (play("REPLACE_ALL", #""url":"https://a.example/b""#), "has no 'audioItem.stream.token'"),
         (play("REPLACE_ALL", #""url":"https://a.example/b","token":"""#), "has no 'audioItem.stream.token'"),
         (
-            play("REPLACE_ALL", #""url":"https://a","token":"\#(String(repeating: "x", count: 1_025))""#),
+            play("REPLACE_ALL", longToken),
             "exceeds 1024 characters"
         ),
         (
-            play("REPLACE_ALL", #""url":"https://\#(String(repeating: "x", count: 8_000))","token":"t""#),
+            play("REPLACE_ALL", longURL),
             "exceeds 8000 characters"
         ),
         (play("REPLACE_ALL", stream.replacing(":0", with: ":-1")), "must be a whole number of at least 0"),
-        (play("REPLACE_ALL", stream) + "," + play("REPLACE_ALL", stream), "more than one AudioPlayer.Play"),
+        (twice(play("REPLACE_ALL", stream)), "more than one AudioPlayer.Play"),
         (#"{"type":"AudioPlayer.Play"}"#, "has no 'playBehavior'"),
         (#"{"type":"AudioPlayer.ClearQueue","clearBehavior":"ALL"}"#, "CLEAR_ENQUEUED, CLEAR_ALL"),
         (#"{"type":"AudioPlayer.Rewind"}"#, "none of Alexa's"), (#"{"type":"Dialog.Guess"}"#, "none of Alexa's"),
@@ -76,8 +96,8 @@ import Testing
         (#"{"type":"Alexa.Presentation.APL.ExecuteCommands","token":"t","commands":[]}"#, "not empty"),
         (#"{"type":"Alexa.Presentation.APL.ExecuteCommands","commands":[{}]}"#, "has no 'token'"),
         (#"{"type":"VideoApp.Launch","videoItem":{"source":"http://a"}}"#, "must be a URL with https"),
-        (video + "," + video, "more than one VideoApp.Launch"),
-        (start + "," + play("REPLACE_ALL", stream), "may not have the directive AudioPlayer.Play"),
+        (twice(video), "more than one VideoApp.Launch"),
+        (startAndPlay, "may not have the directive AudioPlayer.Play"),
         (start.replacing("input", with: "onCompletion"), "must be one of RESUME_SESSION"),
         (#"{"type":"Connections.StartConnection"}"#, "has no 'uri'"),
         (#"{"type":"Tasks.CompleteTask"}"#, "has no 'status.code'"),
@@ -92,24 +112,18 @@ import Testing
             #"{"type":"Dialog.UpdateDynamicEntities","updateBehavior":"REPLACE","types":[{"name":"T","values":[{}]}]}"#,
             "'values' with names"
         ),
-        (
-            #"{"type":"Dialog.UpdateDynamicEntities","updateBehavior":"REPLACE","types":[{"name":"T","values":["#
-                + Array(repeating: #"{"name":{"value":"v"}}"#, count: 101).joined(separator: ",") + "]}]}",
-            "more than 100 entities"
-        ),
+        (manyEntities, "more than 100 entities"),
         (#"{"type":"GameEngine.StartInputHandler","timeout":"5","recognizers":{},"events":{}}"#, "whole number"),
-        (
-            #"{"type":"CustomInterfaceController.SendDirective","endpoint":{"endpointId":"e"},"#
-                + #""header":{"namespace":"N","name":"M"},"payload":{"x":"\#(String(repeating: "x", count: 1_000))"}}"#,
-            "exceeds 1000 bytes"
-        ),
+        (largePayload, "exceeds 1000 bytes"),
         ("7", "has no 'type'"), (#"{"type":7}"#, "has no 'type'"),
-    ]) func directivesThatAreWrong(directives: String, words: String) {
+    ]
+
+    @Test(arguments: wrong) func directivesThatAreWrong(directives: String, words: String) {
         let problem = Self.problem(#""directives":[\#(directives)]"#)
         #expect(problem?.contains(words) == true, "\(problem ?? "nothing")")
     }
 
-    @Test(arguments: [
+    private static let wrongResponses: [(String, String)] = [
         (#""shouldEndSession":null,"directives":[\#(video)]"#, "shouldEndSession flag is not allowed with LaunchVideoApp"),
         (#""shouldEndSession":"no""#, "must be true or false"), (#""directives":{}"#, "must be an array"),
         (#""outputSpeech":{"type":"PlainText","text":"x","playBehavior":"LATER"}"#, "REPLACE_ENQUEUED"),
@@ -127,7 +141,9 @@ import Testing
             #""card":{"type":"Simple","title":"x","content":"\#(String(repeating: "x", count: 8_000))"}"#,
             "exceeds 8000 characters"
         ),
-    ]) func responsesThatAreWrong(response: String, words: String) {
+    ]
+
+    @Test(arguments: wrongResponses) func responsesThatAreWrong(response: String, words: String) {
         let problem = Self.problem(response)
         #expect(problem?.contains(words) == true, "\(problem ?? "nothing")")
     }
