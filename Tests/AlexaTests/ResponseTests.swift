@@ -6,7 +6,8 @@ import Testing
 /// The rules of responses, each kept and each broken.
 @Suite struct ResponseTests {
     private static let all: Set<String> = [
-        "AUDIO_PLAYER", "VIDEO_APP", "RENDER_TEMPLATE", "ALEXA_PRESENTATION_APL", "ALEXA_PRESENTATION_HTML", "GAME_ENGINE",
+        "AUDIO_PLAYER", "VIDEO_APP", "RENDER_TEMPLATE", "ALEXA_PRESENTATION_APL", "ALEXA_PRESENTATION_HTML",
+        "GAME_ENGINE",
         "GADGET_CONTROLLER", "CUSTOM_INTERFACE",
     ]
 
@@ -25,7 +26,8 @@ import Testing
 
     private static let stream = #""url":"https://a.example/b.mp3","token":"t","offsetInMilliseconds":0"#
     private static let video = #"{"type":"VideoApp.Launch","videoItem":{"source":"https://a.example/v.mp4"}}"#
-    private static let start = #"{"type":"Connections.StartConnection","uri":"connection://AMAZON.PrintPDF/1","input":{}}"#
+    private static let start =
+        #"{"type":"Connections.StartConnection","uri":"connection://AMAZON.PrintPDF/1","input":{}}"#
 
     private static let right: [String] = [
         play("REPLACE_ALL", stream), play("REPLACE_ENQUEUED", nullToken),
@@ -62,7 +64,8 @@ import Testing
     }()
     private static let largePayload: String = {
         let head = #"{"type":"CustomInterfaceController.SendDirective","endpoint":{"endpointId":"e"},"#
-        return head + #""header":{"namespace":"N","name":"M"},"payload":{"x":"\#(String(repeating: "x", count: 1_000))"}}"#
+        return head
+            + #""header":{"namespace":"N","name":"M"},"payload":{"x":"\#(String(repeating: "x", count: 1_000))"}}"#
     }()
 
     private static func twice(_ directive: String) -> String { directive + "," + directive }
@@ -124,7 +127,10 @@ import Testing
     }
 
     private static let wrongResponses: [(String, String)] = [
-        (#""shouldEndSession":null,"directives":[\#(video)]"#, "shouldEndSession flag is not allowed with LaunchVideoApp"),
+        (
+            #""shouldEndSession":null,"directives":[\#(video)]"#,
+            "shouldEndSession flag is not allowed with LaunchVideoApp"
+        ),
         (#""shouldEndSession":"no""#, "must be true or false"), (#""directives":{}"#, "must be an array"),
         (#""outputSpeech":{"type":"PlainText","text":"x","playBehavior":"LATER"}"#, "REPLACE_ENQUEUED"),
         (
@@ -136,7 +142,10 @@ import Testing
         (#""reprompt":{"outputSpeech":{"type":"PlainText"}}"#, "'response.reprompt.outputSpeech.text' is missing"),
         (#""reprompt":{"directives":[{"type":"AudioPlayer.Stop"}]}"#, "APLA.RenderDocument only"),
         (#""card":{"type":"AskForPermissionsConsent"}"#, "must name the permissions"),
-        (#""card":{"type":"Standard","image":{"smallImageUrl":"\#(String(repeating: "x", count: 2_001))"}}"#, "exceeds 2000"),
+        (
+            #""card":{"type":"Standard","image":{"smallImageUrl":"\#(String(repeating: "x", count: 2_001))"}}"#,
+            "exceeds 2000"
+        ),
         (
             #""card":{"type":"Simple","title":"x","content":"\#(String(repeating: "x", count: 8_000))"}"#,
             "exceeds 8000 characters"

@@ -24,7 +24,9 @@ struct PatchOperation: Sendable {
                 throw RESTError.bad("Patch operation is required")
             }
             // What `copy` is for: "the only supported one is promoting a canary" (PatchOperation).
-            if item["from"]?.string?.hasPrefix("/canarySettings") == true { throw RESTError.missing("A canary release") }
+            if item["from"]?.string?.hasPrefix("/canarySettings") == true {
+                throw RESTError.missing("A canary release")
+            }
             let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map {
                 String($0).replacing("~1", with: "/").replacing("~0", with: "~")
             }
@@ -68,7 +70,9 @@ struct PatchTable: Sendable {
         }
 
         /// What is not there, said by its name.
-        static func missing(_ path: String, _ what: String, _ verbs: Set<PatchOperation.Verb> = [.add, .remove, .replace])
+        static func missing(
+            _ path: String, _ what: String, _ verbs: Set<PatchOperation.Verb> = [.add, .remove, .replace]
+        )
             -> Rule
         {
             custom(path, verbs) { _, _ in throw RESTError.missing(what) }

@@ -234,7 +234,8 @@ enum DirectiveRules {
 
     private static let connections: [String: Rule] = [
         "Connections.StartConnection": Rule(members: [
-            Member("uri", .text), Member("onCompletion", .choice(["RESUME_SESSION", "SEND_ERRORS_ONLY"]), optional: true),
+            Member("uri", .text),
+            Member("onCompletion", .choice(["RESUME_SESSION", "SEND_ERRORS_ONLY"]), optional: true),
         ]),
         "Connections.SendRequest": Rule(members: [
             Member("name", .text), Member("payload", .object), Member("token", .text),

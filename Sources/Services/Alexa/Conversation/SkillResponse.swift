@@ -129,7 +129,8 @@ struct SkillResponse: Sendable {
             throw .invalidResponse("'response.card.type' is '\(type.prefix(80))', which is none of Alexa's.")
         }
         if type == "AskForPermissionsConsent" {
-            guard let scopes = card["permissions"]?.list, !scopes.isEmpty, scopes.allSatisfy({ $0.string != nil }) else {
+            guard let scopes = card["permissions"]?.list, !scopes.isEmpty, scopes.allSatisfy({ $0.string != nil })
+            else {
                 throw .invalidResponse("'response.card.permissions' must name the permissions that are asked for.")
             }
         }

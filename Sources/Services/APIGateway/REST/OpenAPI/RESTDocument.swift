@@ -84,7 +84,9 @@ struct RESTDocument: Sendable {
         ] {
             if let value = root[from], !value.isNull { api[to] = value }
         }
-        if let policy = root["x-amazon-apigateway-policy"], !policy.isNull { api["policy"] = .string(JSON.encodeString(policy)) }
+        if let policy = root["x-amazon-apigateway-policy"], !policy.isNull {
+            api["policy"] = .string(JSON.encodeString(policy))
+        }
         let endpoint =
             root["x-amazon-apigateway-endpoint-configuration"]
             ?? root["servers"]?.list?.first?["x-amazon-apigateway-endpoint-configuration"]

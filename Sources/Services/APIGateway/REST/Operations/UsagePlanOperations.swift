@@ -238,7 +238,8 @@ struct UsagePlanOperations: Sendable {
             },
             .missing("/quota/*", "A usage plan's quota"), .missing("/quota", "A usage plan's quota", [.add, .replace]),
             .custom("/quota", [.remove]) { _, _ in },
-            .missing("/apiStages/*/throttle", throttleOfMethods), .missing("/apiStages/*/throttle/*", throttleOfMethods),
+            .missing("/apiStages/*/throttle", throttleOfMethods),
+            .missing("/apiStages/*/throttle/*", throttleOfMethods),
             .missing("/apiStages/*/throttle/*/*", throttleOfMethods),
             .missing("/productCode", "A usage plan's product code"),
         ])
