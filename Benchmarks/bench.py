@@ -108,24 +108,34 @@ def make_function(client, name, source, runtime):
 class Keepalive:
     """One connection that sends the same request again and again: no SDK in the measurement."""
 
-    def __init__(self, port, request):
+    def __init__(self, port, request=b""):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request = request
 
     def __call__(self):
-        self.socket.sendall(self.request)
+        self.send(self.request)
+        return self.answer()[0]
+
+    def send(self, request):
+        self.socket.sendall(request)
+
+    def answer(self):
+        """Status and body of the next answer."""
         data = b""
         while b"\r\n\r\n" not in data:
-            piece = self.socket.recv(65536)
-            if not piece:
-                raise SystemExit("connection closed")
-            data += piece
+            data += self.receive()
         head, body = data.split(b"\r\n\r\n", 1)
         length = next(int(l.split(b":")[1]) for l in head.lower().split(b"\r\n") if l.startswith(b"content-length"))
         while len(body) < length:
-            body += self.socket.recv(65536)
-        return int(head.split()[1])
+            body += self.receive()
+        return int(head.split()[1]), body
+
+    def receive(self):
+        piece = self.socket.recv(65536)
+        if not piece:
+            raise ConnectionError("the server closed the connection")
+        return piece
 
 
 def http(method, path, body=b"", headers=""):
