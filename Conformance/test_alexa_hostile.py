@@ -1,6 +1,9 @@
 """Manifests, models and requests that mean harm; and functions that try to be developers."""
 
+import contextlib
 import json
+import socket
+import threading
 
 import pytest
 
@@ -78,6 +81,72 @@ def test_requests_that_mean_nothing(alexa, server):
         assert refused(alexa.call, "POST", where, {**body, **change}).status == status, change
     turn = alexa.simulate(skill, "open test skill")
     assert turn.error["code"] == "SKILL_ENDPOINT_UNREACHABLE"
+
+
+@contextlib.contextmanager
+def endpoint(answer):
+    """A web service that answers each request with these bytes, or with what a function writes; its URL and what it was sent."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    heads = []
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(20)
+                    data = b""
+                    while b"\r\n\r\n" not in data and (piece := connection.recv(65536)):
+                        data += piece
+                    heads.append(data)
+                    if callable(answer):
+                        answer(connection)
+                    else:
+                        connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/skill", heads
+
+
+def endless(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(4_000):
+        connection.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ENDPOINTS = {
+    "nothing": b"", "no HTTP": b"hello\r\n\r\n", "endless": endless,
+    "half": OK + b"Content-Length: 1000\r\n\r\n{", "no JSON": OK + b"Content-Length: 3\r\n\r\nyes",
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "length and chunks": OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "large head": OK + b"X: " + b"x" * 2_000_000 + b"\r\n\r\n",
+    "error": b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+    "deep": OK + b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000,
+}
+
+
+def test_web_services_that_mean_harm(alexa, server):
+    """Whatever a skill's web service answers: the turn fails, says so, and the next one is asked."""
+    skill = alexa.create(manifest("http://127.0.0.1:9/"))
+    alexa.put_model(skill, model([HELLO, *BUILT_IN]))
+    alexa.enable(skill)
+    for name, answer in ENDPOINTS.items():
+        with endpoint(answer) as (url, heads):
+            alexa.put_manifest(skill, manifest(url))
+            turn = alexa.simulate(skill, "open test skill")
+            assert turn.status == "FAILED" and heads, (name, turn.simulation)
+            assert turn.error["code"] in ("SKILL_ENDPOINT_ERROR", "SKILL_ENDPOINT_UNREACHABLE", "INVALID_RESPONSE"), (
+                name, turn.error)
+    # A redirection is no answer: nobody is led elsewhere with the signed request.
+    with endpoint(OK + b"Content-Length: 0\r\n\r\n") as (elsewhere, led):
+        moved = f"HTTP/1.1 307 Moved\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n".encode()
+        with endpoint(moved) as (url, heads):
+            alexa.put_manifest(skill, manifest(url))
+            assert alexa.simulate(skill, "open test skill").error["code"] == "SKILL_ENDPOINT_ERROR"
+            assert heads and not led
+    assert server.is_healthy()
 
 
 def test_functions_are_no_developers(alexa, runner, server):

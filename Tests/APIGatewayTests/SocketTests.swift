@@ -87,19 +87,20 @@ extension Harness {
         return api
     }
 
-    fileprivate func request(_ api: String, _ method: String, _ path: String, body: ByteBuffer = ByteBuffer())
-        -> DoorRequest
-    {
+    fileprivate func request(
+        _ api: String, _ method: String, _ path: String, body: ByteBuffer = ByteBuffer(),
+        headers: [(name: String, value: String)] = []
+    ) -> DoorRequest {
         DoorRequest(
             context: context(""),
             head: RequestHead(
                 method: method, path: path, query: "",
-                headers: [("host", "\(api).execute-api.localhost:4566"), ("user-agent", "probe")]),
+                headers: [("host", "\(api).execute-api.localhost:4566"), ("user-agent", "probe")] + headers),
             labels: [api, "execute-api", "us-east-1"], body: body)
     }
 
-    fileprivate func connect(_ api: String) async -> WebSocketAnswer {
-        let request = request(api, "GET", "/prod")
+    fileprivate func connect(_ api: String, headers: [(name: String, value: String)] = []) async -> WebSocketAnswer {
+        let request = request(api, "GET", "/prod", headers: headers)
         return await withCheckedContinuation { continuation in
             service.upgrade(request) { continuation.resume(returning: $0) }
         }
@@ -243,6 +244,38 @@ extension Harness {
         guard case .bytes(let body) = response.payload else { return }
         let message = status == 401 ? "Unauthorized" : "Internal server error"
         #expect(try JSON.parse(body.readableBytesView)["message"]?.string == message)
+    }
+
+    /// Which connection and which API it is, a backend hears from API Gateway and from nobody else.
+    @Test func aClientDoesNotSayWhichConnectionItIs() async throws {
+        let harness = try harness()
+        let made = try await harness.call(
+            "CreateApi", ["Name": "s", "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"])
+        let api = made["ApiId"]?.string ?? ""
+        let url = "https://backend.example/connect"
+        let integration = try await harness.call(
+            "CreateIntegration",
+            [
+                "ApiId": .string(api), "IntegrationType": "HTTP_PROXY", "IntegrationMethod": "POST",
+                "IntegrationUri": .string(url),
+            ])["IntegrationId"]?.string
+        try await harness.call(
+            "CreateRoute",
+            ["ApiId": .string(api), "RouteKey": "$connect", "Target": .string("integrations/\(integration ?? "")")])
+        try await harness.call("CreateStage", ["ApiId": .string(api), "StageName": "prod", "AutoDeploy": true])
+        harness.http.answer(url, [:])
+        let answer = await harness.connect(
+            api,
+            headers: [
+                ("ConnectionId", "victim"), ("X-Amzn-Apigateway-Api-Id", "other"), ("Content-Type", "text/plain"),
+                ("x-own", "1"),
+            ])
+        guard case .accept = answer else { throw Failure(.bug, "refused") }
+        let sent = try #require(harness.http.requests.last).headers
+        func values(_ name: String) -> [String] { sent.filter { lowercased($0.name) == name }.map(\.value) }
+        #expect(values("connectionid").count == 1 && values("connectionid") != ["victim"])
+        #expect(values("x-amzn-apigateway-api-id") == [api] && values("content-type") == ["application/json"])
+        #expect(values("x-own") == ["1"])
     }
 
     @Test func postsToFullAndGoneConnections() async throws {
