@@ -3,6 +3,9 @@
 import json
 
 import pytest
+import yaml
+from fastapi import FastAPI
+from pydantic import BaseModel
 
 from .harness import ACCOUNT, REGION
 from .http_apis import Api
@@ -356,6 +359,47 @@ def test_import_and_export_are_each_others_reverse(gateway, output):
     assert set(described(gateway, again["ApiId"])) == {"GET /only", "ANY /only"}
     for one in (made, again):
         gateway.delete_api(ApiId=one["ApiId"])
+
+
+def test_documents_that_programs_write(gateway, server):
+    """FastAPI's own: OpenAPI 3.1, names of operations that no route can have, and members without a value."""
+    app = FastAPI(title="Shop")
+
+    class Item(BaseModel):
+        name: str
+        price: float | None = None
+
+    @app.get("/api/v1/organisations/{organisation}/warehouses/{warehouse}/items/{item}")
+    def read_the_item_of_a_warehouse(organisation: str, warehouse: int, item: str, q: str | None = None):
+        pass
+
+    @app.post("/items", status_code=201)
+    def make(body: list[Item]) -> dict[str, Item]:
+        pass
+
+    document = app.openapi()
+    long = "/api/v1/organisations/{organisation}/warehouses/{warehouse}/items/{item}"
+    nothing = {"description": None, "x-amazon-apigateway-policy": None, "x-amazon-apigateway-cors": None}
+    document["paths"]["/items"]["post"]["x-amazon-apigateway-integration"] = {
+        "type": "http_proxy", "uri": "https://backend.example/", "httpMethod": "ANY", "credentials": None,
+        "requestParameters": None, "timeoutInMillis": None,
+        "responses": {"default": {"statusCode": "200", "responseTemplates": None, "responseParameters": None}}}
+    rest = server.client("apigateway")
+    for text in (json.dumps(document | nothing), yaml.safe_dump(document | nothing)):
+        made = rest.import_rest_api(body=text.encode())
+        paths = {item["path"]: item for item in rest.get_resources(restApiId=made["id"], limit=500, embed=["methods"])["items"]}
+        assert long in paths and "policy" not in made
+        method = paths["/items"]["resourceMethods"]["POST"]
+        assert method["operationName"] == "make_items_post" and method["methodIntegration"]["type"] == "HTTP_PROXY"
+        assert "credentials" not in method["methodIntegration"]
+        rest.delete_rest_api(restApiId=made["id"])
+        made = gateway.import_api(Body=text)
+        routes = {item["RouteKey"]: item for item in gateway.get_routes(ApiId=made["ApiId"])["Items"]}
+        assert set(routes) == {f"GET {long}", "POST /items"} and "OperationName" not in routes[f"GET {long}"]
+        assert any("operationId" in warning for warning in made["Warnings"])
+        (integration,) = gateway.get_integrations(ApiId=made["ApiId"])["Items"]
+        assert "CredentialsArn" not in integration and integration["TimeoutInMillis"] == 30000
+        gateway.delete_api(ApiId=made["ApiId"])
 
 
 @pytest.mark.parametrize(
