@@ -5,7 +5,11 @@ import contextlib
 import itertools
 import json
 import socket
+import threading
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from .alexa_helpers import Alexa
@@ -267,3 +271,150 @@ def test_websockets_that_are_not_read(victim, doors):
             connection.settimeout(2)
             connection.sendall(frame(9, b"x" * 125) * 200_000)
     assert resident_mb(victim.process.pid) < RESIDENT_LIMIT_MB
+
+
+# Messages that are harmless as they come, and would be others in HTTP/1.1 behind the door
+
+
+@contextlib.contextmanager
+def backend():
+    """A web service that keeps every byte of the connections that it gets, and answers each with one answer; its URL and them."""
+    listener, connections = socket.create_server(("127.0.0.1", 0)), []
+
+    def hear(connection):
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(20)
+            kept = len(connections)
+            connections.append(b"")
+            while b"\r\n\r\n" not in connections[kept] and (piece := connection.recv(65536)):
+                connections[kept] += piece
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            connection.settimeout(0.2)
+            while piece := connection.recv(65536):
+                connections[kept] += piece
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                hear(listener.accept()[0])
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", connections
+
+
+@pytest.fixture(scope="module")
+def proxies(victim):
+    """Doors with a backend behind them, and what it heard: an HTTP and a REST API that put what clients send into headers."""
+    with backend() as (url, heard), contextlib.ExitStack() as made:
+        http = Api(victim, "proxy")
+        made.callback(http.delete)
+        http.route("ANY /v1/{proxy+}", http.proxy(url + "/base/{proxy}", RequestParameters={
+            "append:header.x-path": "$request.path.proxy", "append:header.x-query": "$request.querystring.q",
+            "append:querystring.again": "$request.header.x-own"}))
+        http.route("GET /v2/{id}", http.proxy(url + "/one/{id}/end"))
+        http.stage()
+        rest = RestApi(victim, "proxy")
+        made.callback(rest.delete)
+        place = rest.method("/v1/{proxy+}", requestParameters={
+            "method.request.path.proxy": True, "method.request.querystring.q": False, "method.request.header.x-own": False})
+        rest.client.put_integration(
+            **place, type="HTTP_PROXY", integrationHttpMethod="ANY", uri=url + "/base/{proxy}", requestParameters={
+                "integration.request.path.proxy": "method.request.path.proxy",
+                "integration.request.header.x-query": "method.request.querystring.q",
+                "integration.request.header.x-path": "method.request.path.proxy",
+                "integration.request.querystring.again": "method.request.header.x-own"})
+        place = rest.method("/v2/{id}", "GET", requestParameters={"method.request.path.id": True})
+        rest.client.put_integration(
+            **place, type="HTTP_PROXY", integrationHttpMethod="GET", uri=url + "/one/{id}/end",
+            requestParameters={"integration.request.path.id": "method.request.path.id"})
+        rest.deploy()
+        doors = [Door("http", http.host, "/v1/x"), Door("rest", rest.host, "/prod/v1/x")]
+        for door in doors:
+            answer = exchange(victim, door.head(path=door.path + "?q=1"))
+            assert (answer.status, answer.body) == (200, b"ok") and b"GET /base/x" in heard[-1], answer
+        yield doors, heard
+
+
+def test_backends_are_not_walked(victim, proxies):
+    """What is behind a route is all that a client reaches, however it writes the path."""
+    doors, heard = proxies
+    for door in doors:
+        start = door.path.removesuffix("/x")
+        for path in ("/../admin", "/..%2fadmin", "/%2e%2e/admin", "/x/%2e%2e%2f%2e%2e%2fadmin", "/x/./y", "/x/..", "/..%2f"):
+            before = len(heard)
+            assert exchange(victim, door.head(path=start + path)).status in (400, 403, 404), (door, path)
+            assert len(heard) == before, (door, path, heard[before:])
+        # One segment stays one.
+        before = len(heard)
+        assert exchange(victim, door.head(path=start.replace("v1", "v2") + "/a%2f..%2fb%3fc")).status == 200, door
+        assert heard[before].startswith(b"GET /one/a%2F..%2Fb%3Fc/end"), heard[before:]
+
+
+def assert_plain(name, door, heard, before):
+    """What the backend heard since then is at most one request, without what was smuggled."""
+    for data in heard[before:]:
+        head, _, rest = data.partition(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        assert not any(line.startswith(b"x-injected") for line in lines), (name, door, data)
+        assert b"\n" not in head.replace(b"\r\n", b"") and b"\r" not in head.replace(b"\r\n", b""), (name, door, data)
+        assert b" HTTP/1.1" in data and rest.count(b" HTTP/1.1") == 0, (name, door, data)
+        assert sum(line.startswith((b"content-length:", b"transfer-encoding:")) for line in lines) <= 1, (name, door, data)
+    assert len(heard) - before <= 1, (name, door, heard[before:])
+
+
+def test_mapped_values_end_no_lines(victim, proxies):
+    doors, heard = proxies
+    evil = "%0d%0aX-Injected:%201%0d%0a%0d%0aGET%20/smuggled%20HTTP/1.1%0d%0a"
+    for door in doors:
+        for path in (f"{door.path}/{evil}", f"{door.path}?q={evil}", f"{door.path}/a%0aX-Injected:1", f"{door.path}?q=%00%0b%0c",
+                     f"{door.path}?q=%C4%8D%C4%8AX-Injected:1", f"{door.path}/%E5%98%8D%E5%98%8AX-Injected:1",
+                     f"{door.path}/..%2f..%2f%2f@other.example"):
+            before = len(heard)
+            answer = exchange(victim, door.head("x-own: a&b=c#d e", path=path))
+            assert answer.status in (200, 400, 403, 404, 500, 502), (door, path, answer)
+            assert_plain(path, door, heard, before)
+
+
+H2 = {
+    "nothing wrong": [("x-own", "1")],
+    "lines in a value": [("x-own", "a\r\nX-Injected: 1")], "a line feed in a value": [("x-own", "a\nX-Injected: 1")],
+    "a request in a value": [("x-own", "a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")],
+    "lines in a name": [("x-own: 1\r\nx-injected", "1")], "a colon in a name": [("x-own: 1", "1")],
+    "a blank in a name": [("x own", "1")], "capitals": [("X-Own", "1")], "no name": [("", "1")],
+    "chunks": [("transfer-encoding", "chunked")], "another length": [("content-length", "0")],
+    "two lengths": [("content-length", "3"), ("content-length", "30")], "a length with a sign": [("content-length", "+3")],
+    "an upgrade": [("connection", "upgrade"), ("upgrade", "websocket")], "te": [("te", "chunked")],
+    "path with lines": [(":path", "PATH HTTP/1.1\r\nX-Injected: 1\r\n")],
+    "path with a blank": [(":path", "PATH x")], "no path": [(":path", "")], "path without a slash": [(":path", "x")],
+    "method with lines": [(":method", "GET /smuggled HTTP/1.1\r\nX-Injected: 1\r\n")],
+    "method with a blank": [(":method", "GET /smuggled")], "two paths": [(":path", "PATH"), (":path", "/other")],
+    "scheme with a path": [(":scheme", "http://other.example/x?")],
+    "authority with lines": [(":authority", "HOST\r\nX-Injected: 1")], "two hosts": [("host", "other.example")],
+    "an unknown pseudo-header": [(":own", "1")],
+}
+
+
+def test_http2_is_not_translated_into_something_else(victim, proxies):
+    doors, heard = proxies
+    for (name, change), door in itertools.product(H2.items(), doors):
+        before = len(heard)
+        config = h2.config.H2Configuration(
+            validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="latin-1")
+        client = h2.connection.H2Connection(config)
+        client.initiate_connection()
+        fields = {":method": "POST", ":path": door.path, ":scheme": "http", ":authority": door.host}
+        change = [(key, value.replace("PATH", door.path).replace("HOST", door.host)) for key, value in change]
+        changed = {key for key, _ in change}
+        pseudo = [pair for pair in fields.items() if pair[0] not in changed] + [pair for pair in change if pair[0][:1] == ":"]
+        client.send_headers(1, pseudo + [pair for pair in change if pair[0][:1] != ":"])
+        client.send_data(1, b"abc", end_stream=True)
+        with socket.create_connection(("127.0.0.1", victim.port), timeout=10) as connection:
+            connection.sendall(client.data_to_send())
+            ended = False
+            while not ended and (data := connection.recv(65536)):
+                # The last of these are sent for the request: an answer or a refusal of it, or of the connection.
+                for event in client.receive_data(data):
+                    ended = ended or isinstance(event, (
+                        h2.events.StreamEnded, h2.events.StreamReset, h2.events.ConnectionTerminated))
+        assert_plain(name, door, heard, before)

@@ -81,14 +81,21 @@ import Testing
 
     @Test func integrationURLs() {
         var outgoing = ParameterMapping.Outgoing(path: nil, query: [("q", "a b&c")], headers: [])
-        let make = { IntegrationURL.make($0, [("id", "x/../y?z#"), ("host", "evil")], outgoing) }
-        #expect(make("http://h:1/p/{id}?f=1") == "http://h:1/p/x/../y%3Fz%23?f=1&q=a%20b%26c")
+        let make = { IntegrationURL.make($0, [("id", "x/y?z#"), ("host", "evil")], route: "/{id+}", outgoing) }
+        #expect(make("http://h:1/p/{id}?f=1") == "http://h:1/p/x/y%3Fz%23?f=1&q=a%20b%26c")
+        // What is one segment for the route stays one.
+        let one = IntegrationURL.make("http://h/{id}/x", [("id", "../a")], route: "/{id}", outgoing)
+        #expect(one == "http://h/..%2Fa/x?q=a%20b%26c")
+        for (url, leads) in [
+            ("http://h/a/../b", true), ("http://h/..", true), ("http://h/./a", true), ("http://h/a..b/...", false),
+            ("http://h/a?x=/../", false), ("http://h/..%2Fa", false), ("http://h", false),
+        ] { #expect(IntegrationURL.leadsElsewhere(url) == leads, "\(url)") }
         #expect(make("https://h") == "https://h/?q=a%20b%26c")
         for bad in ["http://{host}/x", "http://u@h/", "ftp://h/", "http:///x", "", "http://h/ö"] {
             #expect(make(bad) == nil, "\(bad)")
         }
         outgoing.path = "/n w"
-        #expect(IntegrationURL.make("http://h/old", [], outgoing) == "http://h/n%20w?q=a%20b%26c")
+        #expect(IntegrationURL.make("http://h/old", [], route: "/", outgoing) == "http://h/n%20w?q=a%20b%26c")
     }
 
     @Test func functionURIs() {

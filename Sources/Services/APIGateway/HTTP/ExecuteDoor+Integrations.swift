@@ -134,8 +134,12 @@ extension ExecuteDoor {
         let name = call.request.domainName
         let hop = "by=\(name);for=\(call.request.sourceIP);host=\(name);proto=\(scheme)"
         outgoing.headers.append(("forwarded", call.request.forwarded.map { $0 + ", " + hop } ?? hop))
-        guard let target = IntegrationURL.make(url, call.record.event.pathParameters, outgoing) else {
+        let event = call.record.event
+        guard let target = IntegrationURL.make(url, event.pathParameters, route: event.resource, outgoing) else {
             return finish(call, .internalError("bad URL"), error: "Invalid integration URI")
+        }
+        guard !IntegrationURL.leadsElsewhere(target) else {
+            return finish(call, .error(400, "Bad Request", type: "BAD_REQUEST_PARAMETERS"), error: "Invalid path")
         }
         var body: [UInt8] = []
         if call.request.body.readableBytes > 0 { body = Array(call.request.body.readableBytesView) }
@@ -182,9 +186,11 @@ extension ExecuteDoor {
 
 /// The URL of an HTTP integration.
 enum IntegrationURL {
-    /// Fills `{parameter}`s in and adds the query; nil when the result is no URL of HTTP.
+    /// Fills `{parameter}`s in and adds the query; nil when the result is no URL of HTTP. `route` says which parameters are
+    /// greedy: the value of another is one segment, whatever is in it.
     static func make(
-        _ template: String, _ parameters: [(name: String, value: String)], _ outgoing: ParameterMapping.Outgoing
+        _ template: String, _ parameters: [(name: String, value: String)], route: String,
+        _ outgoing: ParameterMapping.Outgoing
     ) -> String? {
         let lower = lowercased(String(template.prefix(8)))
         guard lower.hasPrefix("http://") || lower.hasPrefix("https://") else { return nil }
@@ -200,13 +206,19 @@ enum IntegrationURL {
             path = encode(new, keeping: "/")
         } else {
             for (name, value) in parameters {
-                let text = encode(value, keeping: "/")
+                let text = encode(value, keeping: route.contains("{\(name)+}") ? "/" : "")
                 path = path.replacing("{\(name)}", with: text).replacing("{\(name)+}", with: text)
             }
         }
         let query = [String(fixed), Self.query(outgoing.query)].filter { !$0.isEmpty }.joined(separator: "&")
         let url = scheme + authority + (path.isEmpty ? "/" : path) + (query.isEmpty ? "" : "?" + query)
         return url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) ? url : nil
+    }
+
+    /// Whether the path has segments that lead elsewhere (`..`): a backend would take them out, and be asked for what is not
+    /// behind the route. Clients take them out themselves before they send.
+    static func leadsElsewhere(_ url: String) -> Bool {
+        url.prefix { $0 != "?" }.split(separator: "/").contains { $0 == "." || $0 == ".." }
     }
 
     /// `a=1&b=2`, percent-encoded.

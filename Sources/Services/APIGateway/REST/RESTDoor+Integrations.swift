@@ -273,8 +273,12 @@ extension RESTDoor {
         outgoing.headers.append(("forwarded", call.request.forwarded.map { $0 + ", " + hop } ?? hop))
         // Values of paths are as the client sent them: decoded here, so that they are not escaped twice.
         let decoded = path.map { (name: $0.name, value: ProxyRequest.decoded($0.value)) }
-        guard let target = IntegrationURL.make(url, decoded, outgoing) else {
+        let route = call.record.event.resource
+        guard let target = IntegrationURL.make(url, decoded, route: route, outgoing) else {
             return finish(call, .internal("Invalid endpoint address"))
+        }
+        guard !IntegrationURL.leadsElsewhere(target) else {
+            return finish(call, RESTFailure(.badRequestParameters, "Invalid path", "BadRequestException"))
         }
         call.transcript?.add("Endpoint request URI: \(target)")
         call.transcript?.add("Sending request to \(target)")
