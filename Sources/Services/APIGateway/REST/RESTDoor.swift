@@ -117,10 +117,8 @@ struct RESTDoor: Sendable {
         guard let models = method.models, !models.isEmpty else { return nil }
         let type = call.request.header("content-type") ?? "application/json"
         guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] else { return nil }
-        guard let body = try? JSON.parse(call.request.body.readableBytesView), schema.accepts(body) else {
-            return .badBody
-        }
-        return nil
+        guard let body = try? JSON.parse(call.request.body.readableBytesView) else { return .badBody([]) }
+        return schema.accepts(body) ? nil : .badBody(schema.problems(of: body))
     }
 
     // MARK: The end
