@@ -13,7 +13,7 @@ import Wire
 struct RESTDoor: Sendable {
     let catalog: RESTCatalog
     let database: any Database
-    let functions: any FunctionCaller
+    let functions: IntegratedFunctions
     let http: any OutboundHTTP
     let logs: any LogSink
     let authorizer: any Authorizer

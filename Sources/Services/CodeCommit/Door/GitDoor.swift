@@ -71,10 +71,16 @@ struct GitDoor: HTTPDoor {
         let caller = try await authenticate(request, asked, region: region)
         let key = RepositoryKey(
             scope: AccountRegion(account: caller.account, region: region), name: asked.repository)
-        let repository = try await journal.database.read { transaction in
+        var context = request.context
+        context.sessionTags = caller.tags
+        let repository = try await journal.database.read { [context] transaction in
             let decision = try authorizer.decide(
                 caller.principal, action: "codecommit:\(asked.service.action)", resource: key.arn,
-                conditions: caller.principal.isRoleSession ? request.context.conditions : [:], in: transaction)
+                conditions: { keys in
+                    try context.conditions.merging(
+                        keys.resourceTags { try RepositoryTable.get(key, in: transaction)?.tags }
+                    ) { $1 }
+                }, in: transaction)
             guard decision == .allowed else {
                 throw Refusal(
                     status: 403, text: AWSError.denied(caller.principal, asked.service.action, key.arn).message)
@@ -106,7 +112,7 @@ struct GitDoor: HTTPDoor {
                 }
                 return GitCaller(
                     principal: known.principal, arn: known.principal.arn,
-                    account: known.principal.account ?? AccountRegion.defaultAccount)
+                    account: known.principal.account ?? AccountRegion.defaultAccount, tags: known.tags)
             }
             let user = try await journal.database.read { transaction in
                 try passwords.user(
