@@ -205,6 +205,6 @@ final class BlobJournal: Sendable {
         // The server stops.
         if (error as? Failure)?.code == .unavailable { return }
         logger.warning("Small blobs stay in the database for now: \(error)")
-        flushSoon(after: StorageLimits.journalRetryWait)
+        flushSoon(after: interval * StorageLimits.journalRetryIntervals)
     }
 }
