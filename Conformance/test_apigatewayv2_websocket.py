@@ -253,7 +253,7 @@ def test_functions_talk_to_their_clients_and_may_be_forbidden_to(scheme, make_fu
 
 # Signs as AWS's SDK for JavaScript does, which is not part of the runtime, and sends as its HTTP handler does.
 NODE_BACKEND = """
-const crypto = require("node:crypto"), http = require("node:http"), https = require("node:https");
+const crypto = require("node:crypto"), http = require("node:http"), https = require("node:https"), net = require("node:net");
 const agents = {"http:": new http.Agent({keepAlive: true}), "https:": new https.Agent({keepAlive: true, maxSockets: 50})};
 const hash = (text) => crypto.createHash("sha256").update(text).digest("hex");
 const hmac = (key, text) => crypto.createHmac("sha256", key).update(text).digest();
@@ -285,6 +285,16 @@ function send(method, endpoint, id, body) {
     });
 }
 
+// A connection made by hand, to a port that programs take for such a name.
+function byHand(name, path) {
+    return new Promise((resolve, reject) => {
+        const socket = new net.Socket();
+        socket.connect(443, name, () => socket.write(`GET ${path} HTTP/1.1\\r\\nHost: ${name}\\r\\nConnection: close\\r\\n\\r\\n`));
+        socket.on("data", (piece) => resolve(Number(String(piece).split(" ")[1])));
+        socket.on("error", reject);
+    });
+}
+
 exports.handler = async (event) => {
     const about = event.requestContext;
     if (about.eventType !== "MESSAGE") return {statusCode: 200};
@@ -292,7 +302,8 @@ exports.handler = async (event) => {
     const posted = [];
     for (const text of ["one", "two"]) posted.push((await send("POST", endpoint, about.connectionId, text)).status);
     const fetched = await fetch(`${endpoint}/@connections/${encodeURIComponent(about.connectionId)}`);
-    return {statusCode: 200, body: JSON.stringify({posted, sockets: sockets.size, fetched: fetched.status})};
+    const direct = await byHand(new URL(endpoint).hostname, `/${about.stage}/@connections/none`);
+    return {statusCode: 200, body: JSON.stringify({posted, sockets: sockets.size, fetched: fetched.status, direct})};
 };
 """
 
@@ -307,7 +318,8 @@ def test_node_functions_talk_to_their_clients(scheme, make_function, server, uni
             client.send(scheme)
             assert client.recv(timeout=30) == "one" and client.recv(timeout=30) == "two"
             # One connection for both; and without a signature nobody sends.
-            assert json.loads(client.recv(timeout=30)) == {"posted": [200, 200], "sockets": 1, "fetched": 403}, host
+            told = json.loads(client.recv(timeout=30))
+            assert told == {"posted": [200, 200], "sockets": 1, "fetched": 403, "direct": 403}, host
         function.client.update_function_configuration(FunctionName=function.name, Description="a new environment")
         function.wait()
     api.delete()

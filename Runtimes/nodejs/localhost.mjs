@@ -39,15 +39,20 @@ export function reachApis() {
     syncBuiltinESMExports(); // for who imports the functions by their names
 }
 
-/** `net.connect` and all that is made of it end in this method, with one list of normalized arguments. */
+/**
+ * `net.connect` and all that is made of it end in this method, with one list of normalized arguments. Programs call it with
+ * options, or with a port and a name.
+ */
 function choosePort() {
     const { connect } = net.Socket.prototype;
     net.Socket.prototype.connect = function (...all) {
-        const options = Array.isArray(all[0]) ? all[0][0] : all[0];
-        const isUsual = options?.port == 80 || options?.port == 443; // also as texts
-        if (martlet && isUsual && isApi(options.host)) {
-            const chosen = { ...options, port: martlet };
-            if (Array.isArray(all[0])) all[0][0] = chosen;
+        const isList = Array.isArray(all[0]);
+        const first = isList ? all[0][0] : all[0];
+        const { port, host } = typeof first === 'object' && first !== null ? first : { port: first, host: all[1] };
+        const isUsual = port == 80 || port == 443; // also as texts
+        if (martlet && isUsual && isApi(host)) {
+            const chosen = typeof first === 'object' ? { ...first, port: martlet } : martlet;
+            if (isList) all[0][0] = chosen;
             else all[0] = chosen;
         }
         return connect.apply(this, all);

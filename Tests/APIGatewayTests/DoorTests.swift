@@ -282,7 +282,6 @@ import Wire
     @Test(arguments: [
         (#""timeoutInMillis":30001"#, "", ""), (#""timeoutInMillis":"5000""#, "", ""), (#""description":{}"#, "", ""),
         (#""requestParameters":{"overwrite:path":1}"#, "", ""),
-        ("", #""operationId":"\#(String(repeating: "x", count: 65))""#, ""),
         ("", #""security":[{"z":["1","2","3","4","5","6","7","8","9","10","11"]}]"#, ""),
         ("", #""security":[{"z":[1]}]"#, ""), ("", "", #""maxAge":86401"#), ("", "", #""allowOrigins":"*""#),
     ])
@@ -303,6 +302,28 @@ import Wire
         #expect(await harness.error("ReimportApi", ["ApiId": made, "Body": wrong])?.code == "BadRequestException")
         // What was there stays.
         #expect(try await harness.call("GetRoutes", ["ApiId": made])["Items"]?.list?.count == 1)
+    }
+
+    /// What programs write: names that are too long for a route, and members without a value.
+    @Test func importsLeaveOutWhatIsNotNeeded() async throws {
+        let harness = try Harness()
+        let (long, fitting) = (String(repeating: "x", count: 65), String(repeating: "y", count: 64))
+        let document = #"""
+            {"openapi":"3.0.1","info":{"title":"x","description":null,"version":null},"x-amazon-apigateway-cors":{"maxAge":null},
+            "paths":{"/a":{"get":{"operationId":"\#(long)","security":null,"x-amazon-apigateway-integration":{"type":"http_proxy",
+            "uri":"https://a","httpMethod":"GET","credentials":null,"description":null,"timeoutInMillis":null,
+            "requestParameters":null}},"put":{"operationId":"\#(fitting)"}}}}
+            """#
+        let made = try await harness.call("ImportApi", ["Body": .string(document)])
+        #expect(made["Warnings"]?.list?.contains { $0.string?.contains("operationId of GET /a") == true } == true)
+        #expect(made["Description"] == nil && made["CorsConfiguration"]?["MaxAge"] == nil)
+        let routes = try await harness.call("GetRoutes", ["ApiId": made["ApiId"] ?? .null])["Items"]?.list ?? []
+        #expect(Set(routes.map { $0["OperationName"]?.string ?? "none" }) == ["none", fitting])
+        let kept = try await harness.call("GetIntegrations", ["ApiId": made["ApiId"] ?? .null])["Items"]?.list?.first
+        #expect(kept?.fields?.entries.contains { $0.value.isNull } == false, "\(String(describing: kept))")
+        #expect(
+            await harness.error("ImportApi", ["Body": .string(document), "FailOnWarnings": true])?.code
+                == "BadRequestException")
     }
 
     @Test func theMarkOfThisServerIsNotHandedOn() async throws {

@@ -88,6 +88,20 @@ final class Harness: Sendable {
         _ api: String, _ method: String = "GET", _ path: String = "/", query: String = "", body: String = "",
         headers: [(name: String, value: String)] = [], isSigned: Bool = false
     ) async -> (status: Int, headers: [(name: String, value: String)], body: String) {
+        let request = request(
+            api, method, path, query: query, body: body, headers: headers, isSigned: isSigned)
+        let response = await withCheckedContinuation { continuation in
+            service.respond(to: request) { continuation.resume(returning: $0) }
+        }
+        var text = ""
+        if case .bytes(let bytes) = response.payload { text = String(buffer: bytes) }
+        return (response.status, response.headers, text)
+    }
+
+    func request(
+        _ api: String, _ method: String, _ path: String, query: String = "", body: String = "",
+        headers: [(name: String, value: String)] = [], isSigned: Bool = false
+    ) -> DoorRequest {
         let head = RequestHead(
             method: method, path: path, query: query,
             headers: [("host", "\(api).execute-api.localhost:4566")] + headers)
@@ -95,12 +109,7 @@ final class Harness: Sendable {
             context: context("", principal: isSigned ? .account(Self.account) : .anonymous), head: head,
             labels: [api, "execute-api", "us-east-1"], body: ByteBuffer(string: body))
         if isSigned { request.accessKeyID = Self.account }
-        let response = await withCheckedContinuation { continuation in
-            service.respond(to: request) { continuation.resume(returning: $0) }
-        }
-        var text = ""
-        if case .bytes(let bytes) = response.payload { text = String(buffer: bytes) }
-        return (response.status, response.headers, text)
+        return request
     }
 }
 

@@ -94,6 +94,36 @@ import Wire
         #expect(await get("deep").status == 500)
     }
 
+    /// A request that has found the API before an edit keeps no answer of the authorizer that it found.
+    @Test func anAnswerOfAnAuthorizerThatIsNoMoreIsNotKept() async throws {
+        let harness = try Harness()
+        let api = try await api(harness)
+        let allow = policy("Allow", "*")
+        harness.functions.answer { call in
+            .success(
+                FakeFunctions.result(call.function.hasSuffix(":auth") ? allow : ["statusCode": 200, "body": "in"]))
+        }
+        let headers = [(name: "authorization", value: "allow")]
+        let (door, id) = (harness.service.rest, api.id.string ?? "")
+        func asked() -> Int { harness.functions.calls.count { $0.function.hasSuffix(":auth") } }
+        for isEdited in [false, true] {
+            // The API is in the catalog, and nothing that an authorizer said.
+            _ = await harness.get(api, "GET", "/s/a", headers: headers)
+            harness.time.advance(by: .seconds(301))
+            let generation = door.answers.generation
+            let found = try #require(door.catalog.cached(id))
+            if isEdited { try await harness.deploy(api) }
+            let before = asked()
+            let request = harness.request(id, "GET", "/s/a", headers: headers)
+            let status = await withCheckedContinuation { continuation in
+                door.serve(found, request, generation: generation) { continuation.resume(returning: $0.status) }
+            }
+            #expect(status == 200 && asked() == before + 1)
+            _ = await harness.get(api, "GET", "/s/a", headers: headers)
+            #expect(asked() == before + (isEdited ? 2 : 1))
+        }
+    }
+
     private func policyOf(_ answer: Value, context: Value) -> Value {
         var answer = answer
         answer["context"] = context

@@ -18,7 +18,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
     public let bodyLimit = Limits.payload
 
     private let door: ExecuteDoor
-    private let rest: RESTDoor
+    let rest: RESTDoor
     private let logger: Logger
     private let sockets: SocketDoor
 
@@ -65,7 +65,10 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         guard let id = request.labels.first, ResourceID.isValid(id) else {
             return door.respond(to: request, completion)
         }
-        if let api = rest.catalog.cached(id) { return rest.serve(api, request, completion) }
+        let generation = rest.answers.generation
+        if let api = rest.catalog.cached(id) {
+            return rest.serve(api, request, generation: generation, completion)
+        }
         if door.catalog.cached(id) != nil { return door.respond(to: request, completion) }
         // Known to be a WebSocket API, or not looked for yet.
         sockets.find(request) { api in
@@ -75,7 +78,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
                     guard let api = try await self.rest.catalog.load(id) else {
                         return self.door.respond(to: request, completion)
                     }
-                    self.rest.serve(api, request, completion)
+                    self.rest.serve(api, request, generation: generation, completion)
                 } catch {
                     self.logger.error("cannot load an API", metadata: ["api": "\(id)", "error": "\(error)"])
                     self.rest.fail("\(error)", completion)

@@ -6,6 +6,8 @@ enum Limits {
 
     /// APIs of an account and Region (Quotas).
     static let apis = 600
+    /// Bytes of a route's OperationName (model: StringWithLengthBetween1And64).
+    static let operationName = 64
     /// (Quotas)
     static let routes = 300
     /// (Quotas)

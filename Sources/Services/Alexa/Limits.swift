@@ -46,12 +46,22 @@ enum Limits {
 
     /// How long a skill may take.
     static let responseTime = Duration.seconds(8)
-    /// A response in bytes (120 KB; it was 24 KB before APL).
+    /// A response in bytes: "The total size of your response can't exceed 120 kilobytes." The page said 24 kilobytes until 2019
+    /// (alexa-js/alexa-app issue 168, litexa issue 44), which older texts still quote.
     static let responseBytes = 122_880
     /// Characters of the speech, and of all text of a card.
     static let speechCharacters = 8_000
     static let cardCharacters = 8_000
     static let imageURLCharacters = 2_000
+    /// Characters of the token and of the URL of AudioPlayer.Play.
+    static let playTokenCharacters = 1_024
+    static let playURLCharacters = 8_000
+    /// Bytes of the payload of CustomInterfaceController.SendDirective.
+    static let gadgetPayloadBytes = 1_000
+    /// Values of one Dialog.UpdateDynamicEntities.
+    static let dynamicEntities = 100
+    /// `<audio>` of one speech ("SSML Reference").
+    static let audioClips = 5
     /// Bytes of what a Smart Home skill answers; own (discovery of 300 endpoints is within).
     static let smartHomeResponseBytes = 1 << 20
     /// Directives of one response. Own.

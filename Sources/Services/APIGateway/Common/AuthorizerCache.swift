@@ -20,11 +20,11 @@ final class AuthorizerCache: Sendable {
     private struct State {
         var entries: [Key: Entry] = [:]
         var clock: UInt64 = 0
-        /// Counts what was forgotten: an answer that was asked for before is not kept after it.
-        var generation: UInt64 = 0
     }
 
     private let state = Mutex(State())
+    /// Counts what was forgotten: an answer that was asked for before is not kept after it.
+    private let forgotten = Atomic<UInt64>(0)
     private let limit: Int
 
     init(limit: Int = Limits.cachedAuthorizations) { self.limit = limit }
@@ -43,13 +43,14 @@ final class AuthorizerCache: Sendable {
         }
     }
 
-    /// To be read before the authorizer is asked, for `keep`.
-    var generation: UInt64 { state.withLock { $0.generation } }
+    /// For `keep`. To be read before the API is looked up that names the authorizer: an edit drops the compiled API first and
+    /// forgets then, so that who reads the new generation finds the new API.
+    var generation: UInt64 { forgotten.load(ordering: .acquiring) }
 
     func keep(_ answer: AuthorizerAnswer, for key: Key, until: Instant, asked generation: UInt64) {
         guard key.identity.reduce(0, { $0 + $1.utf8.count }) <= Limits.authorizationKey else { return }
         state.withLock { state in
-            guard state.generation == generation else { return }
+            guard forgotten.load(ordering: .relaxed) == generation else { return }
             if state.entries.count >= limit { Self.thinOut(&state) }
             state.clock += 1
             state.entries[key] = Entry(answer: answer, expiresAt: until, usedAt: state.clock)
@@ -66,7 +67,7 @@ final class AuthorizerCache: Sendable {
     /// Forgets what belongs to an API, or to one of its stages.
     func forget(api: String, stage: String? = nil) {
         state.withLock { state in
-            state.generation += 1
+            forgotten.add(1, ordering: .releasing)
             state.entries = state.entries.filter { $0.key.api != api || stage != nil && $0.key.stage != stage }
         }
     }

@@ -64,7 +64,7 @@ extension ExecuteDoor {
             return completion(
                 .refused(Self.authorizerFailure("The authorizer's credentials are no role of the account.")))
         }
-        let (once, generation) = (Once(), answers.generation)
+        let once = Once()
         let deadline = deadlines.add(after: Limits.authorizerTimeout) {
             guard once.take() else { return }
             completion(.refused(Self.authorizerFailure("The authorizer timed out.")))
@@ -77,7 +77,7 @@ extension ExecuteDoor {
             case .success(let answer):
                 let size = (try? result.get())?.payload.readableBytes ?? 0
                 if authorizer.lifetime > .zero, size <= Limits.cachedAuthorization {
-                    answers.keep(answer, for: key, until: time.now() + authorizer.lifetime, asked: generation)
+                    answers.keep(answer, for: key, until: time.now() + authorizer.lifetime, asked: call.generation)
                 }
                 completion(Self.judge(answer, arn: arn))
             case .failure(let failure): completion(.refused(Self.authorizerFailure(failure.message)))

@@ -27,13 +27,14 @@ struct ExecuteDoor: Sendable {
         guard let id = request.labels.first, ResourceID.isValid(id) else {
             return completion(Self.response(.notFound, requestID: RequestID.make()))
         }
-        if let api = catalog.cached(id) { return serve(api, request, completion) }
+        let generation = answers.generation
+        if let api = catalog.cached(id) { return serve(api, request, generation, completion) }
         Task {
             do {
                 guard let api = try await catalog.load(id) else {
                     return completion(Self.response(.notFound, requestID: RequestID.make()))
                 }
-                serve(api, request, completion)
+                serve(api, request, generation, completion)
             } catch {
                 logger.error("cannot load an API", metadata: ["api": "\(id)", "error": "\(error)"])
                 completion(Self.response(.internalError("\(error)"), requestID: RequestID.make()))
@@ -47,6 +48,8 @@ struct ExecuteDoor: Sendable {
         var stage: CompiledStage
         var record: RequestRecord
         var door: DoorRequest
+        /// Of the authorizers' answers, when the API was looked up.
+        var generation: UInt64
         var completion: Completion
 
         var request: ProxyRequest { record.request }
@@ -61,7 +64,9 @@ struct ExecuteDoor: Sendable {
         }
     }
 
-    private func serve(_ api: CompiledAPI, _ request: DoorRequest, _ completion: @escaping Completion) {
+    private func serve(
+        _ api: CompiledAPI, _ request: DoorRequest, _ generation: UInt64, _ completion: @escaping Completion
+    ) {
         let requestID = RequestID.make()
         guard !api.isDisabled, let (stage, isInPath) = api.stage(ofPath: request.head.path) else {
             return completion(Self.response(.notFound, requestID: requestID))
@@ -72,7 +77,7 @@ struct ExecuteDoor: Sendable {
             pathParameters: [], stageVariables: stage.variables, identity: .none)
         var call = Call(
             api: api, stage: stage, record: RequestRecord(request: proxied, event: event), door: request,
-            completion: completion)
+            generation: generation, completion: completion)
         guard Self.headerBytes(request) <= Limits.headers else {
             return finish(
                 call, .error(431, "Request Header Fields Too Large", type: "BAD_REQUEST_PARAMETERS"))

@@ -46,9 +46,9 @@ struct APIDocument: Sendable {
         }
         name = title
         description = info["description"]?.string
-        version = info["version"].map(CallerIdentity.text)
+        version = info["version"].flatMap { $0.isNull ? nil : CallerIdentity.text($0) }
         let components = fields["components"]
-        if let cors = fields["x-amazon-apigateway-cors"] { self.cors = Self.cors(cors) }
+        if let cors = fields["x-amazon-apigateway-cors"], !cors.isNull { self.cors = Self.cors(cors) }
         for tag in fields["tags"]?.list ?? [] {
             if let name = tag["name"]?.string, let value = tag["x-amazon-apigateway-tag-value"]?.string {
                 tags[name] = .string(value)
@@ -81,7 +81,14 @@ struct APIDocument: Sendable {
         }
         guard routes.count < Limits.routes else { throw .init(reason: "More than \(Limits.routes) routes") }
         var route = Route(key: key, input: ["RouteKey": .string(key)], integration: nil, authorizer: nil)
-        if let id = operation["operationId"]?.string { route.input["OperationName"] = .string(id) }
+        if let id = operation["operationId"]?.string {
+            // Programs make longer ones (FastAPI: of function, path and method), and nothing needs the name.
+            if id.utf8.count <= Limits.operationName {
+                route.input["OperationName"] = .string(id)
+            } else {
+                warnings.append("The operationId of \(key) has more than \(Limits.operationName) characters: left out")
+            }
+        }
         if let integration = operation["x-amazon-apigateway-integration"] {
             route.integration = try readIntegration(integration, key, components, &shared)
         } else {
@@ -140,14 +147,14 @@ struct APIDocument: Sendable {
             ("requestParameters", "RequestParameters"), ("responseParameters", "ResponseParameters"),
         ]
         for (from, to) in names {
-            if let value = integration[from] { input[to] = value }
+            if let value = integration[from], !value.isNull { input[to] = value }
         }
         if input["IntegrationMethod"]?.string?.lowercased() == "x-amazon-apigateway-any-method" {
             input["IntegrationMethod"] = "ANY"
         }
         input["PayloadFormatVersion"] =
-            .string(integration["payloadFormatVersion"].map(Self.versionText) ?? "1.0")
-        if let name = integration["tlsConfig"]?["serverNameToVerify"] {
+            .string(integration["payloadFormatVersion"].flatMap(Self.versionText) ?? "1.0")
+        if let name = integration["tlsConfig"]?["serverNameToVerify"], !name.isNull {
             input["TlsConfig"] = ["ServerNameToVerify": name]
         }
         integrations.append(Integration(input: input))
@@ -155,8 +162,9 @@ struct APIDocument: Sendable {
     }
 
     /// `2.0` without quotes is a number in YAML and JSON.
-    private static func versionText(_ value: Value) -> String {
+    private static func versionText(_ value: Value) -> String? {
         if let text = value.string { return text }
+        if value.isNull { return nil }
         return value.double == 2 ? "2.0" : value.double == 1 ? "1.0" : CallerIdentity.text(value)
     }
 
@@ -171,10 +179,11 @@ struct APIDocument: Sendable {
             } else if let sources = given["identitySource"]?.list {
                 input["IdentitySource"] = .list(sources)
             }
-            if let jwt = given["jwtConfiguration"] {
+            if let jwt = given["jwtConfiguration"]?.fields {
                 var settings: Value = [:]
-                settings["Issuer"] = jwt["issuer"]
-                settings["Audience"] = jwt["audience"]
+                for (from, to) in [("issuer", "Issuer"), ("audience", "Audience")] {
+                    if let value = jwt[from], !value.isNull { settings[to] = value }
+                }
                 input["JwtConfiguration"] = settings
             }
             let names = [
@@ -184,11 +193,11 @@ struct APIDocument: Sendable {
                 ("identityValidationExpression", "IdentityValidationExpression"),
             ]
             for (from, to) in names {
-                if let value = given[from] { input[to] = value }
+                if let value = given[from], !value.isNull { input[to] = value }
             }
             if type != "jwt" {
                 input["AuthorizerPayloadFormatVersion"] =
-                    .string(given["authorizerPayloadFormatVersion"].map(Self.versionText) ?? "2.0")
+                    .string(given["authorizerPayloadFormatVersion"].flatMap(Self.versionText) ?? "2.0")
             }
             authorizers.append(Authorizer(name: scheme.name, input: input))
         }
@@ -201,7 +210,7 @@ struct APIDocument: Sendable {
             ("allowMethods", "AllowMethods"), ("allowOrigins", "AllowOrigins"), ("exposeHeaders", "ExposeHeaders"),
             ("maxAge", "MaxAge"),
         ] {
-            if let value = given[from] { cors[to] = value }
+            if let value = given[from], !value.isNull { cors[to] = value }
         }
         return cors
     }

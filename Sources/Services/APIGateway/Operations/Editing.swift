@@ -90,16 +90,16 @@ extension Value {
     func picking(_ names: [String]) -> Value {
         var fields = Fields()
         for name in names {
-            if let value = self[name] { fields[name] = value }
+            if let value = self[name], !value.isNull { fields[name] = value }
         }
         return .map(fields)
     }
 
-    /// With the members of `input` that `names` name put over its own.
+    /// With the members of `input` that `names` name put over its own. One that is null is not given.
     func merging(_ input: Value, _ names: [String]) -> Value {
         var result = self
         for name in names {
-            if let value = input[name] { result[name] = value }
+            if let value = input[name], !value.isNull { result[name] = value }
         }
         return result
     }

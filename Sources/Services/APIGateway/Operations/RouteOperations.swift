@@ -52,8 +52,8 @@ struct RouteOperations: Sendable {
         if let problem = types.problem(of: given) { throw GatewayError.bad(problem) }
         if isSocket { try SocketRules.validate(route: given) }
         guard let key = route.routeKey, isSocket || RouteKey(key) != nil else { throw badKey }
-        guard (1...64).contains(route.operationName?.utf8.count ?? 1) else {
-            throw GatewayError.bad("OperationName must be between 1 and 64 characters")
+        guard (1...Limits.operationName).contains(route.operationName?.utf8.count ?? 1) else {
+            throw GatewayError.bad("OperationName must be between 1 and \(Limits.operationName) characters")
         }
         if let target = route.target {
             guard target.hasPrefix("integrations/") else {

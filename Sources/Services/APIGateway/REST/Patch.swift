@@ -23,6 +23,10 @@ struct PatchOperation: Sendable {
             guard let verb = item["op"]?.string.flatMap({ Verb(rawValue: $0) }) else {
                 throw RESTError.bad("Patch operation is required")
             }
+            // What `copy` is for: "the only supported one is promoting a canary" (PatchOperation).
+            if item["from"]?.string?.hasPrefix("/canarySettings") == true {
+                throw RESTError.missing("A canary release")
+            }
             let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map {
                 String($0).replacing("~1", with: "/").replacing("~0", with: "~")
             }
@@ -63,6 +67,15 @@ struct PatchTable: Sendable {
                 let value = patch.verb == .remove ? nil : patch.value
                 document[name] = value.flatMap { $0.isEmpty ? nil : .string($0) }
             }
+        }
+
+        /// What is not there, said by its name.
+        static func missing(
+            _ path: String, _ what: String, _ verbs: Set<PatchOperation.Verb> = [.add, .remove, .replace]
+        )
+            -> Rule
+        {
+            custom(path, verbs) { _, _ in throw RESTError.missing(what) }
         }
 
         static func truth(_ name: String) -> Rule {

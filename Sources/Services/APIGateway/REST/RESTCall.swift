@@ -17,6 +17,8 @@ struct RESTCall: Sendable {
     var path: String
     /// Nil for TestInvokeMethod.
     var door: DoorRequest?
+    /// Of the authorizers' answers, when the API was looked up. TestInvokeMethod keeps none.
+    var generation: UInt64 = 0
     var key: String?
     var keyID: String?
     /// What an authorizer named as the API key.

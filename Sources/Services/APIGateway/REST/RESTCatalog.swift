@@ -2,48 +2,27 @@ import Platform
 import Storage
 import Synchronization
 
-/// Compiled REST APIs by id. What was changed is dropped by the commit that changed it, before that is answered; the next
-/// request loads it.
+/// Compiled REST APIs by id.
 final class RESTCatalog: Sendable {
-    private struct State {
-        var apis: [String: CompiledREST] = [:]
-        /// Counts changes: what was read before one is not kept after it.
-        var generation: UInt64 = 0
-    }
-
-    private let state = Mutex(State())
+    private let apis = Mutex(CompiledCache<CompiledREST>())
     private let database: any Database
 
     init(database: any Database) { self.database = database }
 
-    func cached(_ id: String) -> CompiledREST? { state.withLock { $0.apis[id] } }
+    func cached(_ id: String) -> CompiledREST? { apis.withLock { $0[id] } }
 
     /// Nil when there is no such API, or when it is none of REST.
     func load(_ id: String) async throws -> CompiledREST? {
-        let generation = state.withLock { $0.generation }
+        let mark = apis.withLock { $0.mark }
         guard let api = try await database.read({ try Self.read(id, in: $0) }) else { return nil }
-        state.withLock { state in
-            guard state.generation == generation else { return }
-            if state.apis.count >= Limits.compiledAPIs { state.apis = [:] }
-            state.apis[id] = api
-        }
+        apis.withLock { $0.keep(api, for: id, since: mark) }
         return api
     }
 
-    func drop(_ id: String) {
-        state.withLock { state in
-            state.generation += 1
-            state.apis[id] = nil
-        }
-    }
+    func drop(_ id: String) { apis.withLock { $0.drop(id) } }
 
     /// Keys and plans have changed.
-    func drop(scope: AccountRegion) {
-        state.withLock { state in
-            state.generation += 1
-            state.apis = state.apis.filter { $0.value.scope != scope }
-        }
-    }
+    func drop(scope: AccountRegion) { apis.withLock { $0.drop { $0.scope == scope } } }
 
     private static func read(_ id: String, in transaction: any ReadTransaction) throws -> CompiledREST? {
         guard let row = try APIRow.find(id, in: transaction), row.proto == APIRow.rest else { return nil }

@@ -143,7 +143,7 @@ extension RESTDoor {
         guard let principal = principal(call, authorizer) else {
             return completion(.failure(.authorizer("The authorizer's credentials are no role of the account.")))
         }
-        let (once, start, generation) = (Once(), time.uptimeNanoseconds(), answers.generation)
+        let (once, start) = (Once(), time.uptimeNanoseconds())
         let deadline = deadlines.add(after: Limits.authorizerTimeout) {
             guard once.take() else { return }
             completion(.failure(RESTFailure(.authorizerFailure, nil, "AuthorizerFailureException", detail: "Timeout")))
@@ -158,7 +158,7 @@ extension RESTDoor {
             case .success(let answer):
                 let size = (try? result.get())?.payload.readableBytes ?? 0
                 if caches, size <= Limits.cachedAuthorization {
-                    answers.keep(answer, for: key, until: time.now() + authorizer.lifetime, asked: generation)
+                    answers.keep(answer, for: key, until: time.now() + authorizer.lifetime, asked: call.generation)
                 }
                 completion(.success((answer, Int((time.uptimeNanoseconds() &- start) / 1_000_000))))
             }

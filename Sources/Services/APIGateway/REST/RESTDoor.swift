@@ -23,7 +23,10 @@ struct RESTDoor: Sendable {
 
     typealias Completion = @Sendable (DoorResponse) -> Void
 
-    func serve(_ api: CompiledREST, _ request: DoorRequest, _ completion: @escaping Completion) {
+    /// `generation`: of `answers`, read before the API was looked up.
+    func serve(
+        _ api: CompiledREST, _ request: DoorRequest, generation: UInt64, _ completion: @escaping Completion
+    ) {
         let (requestID, extendedID) = (Identifier.uuid(), RequestID.make())
         let raw = request.head.path.utf8.dropFirst()
         let name = raw.prefix { $0 != UInt8(ascii: "/") }
@@ -39,7 +42,7 @@ struct RESTDoor: Sendable {
             pathParameters: [], stageVariables: stage.variables, identity: .none)
         var call = RESTCall(
             api: api, stage: stage, record: RequestRecord(request: proxied, event: event), extendedID: extendedID,
-            path: path, door: request
+            path: path, door: request, generation: generation
         ) { reply in
             switch reply {
             case .whole(let answer): completion(Self.response(answer, requestID, extendedID))
@@ -117,10 +120,8 @@ struct RESTDoor: Sendable {
         guard let models = method.models, !models.isEmpty else { return nil }
         let type = call.request.header("content-type") ?? "application/json"
         guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] else { return nil }
-        guard let body = try? JSON.parse(call.request.body.readableBytesView), schema.accepts(body) else {
-            return .badBody
-        }
-        return nil
+        guard let body = try? JSON.parse(call.request.body.readableBytesView) else { return .badBody([]) }
+        return schema.accepts(body) ? nil : .badBody(schema.problems(of: body))
     }
 
     // MARK: The end

@@ -2,16 +2,11 @@ import Platform
 import Storage
 import Synchronization
 
-/// Compiled APIs by id. What was changed is dropped by the commit that changed it, before that is answered; the next request
-/// loads it.
+/// Compiled HTTP and WebSocket APIs by id.
 final class APICatalog: Sendable {
     private struct State {
-        var apis: [String: CompiledAPI] = [:]
-        var sockets: [String: SocketAPI] = [:]
-        /// APIs that are no WebSocket APIs, which never changes.
-        var others: Set<String> = []
-        /// Counts changes: what was read before one is not kept after it.
-        var generation: UInt64 = 0
+        var apis = CompiledCache<CompiledAPI>()
+        var sockets = CompiledCache<Socket>()
     }
 
     private let state = Mutex(State())
@@ -23,22 +18,16 @@ final class APICatalog: Sendable {
 
     /// Nil when there is no such API.
     func load(_ id: String) async throws -> CompiledAPI? {
-        let generation = state.withLock { $0.generation }
+        let mark = state.withLock { $0.apis.mark }
         guard let api = try await database.read({ try Self.read(id, in: $0) }) else { return nil }
-        state.withLock { state in
-            guard state.generation == generation else { return }
-            if state.apis.count >= Limits.compiledAPIs { state.apis = [:] }
-            state.apis[id] = api
-        }
+        state.withLock { $0.apis.keep(api, for: id, since: mark) }
         return api
     }
 
     func drop(_ id: String) {
         state.withLock { state in
-            state.generation += 1
-            state.apis[id] = nil
-            state.sockets[id] = nil
-            state.others.remove(id)
+            state.apis.drop(id)
+            state.sockets.drop(id)
         }
     }
 
@@ -54,27 +43,23 @@ final class APICatalog: Sendable {
     /// What is known without the database.
     func cachedSocket(_ id: String) -> Socket {
         state.withLock { state in
-            if let api = state.sockets[id] { return .api(api) }
-            return state.apis[id] != nil || state.others.contains(id) ? .other : .unknown
+            state.sockets[id] ?? (state.apis[id] != nil ? .other : .unknown)
         }
     }
 
     /// Nil when there is no such WebSocket API.
     func loadSocket(_ id: String) async throws -> SocketAPI? {
-        let generation = state.withLock { $0.generation }
-        let (api, isOther) = try await database.read { transaction -> (SocketAPI?, Bool) in
-            guard let row = try APIRow.find(id, in: transaction) else { return (nil, false) }
-            guard row.proto == SocketRules.proto else { return (nil, true) }
-            return (try Self.readSocket(row, in: transaction), false)
+        let mark = state.withLock { $0.sockets.mark }
+        let found = try await database.read { transaction -> Socket in
+            guard let row = try APIRow.find(id, in: transaction) else { return .unknown }
+            return row.proto == SocketRules.proto ? .api(try Self.readSocket(row, in: transaction)) : .other
         }
-        state.withLock { state in
-            guard state.generation == generation else { return }
-            if state.sockets.count >= Limits.compiledAPIs { state.sockets = [:] }
-            if state.others.count >= Limits.compiledAPIs { state.others = [] }
-            state.sockets[id] = api
-            if isOther { state.others.insert(id) }
+        switch found {
+        case .unknown: return nil
+        case .api, .other: state.withLock { $0.sockets.keep(found, for: id, since: mark) }
         }
-        return api
+        if case .api(let api) = found { return api }
+        return nil
     }
 
     private static func readSocket(_ row: APIRow, in transaction: any ReadTransaction) throws -> SocketAPI {

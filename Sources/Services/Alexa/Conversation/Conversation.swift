@@ -247,6 +247,11 @@ struct Conversation: Sendable {
             return reject(
                 "The directive \(directive.type) has no intent of the interaction model to go on with.", session)
         }
+        guard model.intents.contains(where: { $0.dialog != nil }) else {
+            return reject(
+                "The requested skill has not been configured to support dialogs yet: its interaction model has no dialog model, "
+                    + "which the directive \(directive.type) needs.", session)
+        }
         let intent = model.intents[place]
         let spoken = response.captions.joined(separator: " ")
         switch directive.kind {

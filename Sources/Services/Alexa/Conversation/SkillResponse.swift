@@ -58,6 +58,16 @@ struct SkillResponse: Sendable {
             if let speech = reprompt["outputSpeech"], !speech.isNull {
                 _ = try Self.speech(speech, "response.reprompt.outputSpeech")
             }
+            if let list = reprompt["directives"], !list.isNull {
+                // Only APL for audio is heard again ("Response format", reprompt).
+                guard let list = list.list,
+                    list.allSatisfy({ $0["type"]?.string == "Alexa.Presentation.APLA.RenderDocument" })
+                else {
+                    throw .invalidResponse(
+                        "'response.reprompt.directives' may have Alexa.Presentation.APLA.RenderDocument only.")
+                }
+                try DirectiveRules.check(list, of: fields, interfaces: interfaces)
+            }
         }
         if let card = fields["card"], !card.isNull { try Self.check(card: card) }
         if let end = fields["shouldEndSession"], !end.isNull {
@@ -66,12 +76,17 @@ struct SkillResponse: Sendable {
             }
             shouldEndSession = end
         }
-        if let list = fields["directives"], !list.isNull { try readDirectives(list, interfaces) }
+        if let list = fields["directives"], !list.isNull { try readDirectives(list, of: fields, interfaces) }
     }
 
     // MARK: Speech
 
     private static func speech(_ value: Value, _ path: String) throws(SkillFailure) -> String {
+        if let behavior = value["playBehavior"], !behavior.isNull {
+            guard let name = behavior.string, ["ENQUEUE", "REPLACE_ALL", "REPLACE_ENQUEUED"].contains(name) else {
+                throw .invalidResponse("'\(path).playBehavior' must be ENQUEUE, REPLACE_ALL or REPLACE_ENQUEUED.")
+            }
+        }
         switch value["type"]?.string {
         case "PlainText":
             guard let text = value["text"]?.string else { throw .invalidResponse("'\(path).text' is missing.") }
@@ -80,11 +95,18 @@ struct SkillResponse: Sendable {
         case "SSML":
             guard let text = value["ssml"]?.string else { throw .invalidResponse("'\(path).ssml' is missing.") }
             try checkLength(text)
-            guard let plain = SSML.plain(text) else {
+            guard let reading = SSML.read(text) else {
                 throw .invalidResponse(
                     "Invalid SSML Output Speech for '\(path)': it must be well-formed, in one <speak>.")
             }
-            return plain
+            guard reading.audio.count <= Limits.audioClips else {
+                throw .invalidResponse("'\(path)' has more than \(Limits.audioClips) <audio> tags.")
+            }
+            // "SSML Reference", audio: a file at an HTTPS endpoint, or one of the sound library.
+            guard reading.audio.allSatisfy({ $0.hasPrefix("https://") || $0.hasPrefix("soundbank://") }) else {
+                throw .invalidResponse("The src of <audio> in '\(path)' must be an https or soundbank URL.")
+            }
+            return reading.plain
         default: throw .invalidResponse("'\(path).type' must be PlainText or SSML.")
         }
     }
@@ -106,6 +128,12 @@ struct SkillResponse: Sendable {
         guard ["Simple", "Standard", "LinkAccount", "AskForPermissionsConsent"].contains(type) else {
             throw .invalidResponse("'response.card.type' is '\(type.prefix(80))', which is none of Alexa's.")
         }
+        if type == "AskForPermissionsConsent" {
+            guard let scopes = card["permissions"]?.list, !scopes.isEmpty, scopes.allSatisfy({ $0.string != nil })
+            else {
+                throw .invalidResponse("'response.card.permissions' must name the permissions that are asked for.")
+            }
+        }
         var characters = 0
         for name in ["title", "content", "text"] { characters += card[name]?.string?.count ?? 0 }
         for name in ["smallImageUrl", "largeImageUrl"] {
@@ -123,73 +151,51 @@ struct SkillResponse: Sendable {
 
     // MARK: Directives
 
-    private mutating func readDirectives(_ list: Value, _ interfaces: Set<String>) throws(SkillFailure) {
+    private mutating func readDirectives(
+        _ list: Value, of response: Fields, _ interfaces: Set<String>
+    ) throws(SkillFailure) {
         guard let directives = list.list else { throw .invalidResponse("'response.directives' must be an array.") }
         guard directives.count <= Limits.directives else {
             throw .invalidResponse("The response has more than \(Limits.directives) directives.")
         }
+        try DirectiveRules.check(directives, of: response, interfaces: interfaces)
         for directive in directives {
-            guard let type = directive["type"]?.string else {
-                throw .invalidResponse("A directive of the response has no 'type'.")
-            }
-            if let needed = Self.interface(of: type) {
-                guard let interface = needed else {
-                    throw .invalidResponse("The directive '\(type.prefix(80))' is none of Alexa's.")
-                }
-                guard interface.isEmpty || interfaces.contains(interface) else {
-                    throw .invalidResponse(
-                        "The directive '\(type)' needs the interface \(interface), which the skill's manifest does not declare."
-                    )
-                }
-            }
-            guard let kind = try Self.dialogKind(type, directive) else { continue }
+            guard let type = directive["type"]?.string, let kind = Self.dialogKind(type, directive) else { continue }
             guard dialog == nil else { throw .invalidResponse("The response has more than one Dialog directive.") }
-            let updated = directive["updatedIntent"]
-            if let updated, !updated.isNull, updated.fields == nil {
-                throw .invalidResponse("'updatedIntent' of \(type) must be an object.")
-            }
-            dialog = DialogDirective(type: type, kind: kind, updatedIntent: updated?.fields)
+            dialog = DialogDirective(type: type, kind: kind, updatedIntent: directive["updatedIntent"]?.fields)
         }
     }
 
-    private static func dialogKind(_ type: String, _ directive: Value) throws(SkillFailure) -> DialogKind? {
-        func slot(_ member: String) throws(SkillFailure) -> String {
-            guard let name = directive[member]?.string else { throw .invalidResponse("\(type) has no '\(member)'.") }
-            return name
-        }
+    /// What a directive asks for that has been checked.
+    private static func dialogKind(_ type: String, _ directive: Value) -> DialogKind? {
         switch type {
-        case "Dialog.Delegate": return .delegate
-        case "Dialog.ElicitSlot": return .elicitSlot(try slot("slotToElicit"))
-        case "Dialog.ConfirmSlot": return .confirmSlot(try slot("slotToConfirm"))
-        case "Dialog.ConfirmIntent": return .confirmIntent
-        default: return nil
+        case "Dialog.Delegate": .delegate
+        case "Dialog.ElicitSlot": .elicitSlot(directive["slotToElicit"]?.string ?? "")
+        case "Dialog.ConfirmSlot": .confirmSlot(directive["slotToConfirm"]?.string ?? "")
+        case "Dialog.ConfirmIntent": .confirmIntent
+        default: nil
         }
-    }
-
-    /// The manifest's name of the interface that a directive belongs to; an empty one needs none; `.some(nil)` when the
-    /// directive is not known.
-    private static func interface(of type: String) -> String?? {
-        let prefixes: [(String, String)] = [
-            ("Dialog.", ""), ("Hint", ""), ("Tasks.", ""), ("Connections.", ""),
-            ("CustomInterfaceController.", "CUSTOM_INTERFACE"),
-            ("AudioPlayer.", "AUDIO_PLAYER"), ("VideoApp.", "VIDEO_APP"), ("Display.", "RENDER_TEMPLATE"),
-            ("Alexa.Presentation.APLT.", "ALEXA_PRESENTATION_APL"), ("Alexa.Presentation.APLA.", ""),
-            ("Alexa.Presentation.APL.", "ALEXA_PRESENTATION_APL"),
-            ("Alexa.Presentation.HTML.", "ALEXA_PRESENTATION_HTML"),
-            ("GameEngine.", "GAME_ENGINE"), ("GadgetController.", "GADGET_CONTROLLER"), ("Geolocation.", "GEOLOCATION"),
-            ("Navigation.", "NAVIGATION"), ("Alexa.", ""),
-        ]
-        return .some(prefixes.first { type.hasPrefix($0.0) }?.1)
     }
 }
 
 /// Speech Synthesis Markup Language, as far as it must be well-formed.
 enum SSML {
+    struct Reading: Sendable, Equatable {
+        /// The text without its tags.
+        var plain: String
+        /// `src` of each `<audio>`, empty where there is none.
+        var audio: [String]
+    }
+
     /// The text without its tags; nil when tags do not match, or something is outside `<speak>`.
-    static func plain(_ text: String) -> String? {
+    static func plain(_ text: String) -> String? { read(text)?.plain }
+
+    /// Nil as for `plain`.
+    static func read(_ text: String) -> Reading? {
         guard text.contains("<") else { return nil }
         var open: [Substring] = []
         var plain = ""
+        var audio: [String] = []
         var rest = text[...]
         var hasSpoken = false
         while let start = rest.firstIndex(of: "<") {
@@ -211,11 +217,20 @@ enum SSML {
                     return nil
                 }
                 hasSpoken = true
+                if name == "audio" { audio.append(source(of: tag)) }
                 if !tag.hasSuffix("/") { open.append(name) }
             }
         }
         guard open.isEmpty, hasSpoken, append(rest, to: &plain, isInside: false) else { return nil }
-        return plain.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return Reading(plain: plain.split(whereSeparator: \.isWhitespace).joined(separator: " "), audio: audio)
+    }
+
+    /// The value of the attribute `src`.
+    private static func source(of tag: Substring) -> String {
+        guard let start = tag.firstRange(of: "src")?.upperBound else { return "" }
+        let rest = tag[start...].drop { $0.isWhitespace || $0 == "=" }
+        guard let quote = rest.first, quote == "\"" || quote == "'" else { return "" }
+        return String(rest.dropFirst().prefix { $0 != quote })
     }
 
     private static func append(_ text: Substring, to plain: inout String, isInside: Bool) -> Bool {

@@ -84,19 +84,22 @@ struct RESTDocument: Sendable {
         ] {
             if let value = root[from], !value.isNull { api[to] = value }
         }
-        if let policy = root["x-amazon-apigateway-policy"] { api["policy"] = .string(JSON.encodeString(policy)) }
+        if let policy = root["x-amazon-apigateway-policy"], !policy.isNull {
+            api["policy"] = .string(JSON.encodeString(policy))
+        }
         let endpoint =
             root["x-amazon-apigateway-endpoint-configuration"]
             ?? root["servers"]?.list?.first?["x-amazon-apigateway-endpoint-configuration"]
-        if let ids = endpoint?["vpcEndpointIds"] { api["vpcEndpointIds"] = ids }
-        if let types = endpoint?["types"] { api["types"] = types }
-        if let disabled = endpoint?["disableExecuteApiEndpoint"] { api["disableExecuteApiEndpoint"] = disabled }
+        for name in ["vpcEndpointIds", "types", "disableExecuteApiEndpoint"] {
+            if let value = endpoint?[name], !value.isNull { api[name] = value }
+        }
     }
 
     private static func gatewayResponse(_ given: Value) -> Value {
-        var response: Value = [:]
-        if let status = given["statusCode"] { response["statusCode"] = .string(CallerIdentity.text(status)) }
-        for name in ["responseParameters", "responseTemplates"] { response[name] = given[name] }
+        var response = given.picking(["responseParameters", "responseTemplates"])
+        if let status = given["statusCode"], !status.isNull {
+            response["statusCode"] = .string(CallerIdentity.text(status))
+        }
         return response
     }
 
@@ -128,7 +131,7 @@ struct RESTDocument: Sendable {
                 throw .init(reason: "The authorizer type \(type) of \(scheme.name) is not implemented by Martlet yet")
             }
             var input: Value = ["name": .string(scheme.name), "type": type == "token" ? "TOKEN" : "REQUEST"]
-            if let kind = scheme.value["x-amazon-apigateway-authtype"] { input["authType"] = kind }
+            if let kind = scheme.value["x-amazon-apigateway-authtype"], !kind.isNull { input["authType"] = kind }
             for name in [
                 "authorizerUri", "authorizerCredentials", "identityValidationExpression",
                 "authorizerResultTtlInSeconds",

@@ -9,9 +9,9 @@ struct APIKeyOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, context) = (request.input, request.context)
-        var document: Value = [
-            "id": .string(ResourceID.api()), "value": .string(input["value"]?.string ?? Self.value()),
-        ]
+        // Terraform sends an empty value for a key whose value is to be made.
+        let given = input["value"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+        var document: Value = ["id": .string(ResourceID.api()), "value": .string(given ?? Self.value())]
         document = document.merging(input, ["name", "customerId", "description"])
         document["enabled"] = input["enabled"] ?? false
         document["createdDate"] = .timestamp(context.now)
@@ -169,7 +169,7 @@ struct UsagePlanOperations: Sendable {
             guard let api = item["apiId"]?.string, let stage = item["stage"]?.string else {
                 throw RESTError.bad("Invalid API Stage specified")
             }
-            guard item["throttle"] == nil else { throw RESTError.missing("A usage plan's throttle of single methods") }
+            guard item["throttle"] == nil else { throw RESTError.missing(Self.throttleOfMethods) }
             let unknown = RESTError.notFound(
                 "Invalid API Stage {api: \(api), stage: \(stage)} specified for usageplan \(plan["id"]?.string ?? "")")
             guard let row = try APIRow.find(api, in: transaction), row.scope == scope, row.proto == APIRow.rest,
@@ -209,6 +209,8 @@ struct UsagePlanOperations: Sendable {
         return OperationResponse(paging.page(rows.prefix(paging.limit + 1).map { ($0.id, $0.document) }))
     }
 
+    private static let throttleOfMethods = "A usage plan's throttle of single methods"
+
     private static let patches = PatchTable(
         style: .plain,
         rules: [
@@ -234,8 +236,12 @@ struct UsagePlanOperations: Sendable {
                 document["throttle"] = (document["throttle"] ?? [:]).merging(
                     ["rateLimit": .double(number)], ["rateLimit"])
             },
-            .custom("/quota/*", [.add, .replace]) { _, _ in throw RESTError.missing("A usage plan's quota") },
+            .missing("/quota/*", "A usage plan's quota"), .missing("/quota", "A usage plan's quota", [.add, .replace]),
             .custom("/quota", [.remove]) { _, _ in },
+            .missing("/apiStages/*/throttle", throttleOfMethods),
+            .missing("/apiStages/*/throttle/*", throttleOfMethods),
+            .missing("/apiStages/*/throttle/*/*", throttleOfMethods),
+            .missing("/productCode", "A usage plan's product code"),
         ])
 
     func update(_ request: OperationRequest) async throws -> OperationResponse {
