@@ -371,6 +371,17 @@ import Testing
         #expect(try await journalled() == 0)
     }
 
+    /// Kernels that say nothing of what could not be written must not be asked for all files at once.
+    @Test func kernelsThatTellFailures() {
+        for release in ["5.8.0", "5.10", "5.15.0-1-amd64", "6.1.0-18-amd64", "10.0-rc1"] {
+            #expect(Files.syncfsTellsFailures(kernel: release), "\(release)")
+        }
+        for release in ["5.7.19", "4.19.0-27-amd64", "3.10.0-1160.el7", "5", "", "x.y", "5.", "99999999999999999999.1"]
+        {
+            #expect(!Files.syncfsTellsFailures(kernel: release), "\(release)")
+        }
+    }
+
     @Test func aWriterThatComesDuringASyncIsNotForgotten() async throws {
         let blobs = try open()
         let (id, size) = try await blobs.store([7])

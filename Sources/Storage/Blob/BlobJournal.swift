@@ -189,7 +189,7 @@ final class BlobJournal: Sendable {
 
     /// Few are synced each for itself: what else is on its way to the disk, of whatever program, need not hurry for them.
     private func sync(_ ids: [BlobID]) throws {
-        guard ids.count <= StorageLimits.blobsSyncedSingly else {
+        guard ids.count <= StorageLimits.blobsSyncedSingly || !Files.syncfsTellsFailures else {
             // Errors are told once to each descriptor: this one is only ours, and stays.
             return try folder.withLock { folder in
                 if folder < 0 { folder = try Files.openDirectory(layout.directory) }
