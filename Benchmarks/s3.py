@@ -1,12 +1,13 @@
-"""S3, measured on this machine against the release binary: objects of 1 KiB, 1 MiB and 1 GiB put and got, durable; from a put
-to the first line of the handler that it triggers; pages of a listing.
+"""S3, measured on this machine against the release binary: objects of 1 KiB, 1 MiB and 1 GiB put and got, durable; one of 10,000
+parts; from a put to the first line of the handler that it triggers; pages of a listing.
 
-    python Benchmarks/s3.py [--quick] [--only "objects large event listing"]
+    python Benchmarks/s3.py [--quick] [--only "objects large parts event listing"]
 """
 
 import functools
 import multiprocessing
 import os
+import re
 import socket
 import time
 
@@ -37,6 +38,49 @@ def objects(server, quick):
             file.flush()
             os.fdatasync(file.fileno())
     row("  this disk: write 1 MiB and fdatasync, alone", f"{count * MIB / 1e6 / (time.perf_counter() - begin):,.0f} MB/s")
+
+
+def copy_parts(port, upload, first, count, step):
+    """Parts that are ranges of one object, without an SDK; their ETags by number."""
+    call, etags = Keepalive(port), []
+    for number in range(first, count + 1, step):
+        start = 10 * (number - 1)
+        call.send(http(
+            "PUT", f"/bench/many?partNumber={number}&uploadId={upload}", b"", "x-amz-copy-source: /bench/source\r\n"
+            f"x-amz-copy-source-range: bytes={start}-{start + 5 * MIB - 1}\r\n"))
+        status, body = call.answer()
+        if status != 200:
+            raise RuntimeError(f"UploadPartCopy: {status} {body.decode()}")
+        etags.append((number, re.search("<ETag>(.*?)</ETag>", body.decode()).group(1).replace("&quot;", '"')))
+    return etags
+
+
+def parts(server, quick):
+    s3, count, workers = server.client("s3"), 1_000 if quick else 10_000, 4
+    s3.create_bucket(Bucket="bench")
+    s3.put_object(Bucket="bench", Key="source", Body=os.urandom(5 * MIB + 10 * count))
+    upload = s3.create_multipart_upload(Bucket="bench", Key="many")["UploadId"]
+    cpu, begin = server.cpu_seconds(), time.perf_counter()
+    with multiprocessing.Pool(workers) as pool:
+        shares = pool.starmap(copy_parts, [(server.port, upload, n + 1, count, workers) for n in range(workers)])
+    seconds, used = time.perf_counter() - begin, server.cpu_seconds() - cpu
+    row(f"S3 {count:,} parts of 5 MiB copied, {workers} clients", f"{count / seconds:,.0f} /s", "-",
+        f"{count * 5 * MIB / 1e6 / seconds:,.0f} MB/s are hashed; server {used / count * 1000:.1f} ms each")
+    listed = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(sum(shares, []))]
+
+    def timed(what, call):
+        begin = time.perf_counter()
+        answer = call()
+        row(f"S3 {what} of {count:,} parts", f"{(time.perf_counter() - begin) * 1000:,.0f} ms", "-",
+            f"boto3's own time is in it; memory then {server.memory_mib()[0]:.0f} MiB")
+        return answer
+
+    where = {"Bucket": "bench", "Key": "many"}
+    timed("completion", lambda: s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": listed}))
+    middle = 5 * MIB * (count // 2)
+    got = timed("two parts' border", lambda: s3.get_object(**where, Range=f"bytes={middle - 50}-{middle + 49}")["Body"].read())
+    assert len(got) == 100
+    timed("deletion", lambda: s3.delete_object(**where))
 
 
 def head_of(connection):
@@ -156,4 +200,4 @@ def listing(server, quick):
 
 
 if __name__ == "__main__":
-    run_parts(__doc__, {"objects": objects, "large": large, "event": event, "listing": listing})
+    run_parts(__doc__, {"objects": objects, "large": large, "parts": parts, "event": event, "listing": listing})

@@ -227,7 +227,9 @@ def test_api_keys(bare, functions, unique):
     bare.allow(functions["puppet"])
     bare.function("/x", functions["puppet"], "GET", apiKeyRequired=True)
     bare.deploy()
-    key = bare.client.create_api_key(name=unique("key"), enabled=True)
+    # Terraform sends an empty value for one that is to be made.
+    key = bare.client.create_api_key(name=unique("key"), enabled=True, value="")
+    assert len(key["value"]) == 40
     plan = bare.client.create_usage_plan(name=unique("plan"), apiStages=[{"apiId": bare.id, "stage": "prod"}])
     assert bare.send("GET", "/x", headers={"x-api-key": key["value"]}).text == '{"message":"Forbidden"}'
     bare.client.create_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"], keyType="API_KEY")
@@ -464,7 +466,8 @@ def test_validation_and_gateway_responses(bare, functions):
     client.put_gateway_response(
         restApiId=bare.id, responseType="BAD_REQUEST_BODY", statusCode="422",
         responseParameters={"gatewayresponse.header.x-why": "'body'"},
-        responseTemplates={"application/json": '{"error":$context.error.messageString,"stage":"$context.stage"}'},
+        responseTemplates={"application/json": '{"error":$context.error.messageString,"stage":"$context.stage",'
+                           '"why":"$context.error.validationErrorString"}'},
     )
     bare.deploy()
     json_type = {"Content-Type": "application/json"}
@@ -474,7 +477,8 @@ def test_validation_and_gateway_responses(bare, functions):
     assert (blank.status, blank.json) == (400, missing.json)
     bad = bare.send("POST", "/pets", '{"name": 1}', {**json_type, "x-must": "1"})
     assert (bad.status, bad.headers["x-why"]) == (422, "body")
-    assert bad.json == {"error": "Invalid request body", "stage": "prod"}
+    why = '[instance type (integer) does not match any allowed primitive type (allowed: ["string"])]'
+    assert bad.json == {"error": "Invalid request body", "stage": "prod", "why": why}
     assert bare.send("POST", "/pets", '{"name": "x"}', {**json_type, "x-must": "1"}).status == 200
 
 

@@ -213,6 +213,9 @@ def test_access_log_settings_are_checked(api):
         assert error.code == "BadRequestException"
     good = {"DestinationArn": arn, "Format": "$context.requestId"}
     gateway.create_stage(ApiId=api.id, StageName="x", AccessLogSettings=good)
+    # As Terraform takes them away.
+    assert "AccessLogSettings" not in gateway.update_stage(ApiId=api.id, StageName="x", AccessLogSettings={})
+    assert gateway.update_stage(ApiId=api.id, StageName="x", AccessLogSettings=good)["AccessLogSettings"] == good
     gateway.delete_access_log_settings(ApiId=api.id, StageName="x")
     assert "AccessLogSettings" not in gateway.get_stage(ApiId=api.id, StageName="x")
 

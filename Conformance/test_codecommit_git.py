@@ -149,6 +149,34 @@ def test_many_references_and_long_haves(server, codecommit, repository, work, tm
     assert copy.text("rev-parse", "origin/main") == work.head
 
 
+def test_a_list_of_references_of_any_length(server, codecommit, repository, work):
+    """Protocol version 0 shows all references at once: 40 MB here, which pass through."""
+    commit = work.commit({"a": "0"})
+    work.run("push", "-q", "origin", "main")
+    identifier = codecommit.get_repository(repositoryName=repository)["repositoryMetadata"]["repositoryId"]
+    count, before = 200_000, memory(server)
+    with open(server.data_dir / "git" / f"{identifier}.git" / "packed-refs", "w") as packed:
+        packed.write("# pack-refs with: peeled fully-peeled sorted \n")
+        packed.writelines(f"{commit} refs/tags/{'x' * 140}{number:07}\n" for number in range(count))
+    listed = work.run("-c", "protocol.version=0", "ls-remote", "--tags", "origin").stdout
+    assert listed.count(b"\n") == count and len(listed) > 36 << 20
+    assert listed.splitlines()[-1].endswith(f"{count - 1:07}".encode())
+    assert memory(server) - before < 24 << 20
+
+
+def test_a_broken_repository_is_an_error_with_a_status(server, codecommit, repository, work):
+    work.commit({"a": "0"})
+    work.run("push", "-q", "origin", "main")
+    identifier = codecommit.get_repository(repositoryName=repository)["repositoryMetadata"]["repositoryId"]
+    head = server.data_dir / "git" / f"{identifier}.git" / "HEAD"
+    content = head.read_bytes()
+    head.write_bytes(b"nonsense")
+    for version in (0, 2):
+        assert "500" in work.fails("-c", f"protocol.version={version}", "ls-remote", "origin")
+    head.write_bytes(content)
+    assert work.text("ls-remote", "origin", "refs/heads/main").split()[0] == work.head
+
+
 def test_one_of_two_pushes_loses(server, codecommit, repository, work, tmp_path):
     work.commit({"a": "0"})
     work.run("push", "-q", "origin", "main")

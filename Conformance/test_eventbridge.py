@@ -200,7 +200,7 @@ def test_without_permission_to_the_dead_letter_queue(events, make_rule, queue, f
         assert json.loads(letter["Body"])["id"] == id
         attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
         assert attributes["RULE_ARN"] == f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"
-        assert "AccessDenied" in attributes["ERROR_CODE"] and attributes["ERROR_MESSAGE"]
+        assert attributes["ERROR_CODE"] == "NO_PERMISSIONS" and attributes["ERROR_MESSAGE"]
     assert closed.is_empty()
 
 
@@ -211,7 +211,7 @@ def test_a_target_that_is_gone(events, make_rule, queue):
         "RetryPolicy": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}})
     put(events, source)
     (letter,) = dead.take()
-    assert "NonExistentQueue" in letter["MessageAttributes"]["ERROR_CODE"]["StringValue"]
+    assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
 
 
 def test_put_events_fails_entry_by_entry(events, make_rule, queue):

@@ -61,6 +61,9 @@ def test_configuration(fast_function, client):
         assert answer["AuthType"] == "AWS_IAM" and answer["InvokeMode"] == "RESPONSE_STREAM"
         assert answer["Cors"] == cors and answer["FunctionUrl"] == made["FunctionUrl"]
         assert answer["CreationTime"] == made["CreationTime"] < answer["LastModifiedTime"]
+    # Settings without members take CORS away: there is no other way.
+    assert "Cors" not in lambda_.update_function_url_config(FunctionName=name, Cors={})
+    assert "Cors" not in lambda_.get_function_url_config(FunctionName=name)
 
     lambda_.publish_version(FunctionName=name)
     lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 import time
+import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
@@ -263,19 +264,112 @@ def test_nothing_is_lost_over_kill_9(make_server):
         server.start()
 
     def seen():
-        place = queue.get_shard_iterator(
-            StreamName="s", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-        found = []
-        while True:
-            page = queue.get_records(ShardIterator=place)
-            found += [json.loads(gzip.decompress(record["Data"])) for record in page["Records"]]
-            place = page["NextShardIterator"]
-            if not page["Records"]:
-                return [text for text in texts(found) if text.startswith("n")]
+        return [text for text in texts(stream_documents(queue, "s")) if text.startswith("n")]
 
     wait_for(lambda: set(kept) <= set(seen()))
     # Each was handed over in the transaction that took it from those that wait.
     assert len(seen()) == len(set(seen()))
+
+
+def counter(server, name):
+    """A counter of the server; `name` with its labels."""
+    with urllib.request.urlopen(server.url + "/_martlet/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    return next(int(line.split()[-1]) for line in lines if line.startswith(name + " "))
+
+
+def test_a_stream_without_capacity_gets_everything_later(make_server):
+    """What a busy stream refuses is tried again, and waits on disk meanwhile: over kill -9 nothing is lost or sent twice."""
+    server = make_server("--time-scale", "60", "--kinesis-limits", "on")
+    logs, kinesis = server.client("logs"), server.client("kinesis")
+    kinesis.create_stream(StreamName="s", ShardCount=1)
+    arn = kinesis.describe_stream_summary(StreamName="s")["StreamDescriptionSummary"]["StreamARN"]
+    logs.create_log_group(logGroupName="g")
+    logs.create_log_stream(logGroupName="g", logStreamName="one")
+    wait_for(lambda: permits(logs, arn))
+    kept, stop = [], threading.Event()
+
+    def fill():
+        # As much as a shard takes in a second.
+        while not stop.is_set():
+            with contextlib.suppress(Exception):
+                kinesis.put_record(StreamName="s", Data=bytes((1 << 20) - 1), PartitionKey="k")
+            stop.wait(0.02)
+
+    def has_waited():
+        text = f"n{len(kept)}"
+        put(logs, "g", text)
+        kept.append(text)
+        return counter(server, 'martlet_deliveries_total{outcome="retried"}') >= 20
+
+    filler = threading.Thread(target=fill)
+    filler.start()
+    try:
+        wait_for(has_waited, interval_s=0.05)
+        server.kill9()
+    finally:
+        stop.set()
+        filler.join()
+    # Reading what filled the stream would take long with limits.
+    server.arguments.remove("--kinesis-limits")
+    server.arguments.remove("on")
+    server.start()
+
+    def sent():
+        return [text for text in texts(stream_documents(kinesis, "s")) if text.startswith("n")]
+
+    wait_for(lambda: set(kept) <= set(sent()))
+    assert sorted(sent()) == sorted(set(sent()))
+
+
+def permits(logs, arn):
+    """Puts a filter, whose test message the stream must take."""
+    with contextlib.suppress(ClientError):
+        logs.put_subscription_filter(
+            logGroupName="g", filterName="k", filterPattern="", destinationArn=arn, roleArn=f"arn:aws:iam::{ACCOUNT}:role/r")
+        return True
+
+
+def stream_documents(kinesis, name):
+    """What subscriptions have sent to a stream of one shard."""
+    place = kinesis.get_shard_iterator(
+        StreamName=name, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    found = []
+    while True:
+        page = kinesis.get_records(ShardIterator=place)
+        found += [json.loads(gzip.decompress(r["Data"])) for r in page["Records"] if r["Data"].startswith(b"\x1f\x8b")]
+        place = page["NextShardIterator"]
+        if not page["Records"] and not page["MillisBehindLatest"]:
+            return found
+
+
+def test_events_are_passed_over_while_the_stream_is_gone(server, logs, group, unique):
+    """As on AWS, which does not try again what it is refused for good; the subscription itself stays."""
+    kinesis, name = server.client("kinesis"), unique("stream")
+    refused = lambda: counter(server, "martlet_log_events_refused_total")
+
+    def summary():
+        with contextlib.suppress(kinesis.exceptions.ResourceNotFoundException):
+            return kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+
+    def create():
+        kinesis.create_stream(StreamName=name, ShardCount=1)
+        return wait_for(lambda: (found := summary()) and found["StreamStatus"] == "ACTIVE" and found["StreamARN"])
+
+    logs.put_subscription_filter(
+        logGroupName=group, filterName="k", filterPattern="", destinationArn=create(),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/r")
+    put(logs, group, "before")
+    wait_for(lambda: "before" in texts(stream_documents(kinesis, name)))
+    kinesis.delete_stream(StreamName=name)
+    wait_for(lambda: summary() is None)
+    seen = refused()
+    put(logs, group, "meanwhile")
+    wait_for(lambda: refused() > seen)
+    create()
+    put(logs, group, "after")
+    wait_for(lambda: texts(stream_documents(kinesis, name)) == ["after"])
+    kinesis.delete_stream(StreamName=name)
 
 
 # Metric filters

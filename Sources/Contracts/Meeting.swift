@@ -38,15 +38,48 @@ public struct SessionCredentials: Sendable {
     }
 }
 
+/// A tag of a role session.
+public struct SessionTag: Sendable, Hashable {
+    public var key: String
+    public var value: String
+    /// Whether it goes on into the sessions of roles that this one assumes.
+    public var isTransitive: Bool
+    public init(key: String, value: String, isTransitive: Bool) {
+        self.key = key
+        self.value = value
+        self.isTransitive = isTransitive
+    }
+}
+
+/// What an access key stands for.
+public struct KnownCredentials: Sendable {
+    public var secret: Secret<String>
+    public var principal: Principal
+    public var tags: [SessionTag]
+    public init(secret: Secret<String>, principal: Principal, tags: [SessionTag] = []) {
+        self.secret = secret
+        self.principal = principal
+        self.tags = tags
+    }
+}
+
 /// Makes and recognises credentials. Session tokens carry their content, authenticated with the server's key, so that
 /// checking one needs no database read and survives restarts.
 public protocol CredentialIssuer: Sendable {
-    func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-        -> SessionCredentials
-    /// The secret and principal of an access key; nil when unknown, forged or (with `now`) expired.
-    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-        secret: Secret<String>, principal: Principal
-    )?
+    func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+    ) -> SessionCredentials
+    /// Nil when the key is unknown, forged or (with `now`) expired.
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials?
+}
+
+extension CredentialIssuer {
+    public func issue(
+        roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant
+    ) -> SessionCredentials {
+        issue(
+            roleARN: roleARN, sessionName: sessionName, account: account, tags: [], lifetime: lifetime, now: now)
+    }
 }
 
 /// Who came with a user name and a password that IAM has given out for one service.

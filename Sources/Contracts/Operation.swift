@@ -26,6 +26,9 @@ public struct OperationContext: Sendable {
     public var foreignPage: String?
     /// The server asks nobody for credentials: what policies demand of the transport says nothing then.
     public var isTransportTrusted = false
+    /// The tags that the caller's session was given.
+    public var sessionTags: [SessionTag] = []
+    let known = KnownConditions()
     /// The record of this call, when some rule asks for it: who changes something for it records it in that transaction.
     public var recordedCall: RecordedCall?
 

@@ -29,23 +29,22 @@ public struct AccessCheck: Sendable {
     public init(_ authorizer: (any Authorizer)?) { self.authorizer = authorizer }
 
     /// Why the caller may not do `action` to `resource`; nil when it may. `account` owns the resource; `policy` is the
-    /// resource's own; `more` are condition keys of the service, made only when a policy will be asked.
+    /// resource's own; `more` are condition keys of the service, made only when a policy asks for any.
     public func refusal(
         _ caller: some Caller, action: String, resource: String, account: String, policy: PolicyDocument? = nil,
-        more: () throws -> [String: [String]] = { [:] }, in transaction: any ReadTransaction
+        more: (AskedKeys) throws -> ConditionValues = { _ in [:] }, in transaction: any ReadTransaction
     ) throws -> PolicyRefusal? {
         let principal = caller.principal
         // The owner, and no policy that could deny: nothing to look up.
         if policy == nil, case .account(account) = principal { return nil }
-        var conditions: [String: [String]] = [:]
-        if policy != nil || principal.isRoleSession {
-            conditions = try caller.conditions.merging(more()) { _, own in own }
-        }
-        let byResource =
-            policy?.decision(
+        var byResource = PolicyDecision.notAllowed
+        if let policy {
+            byResource = policy.decision(
                 for: PolicyRequest(
-                    principal: principal, action: action, resource: resource, context: conditions,
-                    resourceAccount: account)) ?? .notAllowed
+                    principal: principal, action: action, resource: resource,
+                    context: try caller.conditions(for: policy, authorizer, more: more, in: transaction),
+                    resourceAccount: account))
+        }
         if byResource == .explicitlyDenied { return .deniedByResource }
         let identity: PolicyDecision
         switch principal {
@@ -53,8 +52,8 @@ public struct AccessCheck: Sendable {
         case .account: identity = .allowed
         case .roleSession:
             identity =
-                try authorizer?.decide(
-                    principal, action: action, resource: resource, conditions: conditions, in: transaction) ?? .allowed
+                try authorizer?.decide(for: caller, action: action, resource: resource, more: more, in: transaction)
+                ?? .allowed
         }
         if identity == .explicitlyDenied { return .deniedByIdentity }
         let isPermitted = PolicyDecision.permits(
@@ -65,20 +64,5 @@ public struct AccessCheck: Sendable {
         case .account, .roleSession:
             return principal.account == account ? .notAllowedByIdentity : .notAllowedByResource
         }
-    }
-}
-
-extension Authorizer {
-    /// What the caller's own policies say, with the conditions of its request. Builds none for who has no policies.
-    public func decide(
-        for caller: some Caller, action: String, resource: String,
-        more: () throws -> [String: [String]] = { [:] }, in transaction: any ReadTransaction
-    ) throws -> PolicyDecision {
-        guard caller.principal.isRoleSession else {
-            return try decide(caller.principal, action: action, resource: resource, in: transaction)
-        }
-        let conditions = try caller.conditions.merging(more()) { _, own in own }
-        return try decide(
-            caller.principal, action: action, resource: resource, conditions: conditions, in: transaction)
     }
 }

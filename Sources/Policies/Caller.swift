@@ -1,76 +1,123 @@
 public import Contracts
-import Platform
+public import Platform
+public import Storage
 public import Wire
 
 /// Who asks, and what the request brings for the conditions of policies. Inside of the house a `Principal` asks and brings
 /// nothing; from outside an `OperationContext` does, or the whole request with its tags.
 public protocol Caller: Sendable {
     var principal: Principal { get }
-    /// Values of condition keys by their names in lower case. Made anew each time: ask only when a policy will.
-    var conditions: [String: [String]] { get }
+    /// Ask only when a policy will.
+    var conditions: ConditionValues { get }
 }
 
 extension Principal: Caller {
     public var principal: Principal { self }
     /// What services do for each other does not leave the house.
-    public var conditions: [String: [String]] { ["aws:securetransport": ["true"]] }
+    public var conditions: ConditionValues { ["aws:securetransport": ["true"]] }
 
     /// Whether identity policies can say something of it.
     public var isRoleSession: Bool { if case .roleSession = self { true } else { false } }
 }
 
 extension OperationContext: Caller {
-    public var conditions: [String: [String]] {
-        var keys = globalConditions
-        keys["aws:requestedregion"] = [scope.region]
-        keys["aws:viaawsservice"] = ["false"]
-        // What does not leave the machine nobody can read on its way: the usual Deny of plain HTTP (CDK's `enforceSSL`)
-        // must not shut out who works on this machine; nor anybody, where no credentials are asked for either.
-        let isLocal = IPAddress(sourceIP).map { address in Self.loopback.contains { $0.contains(address) } } ?? false
-        if isLocal || isTransportTrusted { keys["aws:securetransport"] = ["true"] }
-        return keys
-    }
-
-    private static let loopback = [
-        IPAddressBlock(IPAddress(family: .v4, value: 127 << 24), bits: 8),
-        IPAddressBlock(IPAddress(family: .v6, value: 1), bits: 128),
-    ]
+    public var conditions: ConditionValues { globalConditions }
 }
 
 extension OperationRequest: Caller {
     public var principal: Principal { context.principal }
 
     /// With the tags that the request gives or takes away (IAM, "aws:RequestTag", "aws:TagKeys").
-    public var conditions: [String: [String]] {
+    public var conditions: ConditionValues {
         context.conditions.merging(TagConditions.requested(input)) { own, _ in own }
     }
 }
 
-/// Condition keys of tags.
+/// Condition keys of tags. Of tags whose names differ in case only a key has all the values: then no Allow holds that asks for it,
+/// and each Deny does (`Condition`).
 public enum TagConditions {
-    /// `aws:ResourceTag/NAME` of what is asked for.
-    public static func resource(_ tags: some Sequence<(key: String, value: String)>) -> [String: [String]] {
-        var keys: [String: [String]] = [:]
-        for tag in tags { keys["aws:resourcetag/" + tag.key.lowercased()] = [tag.value] }
+    public static let resource = "aws:resourcetag/"
+    public static let principal = "aws:principaltag/"
+
+    /// `prefix` is in lower case and ends with a slash.
+    public static func keys(
+        _ prefix: String, _ tags: some Sequence<(key: String, value: String)>
+    ) -> ConditionValues {
+        var keys: ConditionValues = [:]
+        for tag in tags { add(tag.value, prefix + tag.key.lowercased(), to: &keys) }
         return keys
     }
 
+    /// `aws:ResourceTag/NAME` of what is asked for.
+    public static func resource(_ tags: some Sequence<(key: String, value: String)>) -> ConditionValues {
+        keys(resource, tags)
+    }
+
+    /// The same of tags as a map.
+    public static func resource(_ tags: Fields) -> ConditionValues {
+        resource(tags.entries.lazy.map { (key: $0.name, value: $0.value.string ?? "") })
+    }
+
     /// Of a request: all services name their tags alike, as lists of pairs or as maps.
-    static func requested(_ input: Value) -> [String: [String]] {
-        var (keys, names): ([String: [String]], [String]) = ([:], [])
+    static func requested(_ input: Value) -> ConditionValues {
+        var (keys, names): (ConditionValues, [String]) = ([:], [])
+        func take(_ name: String, _ value: String?) {
+            names.append(name)
+            add(value ?? "", "aws:requesttag/" + name.lowercased(), to: &keys)
+        }
         for member in ["Tags", "tags"] {
-            for entry in input[member]?.fields?.entries ?? [] {
-                names.append(entry.name)
-                keys["aws:requesttag/" + entry.name.lowercased()] = [entry.value.string ?? ""]
-            }
+            for entry in input[member]?.fields?.entries ?? [] { take(entry.name, entry.value.string) }
             for item in input[member]?.list ?? [] {
                 guard let name = (item["Key"] ?? item["key"])?.string else { continue }
-                names.append(name)
-                keys["aws:requesttag/" + name.lowercased()] = [(item["Value"] ?? item["value"])?.string ?? ""]
+                take(name, (item["Value"] ?? item["value"])?.string)
             }
         }
         for member in ["TagKeys", "tagKeys"] { names += (input[member]?.list ?? []).compactMap(\.string) }
         if !names.isEmpty { keys["aws:tagkeys"] = names }
+        return keys
+    }
+
+    private static func add(_ value: String, _ key: String, to keys: inout ConditionValues) {
+        if keys[key]?.contains(value) != true { keys[key, default: []].append(value) }
+    }
+}
+
+extension AskedKeys {
+    /// `aws:ResourceTag/NAME`; `tags` are looked up only when a policy asks for such a key.
+    public func resourceTags(_ tags: () throws -> Fields?) rethrows -> ConditionValues {
+        guard contains(below: TagConditions.resource), let tags = try tags() else { return [:] }
+        return TagConditions.resource(tags)
+    }
+}
+
+extension Authorizer {
+    /// What the caller's own policies say, with the conditions of its request and those of the service, which are made only
+    /// when a policy asks.
+    public func decide(
+        for caller: some Caller, action: String, resource: String,
+        more: (AskedKeys) throws -> ConditionValues = { _ in [:] }, in transaction: any ReadTransaction
+    ) throws -> PolicyDecision {
+        try decide(
+            caller.principal, action: action, resource: resource,
+            conditions: { try caller.conditions.merging(more($0)) { _, own in own } }, in: transaction)
+    }
+}
+
+extension Caller {
+    /// The values that the policy of a resource may ask for; none when it asks for none. `more` are those of the service.
+    public func conditions(
+        for policy: PolicyDocument, _ authorizer: (any Authorizer)?,
+        more: (AskedKeys) throws -> ConditionValues = { _ in [:] }, in transaction: any ReadTransaction
+    ) throws -> ConditionValues {
+        let asked = policy.keys
+        if asked.isEmpty { return [:] }
+        var keys = try conditions.merging(more(asked)) { _, own in own }
+        if case .roleSession(let role, _, _) = principal, asked.contains(below: TagConditions.principal),
+            let tags = try authorizer?.role(role, in: transaction)?.tags
+        {
+            // The session's own tags win (STS, "Passing session tags").
+            keys.merge(TagConditions.keys(TagConditions.principal, tags)) { session, _ in session }
+        }
         return keys
     }
 }

@@ -86,6 +86,9 @@ struct Condition: Sendable {
     func outcome(_ context: [String: [String]]) -> Outcome {
         guard let operation else { return .unknown }
         let actual = context[key] ?? []
+        // A tag has one value: where there are several, their names differ in case only, and which one is meant nobody can say
+        // (IAM, "aws:RequestTag": one of them fits, "but not both").
+        if quantifier == .one, actual.count > 1, key.contains("tag/"), case .compare = operation { return .unknown }
         switch operation {
         case .null:
             let wanted = actual.isEmpty ? "true" : "false"

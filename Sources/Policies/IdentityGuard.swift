@@ -10,9 +10,9 @@ public struct PermissionNeed: Sendable, Hashable {
     /// An ARN, or `*` for actions that know no resource.
     public var resource: String
     /// Condition keys of the service, in lower case.
-    public var conditions: [String: [String]]
+    public var conditions: ConditionValues
 
-    public init(_ action: String, _ resource: String, conditions: [String: [String]] = [:]) {
+    public init(_ action: String, _ resource: String, conditions: ConditionValues = [:]) {
         self.action = action
         self.resource = resource
         self.conditions = conditions
@@ -23,6 +23,9 @@ public struct PermissionNeed: Sendable, Hashable {
 /// account itself may everything, and costs nothing. For services whose resources have no policies of their own; the others
 /// weigh both.
 public struct IdentityGuard: Sendable {
+    public typealias MoreConditions =
+        @Sendable (PermissionNeed, AskedKeys, any ReadTransaction) throws -> ConditionValues
+
     private let authorizer: any Authorizer
     private let database: any Database
 
@@ -32,16 +35,19 @@ public struct IdentityGuard: Sendable {
     }
 
     /// The definition with a question before every operation. `needs` may be empty: the operation asks by itself. `code` is
-    /// the service's error code for a refusal.
+    /// the service's error code for a refusal. `resolve` completes a need by what only the store knows; `more` are condition keys
+    /// that cost something to find out.
     public func guarding(
         _ definition: ServiceDefinition, code: String = "AccessDeniedException",
-        needs: @escaping @Sendable (_ operation: String, _ request: OperationRequest) -> [PermissionNeed]
+        needs: @escaping @Sendable (_ operation: String, _ request: OperationRequest) -> [PermissionNeed],
+        resolve: @escaping @Sendable (inout PermissionNeed, any ReadTransaction) throws -> Void = { _, _ in },
+        more: @escaping MoreConditions = { _, _, _ in [:] }
     ) -> ServiceDefinition {
         var guarded = definition
         guarded.operations = definition.operations.reduce(into: [:]) { operations, entry in
             let (name, handler) = entry
             let check: @Sendable (OperationRequest) async throws -> Void = { request in
-                try await self.check(request, needs(name, request), code: code)
+                try await self.check(request, needs(name, request), resolve, more, code: code)
             }
             switch handler {
             case .asynchronous(let body):
@@ -67,12 +73,19 @@ public struct IdentityGuard: Sendable {
         return guarded
     }
 
-    private func check(_ request: OperationRequest, _ needs: [PermissionNeed], code: String) async throws {
+    private func check(
+        _ request: OperationRequest, _ needs: [PermissionNeed],
+        _ resolve: @escaping @Sendable (inout PermissionNeed, any ReadTransaction) throws -> Void,
+        _ more: @escaping MoreConditions, code: String
+    ) async throws {
         guard !needs.isEmpty else { return }
         let refused = try await database.read { [authorizer] transaction -> (PermissionNeed, PolicyDecision)? in
-            for need in needs {
+            for var need in needs {
+                try resolve(&need, transaction)
+                let asked = need
                 let decision = try authorizer.decide(
-                    for: request, action: need.action, resource: need.resource, more: { need.conditions },
+                    for: request, action: asked.action, resource: asked.resource,
+                    more: { try asked.conditions.merging(more(asked, $0, transaction)) { own, _ in own } },
                     in: transaction)
                 if decision != .allowed { return (need, decision) }
             }

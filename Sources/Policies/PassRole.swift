@@ -21,22 +21,29 @@ public struct PassRole: Sendable {
         self.authorizer = authorizer
     }
 
-    /// Throws `Problem`. The role is one of the caller's account: services check that.
-    public func check(_ role: String, by caller: some Caller, in transaction: any ReadTransaction) throws {
-        let principal = caller.principal
-        if principal.isRoleSession {
-            let decision = try authorizer.decide(
-                for: caller, action: Self.action, resource: role, more: { Self.conditions(service) }, in: transaction)
-            if decision != .allowed {
-                let refusal = decision == .explicitlyDenied ? PolicyRefusal.deniedByIdentity : .notAllowedByIdentity
-                throw Problem.notPermitted(
-                    "User: \(principal.arn) is not authorized to perform: \(Self.action) on resource: \(role) "
-                        + refusal.reason(Self.action))
-            }
-        }
-        guard try authorizer.isAssumable(role, by: service, account: principal.account ?? "", in: transaction) else {
+    /// Throws `Problem`. The role is one of the caller's account: services check that. `source`: the resource for which the
+    /// service will act, as AWS names it in `aws:SourceArn` (IAM, "The confused deputy problem").
+    public func check(
+        _ role: String, by caller: some Caller, source: String, in transaction: any ReadTransaction
+    ) throws {
+        try checkPermission(role, of: caller, in: transaction)
+        let account = caller.principal.account ?? ""
+        guard try authorizer.isAssumable(role, by: service, account: account, source: source, in: transaction) else {
             throw Problem.notAssumable
         }
+    }
+
+    /// Whether the caller may hand the role on; what the role says itself counts when it is used. Throws `Problem`.
+    public func checkPermission(_ role: String, of caller: some Caller, in transaction: any ReadTransaction) throws {
+        let principal = caller.principal
+        guard principal.isRoleSession else { return }
+        let decision = try authorizer.decide(
+            for: caller, action: Self.action, resource: role, more: { _ in Self.conditions(service) }, in: transaction)
+        guard decision != .allowed else { return }
+        let refusal = decision == .explicitlyDenied ? PolicyRefusal.deniedByIdentity : .notAllowedByIdentity
+        throw Problem.notPermitted(
+            "User: \(principal.arn) is not authorized to perform: \(Self.action) on resource: \(role) "
+                + refusal.reason(Self.action))
     }
 
     static func conditions(_ service: String) -> [String: [String]] { ["iam:passedtoservice": [service]] }

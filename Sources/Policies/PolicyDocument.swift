@@ -18,7 +18,8 @@ public struct PolicyDocument: Sendable {
     }
 
     private let statements: [PolicyStatement]
-    private let keys: Set<String>
+    /// The condition keys that some statement asks for, be it as a variable.
+    public let keys: AskedKeys
 
     /// Checks the syntax. Throws `PolicyError`.
     public init(_ json: Value, kind: Kind = .resource) throws(PolicyError) {
@@ -46,7 +47,7 @@ public struct PolicyDocument: Sendable {
             statements.append(try PolicyStatement(item, kind: kind, hasVariables: hasVariables))
         }
         self.statements = statements
-        keys = statements.reduce(into: []) { $0.formUnion($1.keys) }
+        keys = AskedKeys(statements.reduce(into: []) { $0.formUnion($1.keys) })
     }
 
     /// Reads a document from its text. Throws `PolicyError`, also when it is no JSON.
@@ -59,10 +60,6 @@ public struct PolicyDocument: Sendable {
 
     /// Whether some condition has an operator that is not known, which AWS refuses.
     public var hasUnknownOperators: Bool { statements.contains(where: \.hasUnknownOperators) }
-
-    /// Whether some statement asks for a condition key that starts so (in lower case), be it as a variable: for keys that
-    /// cost something to find out.
-    public func asks(forKeysBelow prefix: String) -> Bool { keys.contains { $0.hasPrefix(prefix) } }
 
     /// What the document says of the request. A Deny wins.
     ///

@@ -66,6 +66,24 @@ enum Files {
         unsafeBitCast($0, to: (@convention(c) (CInt) -> CInt).self)
     }
 
+    /// Before Linux 5.8 it says nothing of bytes that could not be written.
+    static let syncfsTellsFailures: Bool = {
+        var name = utsname()
+        guard syncfs != nil, uname(&name) == 0 else { return false }
+        return withUnsafeBytes(of: name.release) { bytes in
+            syncfsTellsFailures(kernel: String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+        }
+    }()
+
+    /// Of a kernel's release (uname -r), for instance `6.1.0-18-amd64`.
+    static func syncfsTellsFailures(kernel release: String) -> Bool {
+        let numbers = release.split(separator: ".", maxSplits: 2).prefix(2).map { part in
+            Int(part.prefix { ("0"..."9").contains($0) }) ?? 0
+        }
+        guard numbers.count == 2 else { return false }
+        return (numbers[0], numbers[1]) >= (5, 8)
+    }
+
     static func openDirectory(_ path: String) throws -> CInt {
         try open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, stage: "open the directory")
     }

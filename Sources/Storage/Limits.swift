@@ -61,8 +61,8 @@ enum StorageLimits {
     /// Such blobs in memory until their files are synced, all together: bytes, and how many. Over it they are synced at once.
     static let journalBytes = 16 << 20
     static let journalBlobs = 8192
-    /// How long after rows could not be deleted it is tried again.
-    static let journalRetryWait: Duration = .seconds(10)
+    /// When rows could not be deleted, it is tried again after so many of the intervals between syncs.
+    static let journalRetryIntervals = 10
     /// More are synced by one syncfs(2), which also waits for what other programs have written.
     static let blobsSyncedSingly = 64
     /// A finished blob that nothing refers to may be swept after this.

@@ -168,9 +168,13 @@ final class Server: Service {
         let gateway = Gateway(
             configuration: gatewayConfiguration,
             services: [
-                identities.guarding(lambda.definition, needs: LambdaService.permissions),
-                identities.guarding(logs.definition, needs: CloudWatchLogsService.permissions),
-                identities.guarding(iam.definition, code: "AccessDenied", needs: IAMService.permissions),
+                identities.guarding(
+                    lambda.definition, needs: LambdaService.permissions, more: LambdaService.conditions),
+                identities.guarding(
+                    logs.definition, needs: CloudWatchLogsService.permissions, more: CloudWatchLogsService.conditions),
+                identities.guarding(
+                    iam.definition, code: "AccessDenied", needs: IAMService.permissions, resolve: IAMService.complete,
+                    more: IAMService.conditions),
                 sts.definition,
                 sns.definition,
                 sqs.definition,

@@ -392,6 +392,48 @@ import Wire
         #expect(schema.accepts(try JSON.parse(value)) == fits)
     }
 
+    /// Each refusal has its reason.
+    @Test(
+        arguments: [
+            (#"{"required":["b","a"]}"#, "{}", #"object has missing required properties (["a","b"])"#),
+            (
+                #"{"type":["integer","null"]}"#, #""x""#,
+                #"instance type (string) does not match any allowed primitive type (allowed: ["integer","null"])"#
+            ),
+            (#"{"enum":["a",1]}"#, "2", #"instance value (2) not found in enum (possible values: ["a",1])"#),
+            (#"{"minimum":1}"#, "0", "numeric instance is lower than the required minimum (minimum: 1, found: 0)"),
+            (#"{"multipleOf":2}"#, "3", "remainder of division is not zero (3 / 2)"),
+            (#"{"minLength":2}"#, #""x""#, #"string "x" is too short (length: 1, required minimum: 2)"#),
+            (#"{"pattern":"^a"}"#, #""b""#, #"ECMA 262 regex "^a" does not match input string "b""#),
+            (
+                #"{"additionalProperties":false}"#, #"{"a":1}"#,
+                #"object instance has properties which are not allowed by the schema: ["a"]"#
+            ),
+            (#"{"minItems":1}"#, "[]", "array is too short: must have at least 1 elements but instance has 0 elements"),
+            (#"{"items":[{}],"additionalItems":false}"#, "[1,2]", "array only allows 1 item(s) but had 2"),
+            (
+                ##"{"definitions":{"n":{"maximum":1}},"properties":{"a":{"items":{"$ref":"#/definitions/n"}}}}"##,
+                #"{"a":[1,2]}"#, "numeric instance is greater than the required maximum (maximum: 1, found: 2)"
+            ),
+            (
+                #"{"oneOf":[{"type":"integer"},{"minimum":2}]}"#, "3",
+                "instance failed to match exactly one schema (matched 2 out of 2)"
+            ),
+            (#"{"not":{"type":"string"}}"#, #""a""#, "instance matched a schema which it should not have"),
+        ] as [(String, String, String)])
+    func refusalsHaveReasons(_ schema: String, _ value: String, _ problem: String) throws {
+        let (schema, value) = (JSONSchema(try JSON.parse(schema)), try JSON.parse(value))
+        #expect(!schema.accepts(value))
+        #expect(schema.problems(of: value) == [problem])
+    }
+
+    @Test func reasonsAreBounded() throws {
+        let schema = JSONSchema(["items": ["type": "string"]])
+        #expect(schema.problems(of: .list(Array(repeating: 1, count: 1_000))).count == RESTLimits.validationProblems)
+        let long = JSONSchema(["maxLength": 1]).problems(of: .string(String(repeating: "x", count: 100_000)))
+        #expect(long.allSatisfy { $0.count <= RESTLimits.validationProblem })
+    }
+
     /// Every level asks twice as often as the one above: it ends, and the body is not valid.
     @Test func schemasThatExplodeAreGivenUp() throws {
         var definitions: Fields = [:]
@@ -402,5 +444,6 @@ import Wire
         definitions["d40"] = ["type": "null"]
         let schema = JSONSchema(["definitions": .map(definitions), "$ref": "#/definitions/d0"])
         #expect(!schema.accepts(1))
+        #expect(schema.problems(of: 1).isEmpty)
     }
 }

@@ -74,15 +74,14 @@ final class FakeWeb: OutboundHTTP {
 }
 
 struct FakeCredentials: CredentialIssuer {
-    func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-        -> SessionCredentials
-    {
+    func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+    ) -> SessionCredentials {
         SessionCredentials(accessKeyID: "", secretAccessKey: Secret(""), sessionToken: Secret(""), expiration: now)
     }
-    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-        secret: Secret<String>, principal: Principal
-    )? {
-        accessKeyID == "AKIAROOT" ? (Secret("root-secret"), .account("000000000000")) : nil
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials? {
+        accessKeyID == "AKIAROOT"
+            ? KnownCredentials(secret: Secret("root-secret"), principal: .account("000000000000")) : nil
     }
 }
 

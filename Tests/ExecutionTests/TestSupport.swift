@@ -27,16 +27,14 @@ final class RecordingSink: LogSink {
 }
 
 struct FixedCredentials: CredentialIssuer {
-    func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-        -> SessionCredentials
-    {
+    func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+    ) -> SessionCredentials {
         SessionCredentials(
             accessKeyID: "ASIATEST", secretAccessKey: Secret("secret"), sessionToken: Secret("token"),
             expiration: now + lifetime)
     }
-    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-        secret: Secret<String>, principal: Principal
-    )? { nil }
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials? { nil }
 }
 
 /// An AWS endpoint that takes the listener and serves nothing.

@@ -10,16 +10,14 @@ import Wire
 @testable import Gateway
 
 struct NoCredentials: CredentialIssuer {
-    func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-        -> SessionCredentials
-    {
+    func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+    ) -> SessionCredentials {
         SessionCredentials(
             accessKeyID: "ASIA", secretAccessKey: Secret(""), sessionToken: Secret(""), expiration: now + lifetime)
     }
 
-    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-        secret: Secret<String>, principal: Principal
-    )? { nil }
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials? { nil }
 }
 
 @Suite struct ConfigurationTests {

@@ -8,15 +8,13 @@ import Wire
 /// Who a request is from, by its credentials and by the listener it came through.
 @Suite struct IdentityTests {
     private struct NoCredentials: CredentialIssuer {
-        func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-            -> SessionCredentials
-        {
+        func issue(
+            roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+        ) -> SessionCredentials {
             SessionCredentials(
                 accessKeyID: "", secretAccessKey: Secret(""), sessionToken: Secret(""), expiration: now)
         }
-        func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-            secret: Secret<String>, principal: Principal
-        )? { nil }
+        func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials? { nil }
     }
 
     private let authenticator = Authenticator(mode: .none, credentials: NoCredentials())

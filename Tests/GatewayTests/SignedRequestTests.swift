@@ -8,18 +8,17 @@ import Wire
 
 /// Knows AWS's documentation key.
 private struct OneKey: CredentialIssuer {
-    func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-        -> SessionCredentials
-    {
+    func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+    ) -> SessionCredentials {
         NoCredentials().issue(
             roleARN: roleARN, sessionName: sessionName, account: account, lifetime: lifetime, now: now)
     }
 
-    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-        secret: Secret<String>, principal: Principal
-    )? {
+    func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials? {
         guard accessKeyID == "AKIDEXAMPLE" else { return nil }
-        return (Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), .account("123456789012"))
+        return KnownCredentials(
+            secret: Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), principal: .account("123456789012"))
     }
 }
 

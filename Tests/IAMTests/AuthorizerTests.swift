@@ -1,5 +1,6 @@
 import Contracts
 import Platform
+import Policies
 import Storage
 import Testing
 
@@ -38,11 +39,13 @@ import Testing
             }
         }
 
-        func makeRole(boundary: String? = nil, trust: String = "{}") async throws {
-            var attributes: Fields = [:]
+        func makeRole(
+            path: String = "/", tags: Fields = [:], boundary: String? = nil, trust: String = "{}"
+        ) async throws {
+            var attributes: Fields = ["Tags": .map(tags)]
             if let boundary { attributes["PermissionsBoundary"] = .string(boundary) }
             let role = RoleRow(
-                account: "000000000000", name: "Worker", path: "/", trustPolicy: trust, attributes: attributes)
+                account: "000000000000", name: "Worker", path: path, trustPolicy: trust, attributes: attributes)
             try await database.change { try role.insert(in: $0) }
         }
 
@@ -210,6 +213,83 @@ import Testing
         #expect(try await store.trust(stranger, ["sts:externalid": ["secret"]]) != .refused)
     }
 
+    /// As AWS's guides write the trust of services' roles against the confused deputy.
+    @Test func trustAsksForTheSource() async throws {
+        let store = try Store()
+        let group = "arn:aws:scheduler:us-east-1:000000000000:schedule-group/mine"
+        let condition =
+            #"{"StringEquals":{"aws:SourceAccount":"000000000000"},"ArnLike":{"aws:SourceArn":"\#(group)"}}"#
+        try await store.makeRole(trust: Self.trusting(#"{"Service":"scheduler.amazonaws.com"}"#, condition))
+        func isAssumable(_ source: String, account: String = "000000000000") async throws -> Bool {
+            try await store.database.read { [service = store.service] in
+                try service.isAssumable(
+                    "arn:aws:iam::000000000000:role/Worker", by: "scheduler.amazonaws.com", account: account,
+                    source: source, in: $0)
+            }
+        }
+        #expect(try await isAssumable(group))
+        #expect(try await !isAssumable(group + "s"))
+        #expect(try await !isAssumable(""))
+        #expect(try await !isAssumable(group, account: "111122223333"))
+    }
+
+    @Test func tagsOfRolesAndSessionsAreThePrincipals() async throws {
+        let store = try Store()
+        try await store.makeRole(tags: ["Team": "red"])
+        try await store.putInline(
+            "a",
+            #"{"Effect":"Allow","Action":"sqs:*","Resource":"arn:aws:sqs:*:*:${aws:PrincipalTag/team}-*"}"#)
+        func decide(_ queue: String, session tag: String? = nil) async throws -> PolicyDecision {
+            let keys = tag.map { ["aws:principaltag/team": [$0]] } ?? [:]
+            return try await store.database.read { [service = store.service, session] in
+                try service.decide(
+                    session, action: "sqs:SendMessage", resource: "arn:aws:sqs:us-east-1:000000000000:\(queue)",
+                    conditions: { _ in keys }, in: $0)
+            }
+        }
+        #expect(try await decide("red-1") == .allowed)
+        #expect(try await decide("blue-1") == .notAllowed)
+        #expect(try await decide("blue-1", session: "blue") == .allowed)
+        #expect(try await decide("red-1", session: "blue") == .notAllowed)
+    }
+
+    @Test func conditionsAreMadeOnlyWhenAPolicyAsks() async throws {
+        let store = try Store()
+        try await store.makeRole()
+        try await store.putInline("a", #"{"Effect":"Allow","Action":"sqs:*","Resource":"*"}"#)
+        let decision = try await store.database.read { [service = store.service, session, queue] in
+            try service.decide(
+                session, action: "sqs:SendMessage", resource: queue,
+                conditions: { _ in
+                    Issue.record("asked")
+                    return [:]
+                }, in: $0)
+        }
+        #expect(decision == .allowed)
+    }
+
+    @Test func rolesAreNamedWithTheirPathsInPolicies() async throws {
+        let store = try Store()
+        try await store.makeRole(path: "/protected/", tags: ["a": "b"], boundary: "arn:aws:iam::aws:policy/X")
+        var need = PermissionNeed("iam:PutRolePolicy", "arn:aws:iam::000000000000:role/worker")
+        var made = PermissionNeed("iam:CreateRole", "arn:aws:iam::000000000000:role/app/worker")
+        let keys = try await store.database.read { [need, made] transaction in
+            var (old, new) = (need, made)
+            try IAMService.complete(&old, in: transaction)
+            try IAMService.complete(&new, in: transaction)
+            let asked = AskedKeys(["iam:resourcetag/a"])
+            return (old, new, try IAMService.conditions(old, asked, in: transaction))
+        }
+        (need, made) = (keys.0, keys.1)
+        #expect(need.resource == "arn:aws:iam::000000000000:role/protected/Worker")
+        #expect(made.resource == "arn:aws:iam::000000000000:role/app/worker")
+        #expect(
+            keys.2 == [
+                "iam:resourcetag/a": ["b"], "aws:resourcetag/a": ["b"],
+                "iam:permissionsboundary": ["arn:aws:iam::aws:policy/X"],
+            ])
+    }
+
     @Test func withoutAuthenticationEveryRoleOfTheAccountIsTrusting() async throws {
         let store = try Store(authentication: false)
         #expect(try await store.trust(session, in: "arn:aws:iam::000000000000:role/nobody") == .allowed)
@@ -228,16 +308,25 @@ import Testing
             let conditions = prefix.map { ["s3:prefix": [$0]] } ?? [:]
             return try await store.database.read { [service = store.service, session] in
                 try service.decide(
-                    session, action: "s3:ListBucket", resource: "arn:aws:s3:::b", conditions: conditions, in: $0)
+                    session, action: "s3:ListBucket", resource: "arn:aws:s3:::b", conditions: { _ in conditions },
+                    in: $0)
             }
         }
         #expect(try await decide("home/me") == .allowed)
         #expect(try await decide("secret") == .notAllowed)
         #expect(try await decide(nil) == .notAllowed)
         func asks(_ key: String) async throws -> Bool {
-            try await store.database.read { [service = store.service, session] in
-                try service.asks(session, forKeysBelow: key, in: $0)
+            let asked = try await store.database.read { [service = store.service, session] transaction in
+                var asked = AskedKeys([])
+                _ = try service.decide(
+                    session, action: "s3:GetObject", resource: "arn:aws:s3:::b/k",
+                    conditions: {
+                        asked = $0
+                        return [:]
+                    }, in: transaction)
+                return asked
             }
+            return asked.contains(below: key)
         }
         #expect(try await asks("s3:prefix"))
         #expect(try await !asks("s3:existingobjecttag/"))

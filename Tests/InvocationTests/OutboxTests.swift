@@ -234,7 +234,7 @@ struct OutboxFixture {
         #expect(
             attributes == [
                 "RULE_ARN=string(\"arn:aws:events:x:1:rule/r\")", "TARGET_ARN=string(\"\(OutboxFixture.queue)\")",
-                "ERROR_CODE=string(\"Throttled\")", "ERROR_MESSAGE=string(\"later\")",
+                "ERROR_CODE=string(\"THROTTLING\")", "ERROR_MESSAGE=string(\"later\")",
                 "EXHAUSTED_RETRY_CONDITION=string(\"MaximumRetryAttempts\")", "RETRY_ATTEMPTS=string(\"2\")",
             ])
         #expect(try await fixture.rows() == 0)

@@ -139,6 +139,30 @@ import Wire
         #expect(counter.most < 3_000)
     }
 
+    /// Damage in a row is no reason to keep what is behind it.
+    @Test(arguments: [3, Limits.partsReleasedAtOnce + 1]) func unreadablePartsAreInNobodysWay(_ count: Int) async throws
+    {
+        let harness = try Harness(smallestPart: 1, removalDelay: .zero)
+        try await harness.makeBucket()
+        let (broken, _) = try await upload("broken", 1...count, harness)
+        let (whole, _) = try await upload("whole", 1...Limits.partsReleasedAtOnce + 1, harness)
+        try await harness.database.write { transaction in
+            try transaction.execute(
+                "UPDATE s3_part SET part = ? WHERE upload = ? AND number = 2", [.blob([0xff]), .text(broken)])
+            try transaction.execute("INSERT INTO s3_leftover (id, parts) VALUES (1, ?)", [.blob([0xff])])
+        }
+        for (key, id) in [("broken", broken), ("whole", whole)] {
+            try await harness.call(
+                "AbortMultipartUpload", ["Bucket": "bucket", "Key": .string(key), "UploadId": .string(id)])
+        }
+        try await harness.settle()
+        #expect(try await harness.database.read { try LeftoverTable.isEmpty(in: $0) })
+        let rows = try await harness.database.read { try $0.first("SELECT COUNT(*) FROM s3_part") { $0.int(0) } }
+        #expect(rows == 0)
+        // That of the broken row: nobody knows that it is of no use.
+        #expect(try await harness.references() == 1)
+    }
+
     private static let md5OfNothing = "1B2M2Y8AsgTpgAmY7PhCfg=="
 
     /// Many writers of few keys, in buckets with and without versions: in the end every reference is one of a row, and every

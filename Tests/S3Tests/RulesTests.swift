@@ -15,7 +15,7 @@ import Wire
             scope: AccountRegion(account: "000000000000", region: "us-east-1"), principal: .anonymous,
             now: Instant(milliseconds: 0), endpoint: "http://localhost", sourceIP: "127.0.0.1", headers: headers,
             uri: uri, eventLoop: loop, closed: loop.makeSucceededVoidFuture())
-        return AccessRequest(context).conditions(existing: nil)
+        return AccessRequest(context).conditions
     }
 
     @Test func theFirstOfANameCountsAsForTheOperation() {

@@ -26,7 +26,8 @@ import Wire
             let context = HostileTests.context("ReceiveMessage", harness, closed: connection.futureResult)
             let poll = LongPoll(
                 address: QueueAddress(account: Harness.scope.account, name: "q"), plan: try Receiving.Plan(input),
-                context: context, desk: harness.service.desk
+                request: OperationRequest(context: context, input: input.value, payload: ByteBuffer()),
+                desk: harness.service.desk
             ) { [weak self] result in
                 let messages = (try? result.get()).map { Model.ReceiveMessageResult($0.output).messages ?? [] }
                 self?.bodies.withLock { $0 = (messages ?? []).compactMap(\.body) }

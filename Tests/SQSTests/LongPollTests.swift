@@ -135,7 +135,8 @@ private struct Waiter {
             eventLoop: Self.loop, closed: answer.closed.futureResult)
         poll = LongPoll(
             address: QueueAddress(account: Harness.scope.account, name: "q"), plan: try Receiving.Plan(input),
-            context: context, desk: harness.service.desk
+            request: OperationRequest(context: context, input: input.value, payload: ByteBuffer()),
+            desk: harness.service.desk
         ) { [weak answer] result in answer?.result.withLock { $0 = result } }
         self.answer = answer
         database = harness.database

@@ -22,6 +22,29 @@ import Testing
         #expect(credentials.secretAccessKey.reveal().count == 40)
     }
 
+    @Test func tagsAreInTheToken() throws {
+        let tags = [
+            SessionTag(key: "Team", value: "a \"b\"", isTransitive: true),
+            SessionTag(key: "x", value: "", isTransitive: false),
+        ]
+        let credentials = tokens.issue(
+            roleARN: role, sessionName: "fn", account: "123456789012", tags: tags, expiration: now + .seconds(900))
+        let token = credentials.sessionToken.reveal()
+        let session = try #require(tokens.open(token, accessKeyID: credentials.accessKeyID, now: now))
+        #expect(session.tags == tags)
+    }
+
+    @Test func theMostTagsFitInAToken() {
+        let value = String(repeating: "v", count: Limits.tagBytes / Limits.tags)
+        let tags = (0..<Limits.tags).map { _ in SessionTag(key: "", value: value, isTransitive: true) }
+        let role = "arn:aws:iam::123456789012:role/" + String(repeating: "r", count: 600)
+        let credentials = tokens.issue(
+            roleARN: role, sessionName: String(repeating: "s", count: 64), account: "123456789012", tags: tags,
+            expiration: now + .seconds(900))
+        let token = credentials.sessionToken.reveal()
+        #expect(tokens.open(token, accessKeyID: credentials.accessKeyID, now: now)?.tags.count == tags.count)
+    }
+
     @Test func expiredForeignAndForgedTokensDoNotOpen() {
         let credentials = issue()
         let token = credentials.sessionToken.reveal()

@@ -2,6 +2,7 @@ import Crypto
 import Glibc
 import NIOCore
 import Platform
+import Synchronization
 import Testing
 
 @testable import Storage
@@ -321,6 +322,45 @@ import Testing
         #expect(try await journalled() == 1)
     }
 
+    @Test func theSameBytesAgainMakeNoMoreRows() async throws {
+        let blobs = try open()
+        for _ in 0..<5 { _ = try await keep([1, 2, 3], in: blobs) }
+        #expect(try await journalled() == 1)
+        // Unless the file was gone: the new one has not been synced.
+        _ = try await keep([4], in: blobs)
+        let id = try await keep([1, 2, 3], in: blobs)
+        #expect(unlink(file(id)) == 0)
+        _ = try await keep([1, 2, 3], in: blobs)
+        #expect(try await journalled() == 3)
+    }
+
+    @Test func aFullDiskKeepsNoServerFromStarting() async throws {
+        let id = try await keep([1, 2, 3], in: try open())
+        let full = Failure(.diskFull, "no space")
+        let blobs = try open()
+        try await blobs.journal.recover { _, _ in throw full }
+        #expect(try await blobs.read(id, offset: 0, length: 3) == [1, 2, 3])
+        // The file may not be on the disk yet, so that its row stays, over syncs and new blobs.
+        _ = try await keep([4], in: blobs)
+        try await flush(blobs)
+        #expect(try await journalled() == 1)
+        try await open().recover()
+        // A file that a power cut has taken cannot do without.
+        #expect(truncate(file(id), 0) == 0)
+        await #expect(throws: Failure.self) { try await open().journal.recover { _, _ in throw full } }
+    }
+
+    @Test func rowsThatCouldNotBeDeletedAreDeletedLater() async throws {
+        let refusing = RefusingDatabase(database, refusals: 3)
+        let blobs = try Blobs(
+            directory: scratch.path, database: refusing, removalDelay: .zero, syncInterval: .zero)
+        _ = try await keep([1], in: blobs)
+        // Nothing new comes: it tries again by itself.
+        for _ in 0..<2_000 where try await journalled() != 0 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(try await journalled() == 0)
+        #expect(refusing.refusals.withLock { $0 } == 0)
+    }
+
     @Test func manyAreSyncedTogether() async throws {
         let blobs = try open()
         for number in 0...StorageLimits.blobsSyncedSingly {
@@ -329,6 +369,17 @@ import Testing
         #expect(try await journalled() == Int64(StorageLimits.blobsSyncedSingly + 1))
         try await flush(blobs)
         #expect(try await journalled() == 0)
+    }
+
+    /// Kernels that say nothing of what could not be written must not be asked for all files at once.
+    @Test func kernelsThatTellFailures() {
+        for release in ["5.8.0", "5.10", "5.15.0-1-amd64", "6.1.0-18-amd64", "10.0-rc1"] {
+            #expect(Files.syncfsTellsFailures(kernel: release), "\(release)")
+        }
+        for release in ["5.7.19", "4.19.0-27-amd64", "3.10.0-1160.el7", "5", "", "x.y", "5.", "99999999999999999999.1"]
+        {
+            #expect(!Files.syncfsTellsFailures(kernel: release), "\(release)")
+        }
     }
 
     @Test func aWriterThatComesDuringASyncIsNotForgotten() async throws {
@@ -409,5 +460,36 @@ import Testing
             }
         }
         #expect(try await journalled() == 1, "of the first")
+    }
+}
+
+/// Refuses some writes that nobody waits for, as a full disk does.
+private final class RefusingDatabase: Database {
+    let base: any Database
+    let refusals: Mutex<Int>
+
+    init(_ base: any Database, refusals: Int) {
+        self.base = base
+        self.refusals = Mutex(refusals)
+    }
+
+    func write<T: Sendable>(_ body: @escaping @Sendable (any WriteTransaction) throws -> T) async throws -> T {
+        try await base.write(body)
+    }
+
+    func read<T: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> T) async throws -> T {
+        try await base.read(body)
+    }
+
+    func write<T: Sendable>(
+        _ body: @escaping @Sendable (any WriteTransaction) throws -> T,
+        completion: @escaping @Sendable (Result<T, any Error>) -> Void
+    ) {
+        let isRefused = refusals.withLock { left in
+            defer { left = max(left - 1, 0) }
+            return left > 0
+        }
+        if isRefused { return completion(.failure(Failure(.diskFull, "no space"))) }
+        base.write(body, completion: completion)
     }
 }

@@ -6,6 +6,7 @@ import Wire
 struct Identity: Sendable {
     var scope: AccountRegion
     var principal: Principal
+    var sessionTags: [SessionTag] = []
     /// The secret to check signatures with; nil when they are not checked.
     var secret: Secret<String>?
 }
@@ -58,6 +59,7 @@ struct Authenticator: Sendable {
             let account = known.principal.account ?? AccountRegion.defaultAccount
             return Identity(
                 scope: AccountRegion(account: account, region: region), principal: known.principal,
+                sessionTags: known.tags,
                 secret: mode == .sigv4 || origin.isCell(ofOther: known.principal) ? known.secret : nil)
         }
         if mode == .sigv4 { throw style.unknownKey(key) }

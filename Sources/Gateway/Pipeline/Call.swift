@@ -135,6 +135,7 @@ struct Call: Sendable {
             eventLoop: exchange.eventLoop, closed: exchange.closed)
         context.foreignPage = foreignPage
         context.isTransportTrusted = isTransportTrusted
+        context.sessionTags = identity?.sessionTags ?? []
         return context
     }
 

@@ -36,7 +36,8 @@ struct DeliveryRules {
         guard let deadLetter = delivery.deadLetter else { return nil }
         var attributes = delivery.attributes
         if deadLetter.ruleARN != nil || !deadLetter.source.isEmpty {
-            let (code, message) = refusal.codeAndMessage
+            let (own, message) = refusal.codeAndMessage
+            let code = deadLetter.ruleARN == nil ? own : Self.ruleErrorCode(own)
             let rule = deadLetter.ruleARN.map {
                 MessageAttribute(name: "RULE_ARN", dataType: "String", content: .string($0))
             }
@@ -62,6 +63,18 @@ struct DeliveryRules {
             retry: DeliveryRetry(maximumAge: Limits.deadLetterAge))
         letter.purpose = .deadLetter
         return letter
+    }
+
+    /// A target's error in the words of rules' dead-letter queues (EventBridge user guide, "Using dead-letter queues", lists
+    /// the words, not which errors they stand for). Scheduler tells the target's own code.
+    static func ruleErrorCode(_ code: String) -> String {
+        func says(_ words: String...) -> Bool { words.contains { code.contains($0) } }
+        if says("AccessDenied", "AuthorizationError", "NotAuthorized") { return "NO_PERMISSIONS" }
+        if says("NotFound", "NonExistent", "NoSuch") { return "NO_RESOURCE" }
+        if says("Throttl", "TooManyRequests", "ThroughputExceeded", "LimitExceeded") { return "THROTTLING" }
+        if says("Internal") { return "INTERNAL_ERROR" }
+        if says("Invalid", "Validation") { return "INVALID_PARAMETER" }
+        return "ERROR_FROM_TARGET"
     }
 }
 

@@ -33,6 +33,7 @@ public final class APIGatewayService: Sendable, HTTPDoor {
         let catalog = APICatalog(database: database)
         let answers = AuthorizerCache()
         let deadlines = Deadlines(time: time)
+        let functions = IntegratedFunctions(functions: functions, database: database, authorizer: authorizer)
         door = ExecuteDoor(
             catalog: catalog, functions: functions, http: http, logs: logs,
             iam: IAMAuthorizer(database: database, authorizer: authorizer), keys: IssuerKeys(http: http),

@@ -10,10 +10,17 @@ struct Access: Sendable {
 
     /// Throws AccessDenied. `action` without its `cloudwatch:`.
     func check(
-        _ context: OperationContext, _ action: String, _ resource: String = "*", in transaction: any ReadTransaction
+        _ request: OperationRequest, _ action: String, _ resource: String = "*", in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            for: context, action: "cloudwatch:\(action)", resource: resource, in: transaction)
+            for: request, action: "cloudwatch:\(action)", resource: resource,
+            more: {
+                try $0.resourceTags {
+                    try AlarmKey(arn: resource).flatMap { try AlarmTable.get($0, in: transaction)?.tags }
+                }
+            },
+            in: transaction)
+        let context = request.context
         guard decision == .allowed, context.principal.account == context.scope.account else {
             throw AWSError.denied(context.principal, action, resource)
         }

@@ -1,6 +1,7 @@
 public import Contracts
 import Platform
 public import Policies
+public import Storage
 
 extension CloudWatchLogsService {
     /// What an operation needs of a role session's policies. Groups too are named with an empty stream, as AWS's refusals name
@@ -33,5 +34,18 @@ extension CloudWatchLogsService {
             needs.append(.passRole(role, to: "logs.amazonaws.com"))
         }
         return needs
+    }
+
+    /// `aws:ResourceTag` of the log group that is asked for.
+    public static func conditions(
+        _ need: PermissionNeed, _ asked: AskedKeys, in transaction: any ReadTransaction
+    ) throws -> ConditionValues {
+        try asked.resourceTags {
+            guard let arn = ARN(need.resource) else { return nil }
+            let parts = arn.resource.split(separator: ":")
+            guard parts.count >= 2, parts[0] == "log-group" else { return nil }
+            let scope = AccountRegion(account: arn.account, region: arn.region)
+            return try GroupRow.find(String(parts[1]), scope, in: transaction)?.tags
+        }
     }
 }

@@ -129,7 +129,13 @@ struct Access: Sendable {
         _ caller: some Caller, _ action: String, _ resource: String, in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            for: caller, action: "codecommit:\(action)", resource: resource, in: transaction)
+            for: caller, action: "codecommit:\(action)", resource: resource,
+            more: {
+                try $0.resourceTags {
+                    try RepositoryKey(arn: resource).flatMap { try RepositoryTable.get($0, in: transaction)?.tags }
+                }
+            },
+            in: transaction)
         guard decision == .allowed else { throw AWSError.denied(caller.principal, action, resource) }
     }
 }

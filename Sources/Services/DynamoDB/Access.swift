@@ -7,13 +7,9 @@ import Wire
 /// Who may do what: the identity policies, and a table's own.
 struct Access: Sendable {
     private let policies: AccessCheck
-    private let authorizer: (any Authorizer)?
 
     /// `authorizer`: nil: identities may everything in their own account.
-    init(authorizer: (any Authorizer)?) {
-        policies = AccessCheck(authorizer)
-        self.authorizer = authorizer
-    }
+    init(authorizer: (any Authorizer)?) { policies = AccessCheck(authorizer) }
 
     /// `action` without the service. `resource`: what of the table is used (an index, its stream); nil: itself. `use`: what
     /// is done with its items; made only when a policy asks. Throws AccessDeniedException.
@@ -24,19 +20,17 @@ struct Access: Sendable {
         let policy = table.definition.policy
         try check(
             caller, action, resource: resource ?? table.arn, account: table.scope.account, policy: policy,
-            more: {
-                guard let use else { return [:] }
-                let isAsked =
-                    try policy?.policy.asks(forKeysBelow: ItemUse.prefix) ?? false
-                    || authorizer?.asks(caller.principal, forKeysBelow: ItemUse.prefix, in: transaction) ?? false
-                return isAsked ? use(table).conditions : [:]
+            more: { asked in
+                let tags = try asked.resourceTags { try TableStore.tags(table.id, in: transaction) }
+                guard let use, asked.contains(below: ItemUse.prefix) else { return tags }
+                return use(table).conditions.merging(tags) { $1 }
             }, in: transaction)
     }
 
     /// For what is on no table whose policy could speak.
     func check(
         _ caller: some Caller, _ action: String, resource: String, account: String, policy: TablePolicy? = nil,
-        more: () throws -> [String: [String]] = { [:] }, in transaction: any ReadTransaction
+        more: (AskedKeys) throws -> ConditionValues = { _ in [:] }, in transaction: any ReadTransaction
     ) throws {
         let name = "dynamodb:" + action
         let refusal = try policies.refusal(

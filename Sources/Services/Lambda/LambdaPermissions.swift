@@ -1,7 +1,7 @@
 public import Contracts
 import Platform
 public import Policies
-import Storage
+public import Storage
 import Wire
 
 extension LambdaService {
@@ -55,6 +55,16 @@ extension LambdaService {
         return keys
     }
 
+    /// `aws:ResourceTag` of the function that is asked for.
+    public static func conditions(
+        _ need: PermissionNeed, _ asked: AskedKeys, in transaction: any ReadTransaction
+    ) throws -> ConditionValues {
+        try asked.resourceTags {
+            guard let target = FunctionTarget(arn: need.resource) else { return nil }
+            return try FunctionTable.get(target.scope, target.name, in: transaction)?.tags
+        }
+    }
+
     private static let functionKey = "lambda:functionarn"
     private static let ownMappingOperations: Set = [
         "GetEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping",
@@ -78,7 +88,7 @@ extension LambdaService {
             if keys.isEmpty { keys = [[:]] }
             for key in keys {
                 let decision = try authorizer.decide(
-                    for: context, action: name, resource: resource, more: { key }, in: transaction)
+                    for: context, action: name, resource: resource, more: { _ in key }, in: transaction)
                 if decision == .allowed { continue }
                 let refusal = decision == .explicitlyDenied ? PolicyRefusal.deniedByIdentity : .notAllowedByIdentity
                 throw AWSError.lambda(

@@ -18,7 +18,7 @@ public final class STSService: Sendable, CredentialIssuer {
         let tokens = SessionTokens(serverKey: serverKey)
         self.tokens = tokens
         self.root = root
-        let sessions = SessionOperations(tokens: tokens, roles: roles)
+        let sessions = SessionOperations(tokens: tokens, roles: roles, isAuthenticationOn: root != nil)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: STSSchema.text),
             operations: [
@@ -29,20 +29,20 @@ public final class STSService: Sendable, CredentialIssuer {
             bodyLimit: 1 << 20)
     }
 
-    public func issue(roleARN: String, sessionName: String, account: String, lifetime: Duration, now: Instant)
-        -> SessionCredentials
-    {
-        tokens.issue(roleARN: roleARN, sessionName: sessionName, account: account, expiration: now + lifetime)
+    public func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag], lifetime: Duration, now: Instant
+    ) -> SessionCredentials {
+        tokens.issue(
+            roleARN: roleARN, sessionName: sessionName, account: account, tags: tags, expiration: now + lifetime)
     }
 
-    public func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> (
-        secret: Secret<String>, principal: Principal
-    )? {
+    public func lookup(accessKeyID: String, sessionToken: String?, now: Instant) -> KnownCredentials? {
         if let sessionToken {
             guard let session = tokens.open(sessionToken, accessKeyID: accessKeyID, now: now) else { return nil }
-            return (Secret(tokens.secret(of: accessKeyID)), session.principal)
+            return KnownCredentials(
+                secret: Secret(tokens.secret(of: accessKeyID)), principal: session.principal, tags: session.tags)
         }
         guard let root, root.accessKeyID == accessKeyID else { return nil }
-        return (root.secret, .account(root.account))
+        return KnownCredentials(secret: root.secret, principal: .account(root.account))
     }
 }

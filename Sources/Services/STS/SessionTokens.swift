@@ -12,6 +12,7 @@ struct SessionTokens: Sendable {
         var roleARN: String
         var sessionName: String
         var account: String
+        var tags: [SessionTag] = []
         var expiration: Instant
 
         var principal: Principal {
@@ -34,10 +35,12 @@ struct SessionTokens: Sendable {
             inputKeyMaterial: input, info: Array("secret-access-key".utf8), outputByteCount: 32)
     }
 
-    func issue(roleARN: String, sessionName: String, account: String, expiration: Instant) -> SessionCredentials {
+    func issue(
+        roleARN: String, sessionName: String, account: String, tags: [SessionTag] = [], expiration: Instant
+    ) -> SessionCredentials {
         let session = Session(
             accessKeyID: AccessKeyID.temporary(account: account), roleARN: roleARN, sessionName: sessionName,
-            account: account, expiration: expiration)
+            account: account, tags: tags, expiration: expiration)
         let token = seal(session)
         return SessionCredentials(
             accessKeyID: session.accessKeyID, secretAccessKey: Secret(secret(of: session.accessKeyID)),
@@ -55,6 +58,7 @@ struct SessionTokens: Sendable {
         else { return nil }
         let session = Session(
             accessKeyID: key, roleARN: role, sessionName: name, account: account,
+            tags: (value["t"]?.list ?? []).compactMap(SessionTag.init),
             expiration: Instant(milliseconds: expiration))
         return session.accessKeyID == accessKeyID && session.expiration > now ? session : nil
     }
@@ -66,15 +70,30 @@ struct SessionTokens: Sendable {
     }
 
     private func seal(_ session: Session) -> String {
-        let plain = JSON.encode([
+        var content: Fields = [
             "k": .string(session.accessKeyID), "r": .string(session.roleARN), "n": .string(session.sessionName),
             "a": .string(session.account), "e": .int(session.expiration.milliseconds),
-        ])
+        ]
+        if !session.tags.isEmpty { content["t"] = .list(session.tags.map(\.sealed)) }
+        let plain = JSON.encode(.map(content))
         // Sealing with a fresh nonce and a 256-bit key fails for no input of this size.
         guard let box = try? AES.GCM.seal(plain, using: sealing, authenticating: Self.label),
             let combined = box.combined
         else { preconditionFailure("AES-GCM refused a small plaintext") }
         return combined.base64EncodedString()
+    }
+}
+
+extension SessionTag {
+    /// As it is in a token.
+    init?(_ sealed: Value) {
+        guard let key = sealed["k"]?.string, let value = sealed["v"]?.string else { return nil }
+        self.init(key: key, value: value, isTransitive: sealed["t"]?.bool ?? false)
+    }
+
+    var sealed: Value {
+        isTransitive
+            ? ["k": .string(key), "v": .string(value), "t": .bool(true)] : ["k": .string(key), "v": .string(value)]
     }
 }
 

@@ -189,7 +189,7 @@ final class BlobJournal: Sendable {
 
     /// Few are synced each for itself: what else is on its way to the disk, of whatever program, need not hurry for them.
     private func sync(_ ids: [BlobID]) throws {
-        guard ids.count <= StorageLimits.blobsSyncedSingly else {
+        guard ids.count <= StorageLimits.blobsSyncedSingly || !Files.syncfsTellsFailures else {
             // Errors are told once to each descriptor: this one is only ours, and stays.
             return try folder.withLock { folder in
                 if folder < 0 { folder = try Files.openDirectory(layout.directory) }
@@ -205,6 +205,6 @@ final class BlobJournal: Sendable {
         // The server stops.
         if (error as? Failure)?.code == .unavailable { return }
         logger.warning("Small blobs stay in the database for now: \(error)")
-        flushSoon(after: StorageLimits.journalRetryWait)
+        flushSoon(after: interval * StorageLimits.journalRetryIntervals)
     }
 }

@@ -104,6 +104,7 @@ struct RequestRecord: Sendable {
         case "error.message": answer.problem?.message
         case "error.messageString": answer.problem.map { "\"\($0.message)\"" }
         case "error.responseType": answer.problem?.type
+        case "error.validationErrorString": answer.problem?.validation
         case "integrationErrorMessage", "integration.error": integration.error
         case "integrationLatency", "integration.latency": integration.latency.map(String.init)
         case "integrationStatus", "integration.integrationStatus": integration.status.map(String.init)

@@ -15,6 +15,8 @@ struct ProxyAnswer: Sendable {
         var message: String
         /// Of the integration or the authorizer.
         var detail: String?
+        /// What is wrong with a request's body.
+        var validation: String?
     }
 
     init(status: Int, headers: [(name: String, value: String)], body: ByteBuffer, problem: Problem? = nil) {

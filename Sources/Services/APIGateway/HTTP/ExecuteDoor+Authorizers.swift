@@ -60,7 +60,7 @@ extension ExecuteDoor {
             authorizer.version == .v2
             ? ProxyEvents.authorizer2(call.request, call.record.event, arn: arn, identitySource: identity)
             : ProxyEvents.authorizer1(call.request, call.record.event, arn: arn, identitySource: identity)
-        guard let principal = self.principal(call, authorizer) else {
+        guard let asker = call.asker("authorizers/\(authorizer.id)", credentials: authorizer.credentials) else {
             return completion(
                 .refused(Self.authorizerFailure("The authorizer's credentials are no role of the account.")))
         }
@@ -69,7 +69,7 @@ extension ExecuteDoor {
             guard once.take() else { return }
             completion(.refused(Self.authorizerFailure("The authorizer timed out.")))
         }
-        functions.call(function: authorizer.function, as: principal, payload: event, traceID: call.request.traceID) {
+        functions.call(function: authorizer.function, as: asker, payload: event, traceID: call.request.traceID) {
             result in
             guard once.take() else { return }
             deadlines.cancel(deadline)
@@ -83,11 +83,6 @@ extension ExecuteDoor {
             case .failure(let failure): completion(.refused(Self.authorizerFailure(failure.message)))
             }
         }
-    }
-
-    private func principal(_ call: Call, _ authorizer: LambdaAuthorizer) -> Principal? {
-        guard let credentials = authorizer.credentials else { return call.principal("authorizers/\(authorizer.id)") }
-        return Principal(integrationRole: credentials, of: call.api.scope.account)
     }
 
     private static func judge(_ answer: AuthorizerAnswer, arn: String) -> Authorization {

@@ -31,17 +31,16 @@ extension ExecuteDoor {
     // MARK: Functions
 
     /// Whom the function's policy is asked about: API Gateway for the route, a role, or the caller.
-    private func principal(_ call: Call, _ route: CompiledRoute, credentials: String?) -> Principal? {
-        guard let credentials else { return call.principal(route.fullResource(call)) }
-        if credentials == "arn:aws:iam::*:user/*" { return call.request.principal }
-        return Principal(integrationRole: credentials, of: call.api.scope.account)
+    private func asker(_ call: Call, _ route: CompiledRoute, credentials: String?) -> Asker? {
+        if credentials == "arn:aws:iam::*:user/*" { return Asker(call.request.principal) }
+        return call.asker(route.fullResource(call), credentials: credentials)
     }
 
     private func invoke(
         _ call: Call, _ route: CompiledRoute, _ integration: CompiledIntegration, function: String,
         version: PayloadVersion
     ) {
-        guard let principal = principal(call, route, credentials: integration.credentials) else {
+        guard let asker = asker(call, route, credentials: integration.credentials) else {
             return finish(call, .internalError("bad role"), error: "The integration's credentials are no role.")
         }
         var request = call.request
@@ -58,7 +57,7 @@ extension ExecuteDoor {
             guard once.take() else { return }
             finish(call, .unavailable("Integration timed out"), error: "Endpoint request timed out", since: start)
         }
-        functions.call(function: function, as: principal, payload: event, traceID: call.request.traceID) { result in
+        functions.call(function: function, as: asker, payload: event, traceID: call.request.traceID) { result in
             guard once.take() else { return }
             deadlines.cancel(deadline)
             let (answer, problem, status) = Self.answer(result, version)

@@ -11,7 +11,7 @@ import Wire
 /// reads the database when the API is in the catalog, except for AWS_IAM, where the caller's policies are asked.
 struct ExecuteDoor: Sendable {
     let catalog: APICatalog
-    let functions: any FunctionCaller
+    let functions: IntegratedFunctions
     let http: any OutboundHTTP
     let logs: any LogSink
     let iam: IAMAuthorizer
@@ -59,8 +59,14 @@ struct ExecuteDoor: Sendable {
             "arn:aws:execute-api:\(api.scope.region):\(api.scope.account):\(api.id)/\(resource)"
         }
 
-        func principal(_ resource: String) -> Principal {
-            .service(name: "apigateway.amazonaws.com", sourceARN: arn(resource), sourceAccount: api.scope.account)
+        /// API Gateway for a resource, or the role that stands there as credentials. Nil when those are no role of the account.
+        func asker(_ resource: String, credentials: String?) -> Asker? {
+            let (source, account) = (arn(resource), api.scope.account)
+            guard let credentials else {
+                return Asker(
+                    .service(name: IntegratedFunctions.service, sourceARN: source, sourceAccount: account))
+            }
+            return Asker(role: credentials, of: account, source: source)
         }
     }
 

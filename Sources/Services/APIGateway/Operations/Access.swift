@@ -48,13 +48,11 @@ struct Access: Sendable {
         _ role: String, _ request: OperationRequest, _ authorizer: any Authorizer, in transaction: any ReadTransaction
     ) throws {
         do {
-            try PassRole(to: "apigateway.amazonaws.com", authorizer).check(role, by: request, in: transaction)
+            // Whether the role trusts API Gateway is asked when it is used, as on AWS (`IntegratedFunctions`).
+            try PassRole(to: IntegratedFunctions.service, authorizer)
+                .checkPermission(role, of: request, in: transaction)
         } catch PassRole.Problem.notPermitted(let text) {
             throw AWSError("AccessDeniedException", status: 403, text)
-        } catch PassRole.Problem.notAssumable {
-            throw AWSError(
-                "BadRequestException", status: 400,
-                "The role \(role) cannot be assumed by API Gateway: it must exist and trust apigateway.amazonaws.com.")
         }
     }
 

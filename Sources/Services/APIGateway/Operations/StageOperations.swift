@@ -17,10 +17,16 @@ struct StageOperations: Sendable {
             "StageVariables": [:], "Tags": [:],
         ]
         document = document.merging(input, members + ["RouteSettings", "StageVariables", "Tags"])
+        dropEmptyLog(&document)
         document["StageName"] = .string(name)
         document["CreatedDate"] = .timestamp(now)
         document["LastUpdatedDate"] = .timestamp(now)
         return document
+    }
+
+    /// Settings without members are none: so Terraform takes the log away.
+    private static func dropEmptyLog(_ document: inout Value) {
+        if document["AccessLogSettings"]?.fields?.isEmpty == true { document["AccessLogSettings"] = nil }
     }
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
@@ -146,6 +152,7 @@ struct StageOperations: Sendable {
                 for entry in settings.entries { known[entry.name] = entry.value }
                 document["DefaultRouteSettings"] = .map(known)
             }
+            Self.dropEmptyLog(&document)
             try Self.validate(document, api)
             try Self.checkDeployment(document, api: api.id, in: transaction)
             document["LastUpdatedDate"] = .timestamp(now)

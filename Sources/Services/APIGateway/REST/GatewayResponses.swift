@@ -62,6 +62,8 @@ struct RESTFailure: Error, Sendable {
     var isSpaced = false
     /// Why, for logs; clients do not see it.
     var detail: String?
+    /// What is wrong with a body: `$context.error.validationErrorString`.
+    var validation: String?
 
     init(
         _ type: GatewayResponseType, _ message: String?, _ errorType: String, status: Int? = nil, detail: String? = nil
@@ -80,7 +82,12 @@ struct RESTFailure: Error, Sendable {
     static let throttled = RESTFailure(.throttled, "Too Many Requests", "TooManyRequestsException")
     static let unsupportedMediaType = RESTFailure(
         .unsupportedMediaType, "Unsupported Media Type", "BadRequestException")
-    static let badBody = RESTFailure(.badRequestBody, "Invalid request body", "BadRequestException")
+
+    static func badBody(_ problems: [String]) -> RESTFailure {
+        var failure = RESTFailure(.badRequestBody, "Invalid request body", "BadRequestException")
+        if !problems.isEmpty { failure.validation = "[\(problems.joined(separator: ", "))]" }
+        return failure
+    }
 
     static func missing(parameters: [String]) -> RESTFailure {
         RESTFailure(
@@ -132,7 +139,8 @@ struct RESTFailure: Error, Sendable {
     /// The answer with what the API has configured for it. `lookUp` knows the values of mapping expressions.
     func answer(_ configured: Value?, accept: String? = nil, _ lookUp: (RESTMapping) -> String?) -> ProxyAnswer {
         var answer = ProxyAnswer(status: status, headers: [], body: ByteBuffer())
-        answer.problem = ProxyAnswer.Problem(type: type.rawValue, message: message ?? "null", detail: detail)
+        answer.problem = ProxyAnswer.Problem(
+            type: type.rawValue, message: message ?? "null", detail: detail, validation: validation)
         let text = message.map { JSON.encodeString(.string($0)) } ?? "null"
         guard let configured else {
             answer.body = ByteBuffer(string: "{\"\(member)\":\(isSpaced ? " " : "")\(text)}")
@@ -152,6 +160,9 @@ struct RESTFailure: Error, Sendable {
             case "context.error.message": return message ?? ""
             case "context.error.messageString": return text
             case "context.error.responseType": return type.rawValue
+            // Templates have it between quotation marks.
+            case "context.error.validationErrorString":
+                return validation.map { String(JSON.encodeString(.string($0)).dropFirst().dropLast()) } ?? ""
             default: return RESTMapping(name, side: .gateway).flatMap(lookUp)
             }
         }

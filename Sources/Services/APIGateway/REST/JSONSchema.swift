@@ -4,11 +4,11 @@ import Wire
 /// JSON Schema, draft 4, for the bodies of requests (developer guide, "Request validation"). Bounded: a body that would take more
 /// than `RESTLimits.validationSteps` to check is not valid.
 struct JSONSchema: Sendable {
-    private let root: Value
+    let root: Value
     /// The API's models, for `$ref`s to `https://apigateway.amazonaws.com/restapis/ID/models/NAME`.
     private let models: [String: Value]
     /// By their text.
-    private let patterns: [String: Pattern]
+    let patterns: [String: Pattern]
 
     init(_ root: Value, models: [String: Value] = [:]) {
         self.root = root
@@ -84,12 +84,12 @@ struct JSONSchema: Sendable {
         return check(value, root, Context(root: root), depth: 0, &steps)
     }
 
-    private struct Context {
+    struct Context {
         /// What `#` stands for.
         var root: Value
     }
 
-    private func check(_ value: Value, _ schema: Value, _ context: Context, depth: Int, _ steps: inout Int) -> Bool {
+    func check(_ value: Value, _ schema: Value, _ context: Context, depth: Int, _ steps: inout Int) -> Bool {
         steps -= 1
         guard steps > 0, depth < RESTLimits.validationDepth else { return false }
         guard let fields = schema.fields else { return true }
@@ -207,14 +207,17 @@ struct JSONSchema: Sendable {
         if let most = fields["maximum"]?.double {
             if number > most || fields["exclusiveMaximum"]?.bool == true && number == most { return false }
         }
-        if let step = fields["multipleOf"]?.double, step > 0 {
-            let quotient = number / step
-            if abs(quotient - quotient.rounded()) > 1e-9 * max(1, abs(quotient)) { return false }
-        }
-        return true
+        return isMultiple(number, of: fields["multipleOf"]?.double ?? 0)
     }
 
-    private static func isOf(_ type: String, _ value: Value) -> Bool {
+    /// Within what doubles can say; of nothing that is not positive.
+    static func isMultiple(_ number: Double, of step: Double) -> Bool {
+        guard step > 0 else { return true }
+        let quotient = number / step
+        return abs(quotient - quotient.rounded()) <= 1e-9 * max(1, abs(quotient))
+    }
+
+    static func isOf(_ type: String, _ value: Value) -> Bool {
         switch value {
         case .null: type == "null"
         case .bool: type == "boolean"
@@ -226,12 +229,12 @@ struct JSONSchema: Sendable {
         }
     }
 
-    private static func same(_ one: Value, _ other: Value) -> Bool {
+    static func same(_ one: Value, _ other: Value) -> Bool {
         if let first = one.double, let second = other.double { return first == second }
         return one == other
     }
 
-    private func resolve(_ reference: String, _ context: Context) -> (Value, Context)? {
+    func resolve(_ reference: String, _ context: Context) -> (Value, Context)? {
         if let name = reference.firstRange(of: "/models/").map({ String(reference[$0.upperBound...]) }) {
             return models[name].map { ($0, Context(root: $0)) }
         }

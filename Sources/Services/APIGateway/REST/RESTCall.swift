@@ -44,8 +44,13 @@ struct RESTCall: Sendable {
         arn("\(stage.name)/\(request.method)/\((method?.resourcePath ?? "/").dropFirst())")
     }
 
-    func principal(_ arn: String) -> Principal {
-        .service(name: "apigateway.amazonaws.com", sourceARN: arn, sourceAccount: api.scope.account)
+    /// API Gateway for a resource, or the role that stands there as credentials. Nil when those are no role of the account.
+    func asker(_ source: String, credentials: String?) -> Asker? {
+        let account = api.scope.account
+        guard let credentials else {
+            return Asker(.service(name: IntegratedFunctions.service, sourceARN: source, sourceAccount: account))
+        }
+        return Asker(role: credentials, of: account, source: source)
     }
 
     /// All values of a parameter of the request.

@@ -140,7 +140,8 @@ extension RESTDoor {
         if caches, let known = answers.find(key, now: call.request.receivedAt) {
             return completion(.success((known, 0)))
         }
-        guard let principal = principal(call, authorizer) else {
+        let source = call.arn("authorizers/\(authorizer.id)")
+        guard let asker = call.asker(source, credentials: authorizer.credentials) else {
             return completion(.failure(.authorizer("The authorizer's credentials are no role of the account.")))
         }
         let (once, start) = (Once(), time.uptimeNanoseconds())
@@ -149,7 +150,7 @@ extension RESTDoor {
             completion(.failure(RESTFailure(.authorizerFailure, nil, "AuthorizerFailureException", detail: "Timeout")))
         }
         functions.call(
-            function: authorizer.function, as: principal, payload: event, traceID: call.request.traceID
+            function: authorizer.function, as: asker, payload: event, traceID: call.request.traceID
         ) { result in
             guard once.take() else { return }
             deadlines.cancel(deadline)
@@ -171,17 +172,6 @@ extension RESTDoor {
         case .stageVariable(let name): call.stage.variables.first { $0.name == name }?.value
         case .context(let name): call.value(name)
         }
-    }
-
-    private func principal(_ call: RESTCall, _ authorizer: RESTAuthorizer) -> Principal? {
-        guard let credentials = authorizer.credentials else {
-            return call.principal(call.arn("authorizers/\(authorizer.id)"))
-        }
-        return role(credentials, call)
-    }
-
-    func role(_ credentials: String, _ call: RESTCall) -> Principal? {
-        Principal(integrationRole: credentials, of: call.api.scope.account)
     }
 
     private static func answer(of result: Result<InvocationResult, any Error>) -> Result<AuthorizerAnswer, RESTFailure>

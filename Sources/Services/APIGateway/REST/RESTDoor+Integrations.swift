@@ -89,10 +89,9 @@ extension RESTDoor {
     // MARK: Functions
 
     /// Whom the function's policy is asked about: API Gateway for the method, a role, or the caller.
-    private func principal(_ call: RESTCall, _ integration: RESTIntegration) -> Principal? {
-        guard let credentials = integration.credentials else { return call.principal(call.sourceARN) }
-        if credentials == "arn:aws:iam::*:user/*" { return call.request.principal }
-        return role(credentials, call)
+    private func asker(_ call: RESTCall, _ integration: RESTIntegration) -> Asker? {
+        if integration.credentials == "arn:aws:iam::*:user/*" { return Asker(call.request.principal) }
+        return call.asker(call.sourceARN, credentials: integration.credentials)
     }
 
     private func event(_ call: RESTCall) -> Result<ByteBuffer, RESTFailure> {
@@ -107,7 +106,7 @@ extension RESTDoor {
     }
 
     private func invoke(_ call: RESTCall, _ integration: RESTIntegration, _ function: String) {
-        guard let principal = principal(call, integration) else {
+        guard let asker = asker(call, integration) else {
             return finish(call, .internal("The integration's credentials are no role of the account."))
         }
         let event: ByteBuffer
@@ -127,7 +126,7 @@ extension RESTDoor {
             guard once.take() else { return }
             settle(call, .failure(.timeout()), status: nil, since: start)
         }
-        functions.call(function: function, as: principal, payload: event, traceID: call.request.traceID) { result in
+        functions.call(function: function, as: asker, payload: event, traceID: call.request.traceID) { result in
             guard once.take() else { return }
             deadlines.cancel(deadline)
             let (answer, status) = self.answer(result, call)
@@ -184,7 +183,7 @@ extension RESTDoor {
     // MARK: Functions that stream
 
     private func stream(_ call: RESTCall, _ integration: RESTIntegration, _ function: String) {
-        guard let principal = principal(call, integration) else {
+        guard let asker = asker(call, integration) else {
             return finish(call, .internal("The integration's credentials are no role of the account."))
         }
         let event: ByteBuffer
@@ -199,7 +198,7 @@ extension RESTDoor {
             settle(call, .failure(.timeout()), status: nil, since: start)
         }
         functions.callStreaming(
-            function: function, as: principal, payload: event, traceID: call.request.traceID
+            function: function, as: asker, payload: event, traceID: call.request.traceID
         ) { result in
             switch result {
             case .failure(let error):

@@ -13,7 +13,7 @@ import Wire
 struct RESTDoor: Sendable {
     let catalog: RESTCatalog
     let database: any Database
-    let functions: any FunctionCaller
+    let functions: IntegratedFunctions
     let http: any OutboundHTTP
     let logs: any LogSink
     let authorizer: any Authorizer
@@ -120,10 +120,8 @@ struct RESTDoor: Sendable {
         guard let models = method.models, !models.isEmpty else { return nil }
         let type = call.request.header("content-type") ?? "application/json"
         guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] else { return nil }
-        guard let body = try? JSON.parse(call.request.body.readableBytesView), schema.accepts(body) else {
-            return .badBody
-        }
-        return nil
+        guard let body = try? JSON.parse(call.request.body.readableBytesView) else { return .badBody([]) }
+        return schema.accepts(body) ? nil : .badBody(schema.problems(of: body))
     }
 
     // MARK: The end

@@ -290,6 +290,9 @@ enum RESTLimits {
     /// Steps of the validation of one body, and depth. Own choice: a schema with references to itself ends here.
     static let validationSteps = 100_000
     static let validationDepth = 64
+    /// Problems of one body that are told, and characters of each. Own choice: bodies have megabytes.
+    static let validationProblems = 10
+    static let validationProblem = 500
     /// The head in front of a streamed response (as function URLs have it; own choice, AWS documents none).
     static let preludeBytes = 64 << 10
 }

@@ -12,7 +12,7 @@ struct SocketDoor: Sendable {
     let hub: SocketHub
     let integrations: SocketIntegrations
     let management: ConnectionsAPI
-    let functions: any FunctionCaller
+    let functions: IntegratedFunctions
     let logs: any LogSink
     let database: any Database
     let authorizer: any Authorizer
@@ -24,7 +24,7 @@ struct SocketDoor: Sendable {
 
     /// Throws what the model's text does, which never happens.
     init(
-        catalog: APICatalog, hub: SocketHub, functions: any FunctionCaller, http: any OutboundHTTP, logs: any LogSink,
+        catalog: APICatalog, hub: SocketHub, functions: IntegratedFunctions, http: any OutboundHTTP, logs: any LogSink,
         database: any Database, authorizer: any Authorizer, deadlines: Deadlines, time: any TimeSource,
         functionsPort: String, logger: Logger
     ) throws {
@@ -175,7 +175,7 @@ struct SocketDoor: Sendable {
         let arn = opening.api.arn(opening.stage.name + "/" + SocketStage.connect)
         let event = SocketEvents.authorizer(opening.event, opening.connection, opening.stage, arn: arn)
         guard
-            let principal = integrations.principal(
+            let asker = integrations.asker(
                 opening.api, resource: "authorizers/\(authorizer.id)", credentials: authorizer.credentials)
         else { return refuse(opening, 500, "Internal server error") }
         let once = Once()
@@ -183,7 +183,7 @@ struct SocketDoor: Sendable {
             if once.take() { refuse(opening, 500, "Internal server error") }
         }
         functions.call(
-            function: authorizer.function, as: principal, payload: event, traceID: opening.connection.opening.traceID
+            function: authorizer.function, as: asker, payload: event, traceID: opening.connection.opening.traceID
         ) { result in
             guard once.take() else { return }
             deadlines.cancel(deadline)

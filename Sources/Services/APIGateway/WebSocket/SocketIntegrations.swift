@@ -5,7 +5,7 @@ import Wire
 
 /// Calls what is behind a route of a WebSocket API.
 struct SocketIntegrations: Sendable {
-    let functions: any FunctionCaller
+    let functions: IntegratedFunctions
     let http: any OutboundHTTP
     let deadlines: Deadlines
 
@@ -53,12 +53,12 @@ struct SocketIntegrations: Sendable {
     }
 
     /// Whom a function's policy is asked about: API Gateway for the resource, or a role of the account.
-    func principal(_ api: SocketAPI, resource: String, credentials: String?) -> Principal? {
+    func asker(_ api: SocketAPI, resource: String, credentials: String?) -> Asker? {
+        let (source, account) = (api.arn(resource), api.scope.account)
         guard let credentials else {
-            return .service(
-                name: "apigateway.amazonaws.com", sourceARN: api.arn(resource), sourceAccount: api.scope.account)
+            return Asker(.service(name: IntegratedFunctions.service, sourceARN: source, sourceAccount: account))
         }
-        return Principal(integrationRole: credentials, of: api.scope.account)
+        return Asker(role: credentials, of: account, source: source)
     }
 
     // MARK: Functions
@@ -67,7 +67,7 @@ struct SocketIntegrations: Sendable {
         _ function: String, _ integration: SocketRoute.Integration, _ call: Call, _ completion: @escaping Completion
     ) {
         let resource = call.stage.name + "/" + call.event.routeKey
-        guard let principal = principal(call.api, resource: resource, credentials: integration.credentials) else {
+        guard let asker = asker(call.api, resource: resource, credentials: integration.credentials) else {
             return completion(Self.failure(500, "The integration's credentials are no role."))
         }
         let event = SocketEvents.integration(call.event, call.connection, call.stage)
@@ -76,7 +76,7 @@ struct SocketIntegrations: Sendable {
             guard once.take() else { return }
             completion(Self.failure(504, "Endpoint request timed out", message: "Endpoint request timed out"))
         }
-        functions.call(function: function, as: principal, payload: event, traceID: call.traceID) { result in
+        functions.call(function: function, as: asker, payload: event, traceID: call.traceID) { result in
             guard once.take() else { return }
             deadlines.cancel(deadline)
             completion(Self.outcome(of: result))

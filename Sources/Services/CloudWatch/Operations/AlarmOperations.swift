@@ -21,7 +21,7 @@ struct AlarmOperations: Sendable {
         let now = context.now
         let fresh = try Alarm(key: key, input, tags: given, configured: now, state: .initial(now))
         try await database.write { [access, changes, evaluations] transaction in
-            try access.check(context, "PutMetricAlarm", key.arn, in: transaction)
+            try access.check(request, "PutMetricAlarm", key.arn, in: transaction)
             let old = try AlarmTable.get(key, in: transaction)
             var alarm = fresh
             if let old {
@@ -51,7 +51,7 @@ struct AlarmOperations: Sendable {
         try await database.write { [access, changes] transaction in
             for name in names {
                 let key = AlarmKey(scope: context.scope, name: name)
-                try access.check(context, "DeleteAlarms", key.arn, in: transaction)
+                try access.check(request, "DeleteAlarms", key.arn, in: transaction)
                 // Names of alarms that are not there are passed over.
                 guard let alarm = try AlarmTable.get(key, in: transaction) else { continue }
                 _ = try AlarmTable.delete(key, in: transaction)
@@ -69,21 +69,22 @@ struct AlarmOperations: Sendable {
 
     func enableActions(_ request: OperationRequest) async throws -> OperationResponse {
         let names = Model.EnableAlarmActionsInput(request.input).alarmNames ?? []
-        return try await setActions(names, enabled: true, "EnableAlarmActions", request.context)
+        return try await setActions(names, enabled: true, "EnableAlarmActions", request)
     }
 
     func disableActions(_ request: OperationRequest) async throws -> OperationResponse {
         let names = Model.DisableAlarmActionsInput(request.input).alarmNames ?? []
-        return try await setActions(names, enabled: false, "DisableAlarmActions", request.context)
+        return try await setActions(names, enabled: false, "DisableAlarmActions", request)
     }
 
     private func setActions(
-        _ names: [String], enabled: Bool, _ action: String, _ context: OperationContext
+        _ names: [String], enabled: Bool, _ action: String, _ request: OperationRequest
     ) async throws -> OperationResponse {
+        let context = request.context
         try await database.write { [access] transaction in
             for name in names {
                 let key = AlarmKey(scope: context.scope, name: name)
-                try access.check(context, action, key.arn, in: transaction)
+                try access.check(request, action, key.arn, in: transaction)
                 guard var alarm = try AlarmTable.get(key, in: transaction), alarm.actionsEnabled != enabled else {
                     continue
                 }
@@ -108,7 +109,7 @@ struct AlarmOperations: Sendable {
         }
         let now = context.now
         try await database.write { [access, changes] transaction in
-            try access.check(context, "SetAlarmState", key.arn, in: transaction)
+            try access.check(request, "SetAlarmState", key.arn, in: transaction)
             guard let alarm = try AlarmTable.get(key, in: transaction) else { throw AWSError.noAlarm() }
             let state = AlarmState(
                 value: value, reason: input.stateReason ?? "", reasonData: input.stateReasonData, updated: now,
@@ -140,7 +141,7 @@ struct AlarmOperations: Sendable {
         output.metricAlarms = []
         guard input.alarmTypes?.contains("MetricAlarm") ?? true else { return OperationResponse(output.value) }
         let (found, isMore) = try await database.read { [access, after] transaction in
-            try access.check(context, "DescribeAlarms", "*", in: transaction)
+            try access.check(request, "DescribeAlarms", "*", in: transaction)
             return try Self.find(input, context.scope, after: after, limit: limit, in: transaction)
         }
         output.metricAlarms = found.map(\.model)
@@ -198,7 +199,7 @@ struct AlarmOperations: Sendable {
         let input = Model.DescribeAlarmsForMetricInput(request.input)
         let id = MetricID(namespace: input.namespace ?? "", name: input.metricName ?? "", input.dimensions)
         let alarms = try await database.read { [access] transaction in
-            try access.check(context, "DescribeAlarmsForMetric", "*", in: transaction)
+            try access.check(request, "DescribeAlarmsForMetric", "*", in: transaction)
             return try AlarmTable.list(
                 context.scope, namespace: id.namespace, metric: id.name, limit: Int(Limits.alarms), in: transaction)
         }
@@ -227,7 +228,7 @@ struct AlarmOperations: Sendable {
         let isAscending = input.scanBy == "TimestampAscending"
         let hasMetricAlarms = input.alarmTypes?.contains("MetricAlarm") ?? true
         let (items, next) = try await database.read { [access, place] transaction in
-            try access.check(context, "DescribeAlarmHistory", "*", in: transaction)
+            try access.check(request, "DescribeAlarmHistory", "*", in: transaction)
             var found: [HistoryTable.Item] = []
             var place = place
             while hasMetricAlarms {

@@ -26,7 +26,7 @@ struct DashboardOperations: Sendable {
         }
         let arn = Self.arn(name, context)
         try await database.write { [access] transaction in
-            try access.check(context, "PutDashboard", arn, in: transaction)
+            try access.check(request, "PutDashboard", arn, in: transaction)
             try transaction.execute(
                 """
                 INSERT INTO cloudwatch_dashboard (account, name, modified, body) VALUES (?, ?, ?, ?)
@@ -44,7 +44,7 @@ struct DashboardOperations: Sendable {
         let name = Model.GetDashboardInput(request.input).dashboardName ?? ""
         let arn = Self.arn(name, context)
         let body = try await database.read { [access] transaction in
-            try access.check(context, "GetDashboard", arn, in: transaction)
+            try access.check(request, "GetDashboard", arn, in: transaction)
             return try transaction.first(
                 "SELECT body FROM cloudwatch_dashboard WHERE account = ? AND name = ?",
                 [.text(context.scope.account), .text(name)]
@@ -70,7 +70,7 @@ struct DashboardOperations: Sendable {
             after = name
         }
         let rows = try await database.read { [access, after] transaction in
-            try access.check(context, "ListDashboards", "*", in: transaction)
+            try access.check(request, "ListDashboards", "*", in: transaction)
             return try transaction.query(
                 """
                 SELECT name, modified, LENGTH(body) FROM cloudwatch_dashboard
@@ -103,7 +103,7 @@ struct DashboardOperations: Sendable {
         let names = Model.DeleteDashboardsInput(request.input).dashboardNames ?? []
         try await database.write { [access] transaction in
             for name in names {
-                try access.check(context, "DeleteDashboards", Self.arn(name, context), in: transaction)
+                try access.check(request, "DeleteDashboards", Self.arn(name, context), in: transaction)
                 let removed = try transaction.execute(
                     "DELETE FROM cloudwatch_dashboard WHERE account = ? AND name = ?",
                     [.text(context.scope.account), .text(name)])

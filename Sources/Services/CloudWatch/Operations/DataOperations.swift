@@ -19,7 +19,7 @@ struct DataOperations: Sendable {
             return completion(.failure(error))
         }
         database.write { [access] transaction in
-            try access.check(context, "PutMetricData", in: transaction)
+            try access.check(request, "PutMetricData", in: transaction)
             for datum in data {
                 let metric = try MetricTable.touch(
                     datum.metric, context.scope, time: datum.place.time, in: transaction)
@@ -70,7 +70,7 @@ struct DataOperations: Sendable {
         let id = MetricID(namespace: input.namespace ?? "", name: input.metricName ?? "", input.dimensions)
         let unit = input.unit.flatMap { Unit.number($0) }
         let points = try await database.read { [access] transaction in
-            try access.check(context, "GetMetricStatistics", in: transaction)
+            try access.check(request, "GetMetricStatistics", in: transaction)
             return try SeriesReader.pointsByUnit(
                 of: id, context.scope, in: window, unit: unit,
                 withSpread: statistics.contains { $0.1.needsDistribution }, joinsUnits: false, transaction)
@@ -141,7 +141,7 @@ struct DataOperations: Sendable {
                 "The periods of the queries are too far apart for one answer: ask for them separately.")
         }
         let results = try await database.read { [access] transaction in
-            try access.check(context, "GetMetricData", in: transaction)
+            try access.check(request, "GetMetricData", in: transaction)
             return try set.evaluate(context.scope, from: page.start, to: page.end, in: transaction)
         }
         var output = Model.GetMetricDataOutput()

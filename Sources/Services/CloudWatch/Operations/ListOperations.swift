@@ -18,7 +18,7 @@ struct ListOperations: Sendable {
         var place = MetricTable.Place()
         if let token = input.nextToken { place = try Self.place(token) }
         let (found, next) = try await database.read { [access, place] transaction in
-            try access.check(context, "ListMetrics", in: transaction)
+            try access.check(request, "ListMetrics", in: transaction)
             return try Self.find(input, context.scope, from: place, since: since, in: transaction)
         }
         var output = Model.ListMetricsOutput()

@@ -11,7 +11,7 @@ struct TagOperations: Sendable {
     func tag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TagResourceInput(request.input)
         let added = try Self.tags(input.tags ?? [])
-        try await change(input.resourceARN, "TagResource", request.context) { tags in
+        try await change(input.resourceARN, "TagResource", request) { tags in
             for entry in added.entries { tags[entry.name] = entry.value }
             guard tags.count <= Limits.tags else { throw Self.tooMany }
         }
@@ -21,7 +21,7 @@ struct TagOperations: Sendable {
     func untag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceInput(request.input)
         let names = input.tagKeys ?? []
-        try await change(input.resourceARN, "UntagResource", request.context) { tags in
+        try await change(input.resourceARN, "UntagResource", request) { tags in
             for name in names { tags[name] = nil }
         }
         return OperationResponse()
@@ -32,7 +32,7 @@ struct TagOperations: Sendable {
         let arn = Model.ListTagsForResourceInput(request.input).resourceARN
         let key = try Self.key(arn, context)
         let tags = try await database.read { [access] transaction in
-            try access.check(context, "ListTagsForResource", key.arn, in: transaction)
+            try access.check(request, "ListTagsForResource", key.arn, in: transaction)
             return try Self.require(key, in: transaction).tags
         }
         var output = Model.ListTagsForResourceOutput()
@@ -46,12 +46,12 @@ struct TagOperations: Sendable {
     }
 
     private func change(
-        _ arn: String?, _ action: String, _ context: OperationContext,
+        _ arn: String?, _ action: String, _ request: OperationRequest,
         _ body: @escaping @Sendable (inout Fields) throws -> Void
     ) async throws {
-        let key = try Self.key(arn, context)
+        let key = try Self.key(arn, request.context)
         try await database.write { [access] transaction in
-            try access.check(context, action, key.arn, in: transaction)
+            try access.check(request, action, key.arn, in: transaction)
             var alarm = try Self.require(key, in: transaction)
             try body(&alarm.tags)
             try AlarmTable.put(alarm, in: transaction)

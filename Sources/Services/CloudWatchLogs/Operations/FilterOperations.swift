@@ -35,7 +35,9 @@ struct FilterOperations: Sendable {
             if let roleARN, let authorizer {
                 guard
                     try authorizer.isAssumable(
-                        roleARN, by: "logs.amazonaws.com", account: scope.account, in: transaction)
+                        roleARN, by: "logs.amazonaws.com", account: scope.account,
+                        // As AWS names it (guide, "Log group-level subscription filters": confused deputy prevention).
+                        source: "arn:aws:logs:\(scope.region):\(scope.account):*", in: transaction)
                 else { throw Self.noStream }
             }
             guard let principal else { throw destination == .function ? Self.noFunction : Self.noStream }

@@ -93,4 +93,6 @@ struct GitCaller: Sendable {
     /// For events: who pushed.
     var arn: String
     var account: String
+    /// Of its session.
+    var tags: [SessionTag] = []
 }

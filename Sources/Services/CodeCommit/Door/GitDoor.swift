@@ -71,10 +71,16 @@ struct GitDoor: HTTPDoor {
         let caller = try await authenticate(request, asked, region: region)
         let key = RepositoryKey(
             scope: AccountRegion(account: caller.account, region: region), name: asked.repository)
-        let repository = try await journal.database.read { transaction in
+        var context = request.context
+        context.sessionTags = caller.tags
+        let repository = try await journal.database.read { [context] transaction in
             let decision = try authorizer.decide(
                 caller.principal, action: "codecommit:\(asked.service.action)", resource: key.arn,
-                conditions: caller.principal.isRoleSession ? request.context.conditions : [:], in: transaction)
+                conditions: { keys in
+                    try context.conditions.merging(
+                        keys.resourceTags { try RepositoryTable.get(key, in: transaction)?.tags }
+                    ) { $1 }
+                }, in: transaction)
             guard decision == .allowed else {
                 throw Refusal(
                     status: 403, text: AWSError.denied(caller.principal, asked.service.action, key.arn).message)
@@ -82,7 +88,7 @@ struct GitDoor: HTTPDoor {
             return try RepositoryTable.require(key, in: transaction)
         }
         switch (asked.step, asked.service) {
-        case (.references, _): completion(try await references(request, asked.service, repository))
+        case (.references, _): try await references(request, asked.service, repository, completion)
         case (.exchange, .fetch): try await fetch(request, repository, completion)
         case (.exchange, .push): completion(try await push(request, repository, caller))
         }
@@ -106,7 +112,7 @@ struct GitDoor: HTTPDoor {
                 }
                 return GitCaller(
                     principal: known.principal, arn: known.principal.arn,
-                    account: known.principal.account ?? AccountRegion.defaultAccount)
+                    account: known.principal.account ?? AccountRegion.defaultAccount, tags: known.tags)
             }
             let user = try await journal.database.read { transaction in
                 try passwords.user(
@@ -167,21 +173,57 @@ struct GitDoor: HTTPDoor {
         return ["GIT_PROTOCOL=" + version]
     }
 
+    /// Streamed: a repository may have millions of references, and protocol version 0 shows them all.
     private func references(
-        _ request: DoorRequest, _ service: GitRequest.Service, _ repository: Repository
-    ) async throws -> DoorResponse {
-        let output = try await git.run(
-            [service.rawValue, "--stateless-rpc", "--advertise-refs", "."],
-            in: journal.repositories.path(repository.id), .read, environment: GitDoor.environment(request))
-        guard output.status == 0 else { throw broken(output.errors, repository) }
-        var body = ByteBuffer()
-        // Version 2 begins without it, as git http-backend has it.
-        if !output.bytes.starts(with: Array("000eversion 2".utf8)) {
-            body.writeString(PushCommands.line("# service=git-\(service.rawValue)\n") + "0000")
+        _ request: DoorRequest, _ service: GitRequest.Service, _ repository: Repository,
+        _ completion: @escaping @Sendable (DoorResponse) -> Void
+    ) async throws {
+        try await inTurn(service) {
+            let process = try await git.start(
+                [service.rawValue, "--stateless-rpc", "--advertise-refs", "."],
+                in: journal.repositories.path(repository.id), .read, environment: GitDoor.environment(request),
+                deadline: Limits.transferTime)
+            journal.repositories.register(process, in: repository.id)
+            defer {
+                process.kill()
+                journal.repositories.unregister(process, in: repository.id)
+            }
+            process.endInput()
+            // What is wrong with a repository git finds before it writes: then there is still a status to answer with.
+            var begin = ByteBuffer()
+            while begin.readableBytes < GitDoor.version2.count, let piece = try await process.read() {
+                begin.writeImmutableBuffer(piece)
+            }
+            if begin.readableBytes == 0 {
+                _ = await process.exit()
+                throw broken(process.errorText, repository)
+            }
+            var head = ByteBuffer()
+            // Version 2 begins without it, as git http-backend has it.
+            if !begin.readableBytesView.starts(with: GitDoor.version2) {
+                head.writeString(PushCommands.line("# service=git-\(service.rawValue)\n") + "0000")
+            }
+            head.writeBuffer(&begin)
+            let first = head
+            let payload = ResponsePayload.stream(length: nil) { writer in
+                try await writer.write(first)
+                while let piece = try await process.read() { try await writer.write(piece) }
+                // Cuts the connection: what has come is not the whole list.
+                guard await process.exit() == 0 else { throw broken(process.errorText, repository) }
+            }
+            completion(
+                DoorResponse(status: 200, headers: GitDoor.headers(service, "advertisement"), payload: payload))
+            try? await request.context.closed.get()
         }
-        body.writeBytes(output.bytes)
-        return DoorResponse(
-            status: 200, headers: GitDoor.headers(service, "advertisement"), payload: .bytes(body))
+    }
+
+    private static let version2 = Array("000eversion 2".utf8)
+
+    private func inTurn(_ service: GitRequest.Service, _ body: () async throws -> Void) async throws {
+        switch service {
+        case .fetch: try await git.fetching(body)
+        case .push: try await git.pushing(body)
+        }
     }
 
     private func broken(_ text: String, _ repository: Repository) -> Failure {

@@ -8,6 +8,17 @@ struct RepositoryKey: Sendable, Hashable {
     var name: String
 
     var arn: String { "arn:aws:codecommit:\(scope.region):\(scope.account):\(name)" }
+
+    init(scope: AccountRegion, name: String) {
+        self.scope = scope
+        self.name = name
+    }
+
+    init?(arn text: String) {
+        guard let arn = ARN(text), arn.service == "codecommit" else { return nil }
+        self.init(scope: AccountRegion(account: arn.account, region: arn.region), name: arn.resource)
+    }
+
     /// As the first parameters of every statement.
     var values: [SQLValue] { [.text(scope.account), .text(scope.region), .text(name)] }
 }

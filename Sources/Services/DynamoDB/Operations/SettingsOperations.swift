@@ -58,11 +58,10 @@ struct SettingsOperations: Sendable {
 
     func tag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TagResourceInput(request.input)
-        let context = request.context
         let address = try Self.resource(input.resourceArn)
         try await desk.database.write { transaction in
             let table = try desk.table(
-                address, context, "TagResource", otherwise: Self.noResource(input.resourceArn),
+                address, request, "TagResource", otherwise: Self.noResource(input.resourceArn),
                 in: transaction)
             let tags = try Tags.added(input.tags ?? [], to: TableStore.tags(table.id, in: transaction))
             try TableStore.setTags(table.id, tags, in: transaction)
@@ -72,11 +71,10 @@ struct SettingsOperations: Sendable {
 
     func untag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceInput(request.input)
-        let context = request.context
         let address = try Self.resource(input.resourceArn)
         try await desk.database.write { transaction in
             let table = try desk.table(
-                address, context, "UntagResource", otherwise: Self.noResource(input.resourceArn),
+                address, request, "UntagResource", otherwise: Self.noResource(input.resourceArn),
                 in: transaction)
             var tags = try TableStore.tags(table.id, in: transaction)
             for key in input.tagKeys ?? [] { tags[key] = nil }

@@ -25,7 +25,7 @@ struct BusOperations: Sendable {
         bus.document["Modified"] = .int(context.now.nanoseconds)
         try await database.write { [access, bus] transaction in
             try access.check(
-                context, "CreateEventBus", key.arn, account: context.scope.account, in: transaction)
+                request, "CreateEventBus", key.arn, account: context.scope.account, in: transaction)
             guard try BusTable.get(key, in: transaction) == nil else {
                 throw AWSError("ResourceAlreadyExistsException", "Event bus \(name) already exists.")
             }

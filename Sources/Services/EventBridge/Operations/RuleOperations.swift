@@ -38,7 +38,7 @@ struct RuleOperations: Sendable {
         let made = Rule(key: key, document: document)
         try await database.write { [access, schedules, interest] transaction in
             try access.check(request, "PutRule", key.arn, account: key.bus.scope.account, in: transaction)
-            try access.checkPassing(input.roleArn, context, in: transaction)
+            try access.checkPassing(input.roleArn, request, rule: key, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             var rule = made
             let old = try RuleTable.get(key, in: transaction)

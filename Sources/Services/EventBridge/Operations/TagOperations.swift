@@ -25,7 +25,7 @@ struct TagOperations: Sendable {
     let database: any Database
     let access: Access
 
-    private enum Resource: Sendable {
+    enum Resource: Sendable {
         case bus(BusKey)
         case rule(RuleKey)
 
@@ -49,6 +49,14 @@ struct TagOperations: Sendable {
             switch self {
             case .bus(let key): key.arn
             case .rule(let key): key.arn
+            }
+        }
+
+        /// Nil when it is not there.
+        func known(in transaction: any ReadTransaction) throws -> Fields? {
+            switch self {
+            case .bus(let key): try BusTable.get(key, in: transaction)?.tags
+            case .rule(let key): try RuleTable.get(key, in: transaction)?.tags
             }
         }
 

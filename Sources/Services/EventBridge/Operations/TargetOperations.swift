@@ -25,7 +25,7 @@ struct TargetOperations: Sendable {
                     throw AWSError.validation(
                         "Parameter \(checked.arn) is not valid. Reason: A rule cannot send events to its own bus.")
                 }
-                try access.checkPassing(checked.roleARN, context, in: transaction)
+                try access.checkPassing(checked.roleARN, request, rule: key, in: transaction)
                 ids.insert(checked.id)
                 try TargetTable.put(target, of: key, in: transaction)
             }

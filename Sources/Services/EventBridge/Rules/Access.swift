@@ -7,6 +7,9 @@ import Wire
 /// Who may do what: the caller's own policies, and for PutEvents the bus's.
 struct Access: Sendable {
     let authorizer: any Authorizer
+    private let policies = PolicyCache()
+
+    init(authorizer: any Authorizer) { self.authorizer = authorizer }
 
     /// Throws AccessDeniedException unless the caller's own policies allow it and the resource is of its account.
     func check(
@@ -14,18 +17,21 @@ struct Access: Sendable {
         in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            for: caller, action: "events:\(action)", resource: resource, in: transaction)
+            for: caller, action: "events:\(action)", resource: resource,
+            more: { try $0.resourceTags { try (try? TagOperations.Resource(resource))?.known(in: transaction) } },
+            in: transaction)
         guard caller.principal.account == account, decision == .allowed else {
             throw AWSError.denied(caller.principal, action, resource, kind: "identity")
         }
     }
 
     /// Throws AccessDeniedException unless the caller may hand the role to EventBridge, ValidationException unless that may
-    /// assume it.
-    func checkPassing(_ role: String?, _ caller: some Caller, in transaction: any ReadTransaction) throws {
+    /// assume it for the rule (guide, "Confused deputy prevention": `aws:SourceArn` is the rule's).
+    func checkPassing(_ role: String?, _ caller: some Caller, rule: RuleKey, in transaction: any ReadTransaction) throws
+    {
         guard let role else { return }
         do {
-            try PassRole(to: Self.service, authorizer).check(role, by: caller, in: transaction)
+            try PassRole(to: Self.service, authorizer).check(role, by: caller, source: rule.arn, in: transaction)
         } catch PassRole.Problem.notPermitted(let text) {
             throw AWSError("AccessDeniedException", text)
         } catch PassRole.Problem.notAssumable {
@@ -46,19 +52,21 @@ struct Access: Sendable {
             if account == bus.scope.account { return }
             principal = .account(account)
         }
-        var conditions: [String: [String]] = [:]
-        if policy != nil || principal.isRoleSession {
-            conditions = caller.conditions
-            conditions["events:source"] = source.map { [$0] }
-            conditions["events:detail-type"] = detailType.map { [$0] }
+        func more(_ asked: AskedKeys) -> ConditionValues {
+            var keys: ConditionValues = [:]
+            keys["events:source"] = source.map { [$0] }
+            keys["events:detail-type"] = detailType.map { [$0] }
+            return keys
         }
         let own = try authorizer.decide(
-            principal, action: "events:PutEvents", resource: bus.arn, conditions: conditions, in: transaction)
+            principal, action: "events:PutEvents", resource: bus.arn,
+            conditions: { caller.conditions.merging(more($0)) { $1 } }, in: transaction)
         var resource = PolicyDecision.notAllowed
-        if let policy, let document = try? PolicyDocument(text: policy) {
+        if let policy, let document = policies.document(policy) {
             resource = document.decision(
                 for: PolicyRequest(
-                    principal: principal, action: "events:PutEvents", resource: bus.arn, context: conditions))
+                    principal: principal, action: "events:PutEvents", resource: bus.arn,
+                    context: try caller.conditions(for: document, authorizer, more: more, in: transaction)))
         }
         guard
             PolicyDecision.permits(

@@ -8,11 +8,11 @@ extension IAMService: Authorizer {
     public func decide(
         _ principal: Principal, action: String, resource: String, in transaction: any ReadTransaction
     ) throws -> PolicyDecision {
-        try decide(principal, action: action, resource: resource, conditions: [:], in: transaction)
+        try decide(principal, action: action, resource: resource, conditions: { _ in [:] }, in: transaction)
     }
 
     public func decide(
-        _ principal: Principal, action: String, resource: String, conditions: [String: [String]],
+        _ principal: Principal, action: String, resource: String, conditions: (AskedKeys) throws -> ConditionValues,
         in transaction: any ReadTransaction
     ) throws -> PolicyDecision {
         switch principal {
@@ -20,25 +20,27 @@ extension IAMService: Authorizer {
         case .service, .anonymous: return .notAllowed
         case .roleSession(let roleARN, _, let account):
             let policies = try rolePolicies.policies(of: roleARN, account: account, in: transaction)
+            var values: ConditionValues = [:]
+            if !policies.keys.isEmpty {
+                // Tags of the session win over those of the role (STS, "Passing session tags").
+                values = try conditions(policies.keys).merging(policies.tags) { session, _ in session }
+            }
             let decision = policies.decision(
-                for: PolicyRequest(principal: principal, action: action, resource: resource, context: conditions))
+                for: PolicyRequest(principal: principal, action: action, resource: resource, context: values))
             if isAuthenticationOn || decision == .explicitlyDenied { return decision }
             return .allowed
         }
     }
+
+    public func role(_ roleARN: String, in transaction: any ReadTransaction) throws -> RoleProperties? {
+        guard let arn = ARN(roleARN) else { return nil }
+        return try rolePolicies.policies(of: roleARN, account: arn.account, in: transaction).properties
+    }
 }
 
 extension IAMService {
-    public func asks(
-        _ principal: Principal, forKeysBelow prefix: String, in transaction: any ReadTransaction
-    ) throws -> Bool {
-        guard case .roleSession(let roleARN, _, let account) = principal else { return false }
-        let policies = try rolePolicies.policies(of: roleARN, account: account, in: transaction)
-        return (policies.documents + (policies.boundary ?? [])).contains { $0.asks(forKeysBelow: prefix) }
-    }
-
     public func trust(
-        in principal: Principal, of roleARN: String, action: String, conditions: [String: [String]],
+        in principal: Principal, of roleARN: String, action: String, conditions: ConditionValues,
         in transaction: any ReadTransaction
     ) throws -> TrustDecision {
         guard let arn = ARN(roleARN), arn.service == "iam", arn.resource.hasPrefix("role/") else { return .noRole }
@@ -46,9 +48,7 @@ extension IAMService {
             // A function gets none of another account.
             return principal.isRoleSession && principal.account != arn.account ? .refused : .allowed
         }
-        let key: [SQLValue] = [.text(arn.account), .text(RoleRow.folded(arn: roleARN))]
-        let role = try transaction.first(
-            "SELECT \(RoleRow.columns) FROM iam_role WHERE account = ? AND folded = ?", key, RoleRow.init)
+        let role = try RoleRow.get(RoleRow.folded(arn: roleARN), account: arn.account, in: transaction)
         guard let role, role.isNamed(by: arn) else { return .noRole }
         guard let document = trustPolicies.document(role.trustPolicy, { try .init(text: $0, kind: .trust) }) else {
             return .refused
@@ -73,6 +73,12 @@ struct RolePolicies: Sendable {
     var documents: [Policies.PolicyDocument] = []
     /// Nil: there is no boundary.
     var boundary: [Policies.PolicyDocument]?
+    /// What all of them ask for.
+    var keys = AskedKeys([])
+    /// The role's tags as condition keys, if somebody asks for such.
+    var tags: ConditionValues = [:]
+    /// Nil: there is no such role.
+    var properties: RoleProperties?
 
     /// A boundary allows nothing by itself; what it does not allow is not allowed (IAM, "Permissions boundaries").
     func decision(for request: PolicyRequest) -> PolicyDecision {
@@ -93,8 +99,7 @@ struct RolePolicies: Sendable {
     /// checked when it is written) allows nothing.
     static func load(roleARN: String, account: String, in transaction: any ReadTransaction) throws -> RolePolicies {
         let key: [SQLValue] = [.text(account), .text(RoleRow.folded(arn: roleARN))]
-        let role = try transaction.first(
-            "SELECT \(RoleRow.columns) FROM iam_role WHERE account = ? AND folded = ?", key, RoleRow.init)
+        let role = try RoleRow.get(RoleRow.folded(arn: roleARN), account: account, in: transaction)
         guard let role, let arn = ARN(roleARN), role.isNamed(by: arn) else { return RolePolicies() }
         var policies = RolePolicies()
         let inline = try transaction.query(
@@ -108,6 +113,11 @@ struct RolePolicies: Sendable {
         if let arn = role.attributes["PermissionsBoundary"]?.string {
             policies.boundary = try managed(arn, in: transaction).map { [$0] } ?? []
         }
+        policies.keys = (policies.documents + (policies.boundary ?? [])).reduce(AskedKeys([])) { $0.union($1.keys) }
+        if policies.keys.contains(below: TagConditions.principal) {
+            policies.tags = TagConditions.keys(TagConditions.principal, role.properties.tags)
+        }
+        policies.properties = role.properties
         return policies
     }
 

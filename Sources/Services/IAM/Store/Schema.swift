@@ -1,3 +1,4 @@
+import Contracts
 import Platform
 import Storage
 import Wire
@@ -63,6 +64,14 @@ struct RoleRow: Sendable {
             && arn.resource == "role" + path + name
     }
 
+    var maximumSession: Int {
+        Int(clamping: attributes["MaxSessionDuration"]?.int ?? Int64(Limits.defaultSessionSeconds))
+    }
+
+    var properties: RoleProperties {
+        RoleProperties(maximumSession: maximumSession, tags: Tags(attributes["Tags"]).pairs)
+    }
+
     /// The key of the role that an ARN names; its path is no part of it.
     static func folded(arn: String) -> String { (arn.split(separator: "/").last.map(String.init) ?? "").lowercased() }
 
@@ -84,11 +93,17 @@ struct RoleRow: Sendable {
         attributes = try JSON.parse(row.blob(4)).fields ?? Fields()
     }
 
+    static func get(_ folded: String, account: String, in transaction: any ReadTransaction) throws -> RoleRow? {
+        try transaction.first(
+            "SELECT \(columns) FROM iam_role WHERE account = ? AND folded = ?", [.text(account), .text(folded)],
+            RoleRow.init)
+    }
+
+    /// Throws NoSuchEntity.
     static func find(_ name: String, account: String, in transaction: any ReadTransaction) throws -> RoleRow {
-        let row = try transaction.first(
-            "SELECT \(columns) FROM iam_role WHERE account = ? AND folded = ?",
-            [.text(account), .text(name.lowercased())], RoleRow.init)
-        guard let row else { throw IAMError.noSuchRole(name) }
+        guard let row = try get(name.lowercased(), account: account, in: transaction) else {
+            throw IAMError.noSuchRole(name)
+        }
         return row
     }
 
@@ -116,7 +131,7 @@ struct RoleRow: Sendable {
         role.createDate = attributes["Created"]?.int.map { Instant(milliseconds: $0) }
         role.assumeRolePolicyDocument = PolicyDocument.encoded(trustPolicy)
         role.description = attributes["Description"]?.string
-        role.maxSessionDuration = Int(clamping: attributes["MaxSessionDuration"]?.int ?? 3_600)
+        role.maxSessionDuration = maximumSession
         if let boundary = attributes["PermissionsBoundary"]?.string {
             var shape = Model.AttachedPermissionsBoundary()
             shape.permissionsBoundaryType = "Policy"

@@ -32,9 +32,8 @@ struct Consumers: Sendable {
     func deregister(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DeregisterStreamConsumerInput(request.input)
         let place = try Self.place(input.consumerARN, input.streamARN, input.consumerName, input.streamId)
-        let context = request.context
         let consumer = try await desk.database.write { [desk] transaction in
-            let (consumer, _) = try Self.find(place, desk, context, in: transaction)
+            let (consumer, _) = try Self.find(place, desk, request, in: transaction)
             try ConsumerTable.delete(consumer.id, in: transaction)
             return consumer
         }
@@ -45,9 +44,8 @@ struct Consumers: Sendable {
     func describe(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DescribeStreamConsumerInput(request.input)
         let place = try Self.place(input.consumerARN, input.streamARN, input.consumerName, input.streamId)
-        let context = request.context
         let (consumer, stream) = try await desk.database.read { [desk] transaction in
-            try Self.find(place, desk, context, in: transaction)
+            try Self.find(place, desk, request, in: transaction)
         }
         var description = Model.ConsumerDescription()
         description.consumerName = consumer.name
@@ -108,11 +106,11 @@ struct Consumers: Sendable {
     }
 
     private static func find(
-        _ place: Place, _ desk: Desk, _ context: OperationContext, in transaction: any ReadTransaction
+        _ place: Place, _ desk: Desk, _ request: OperationRequest, in transaction: any ReadTransaction
     ) throws -> (Consumer, Stream) {
         switch place {
         case .arn(let arn):
-            guard case .consumer(let consumer, let stream) = try desk.resource(arn, context, in: transaction) else {
+            guard case .consumer(let consumer, let stream) = try desk.resource(arn, request, in: transaction) else {
                 throw AWSError.noResource(arn)
             }
             return (consumer, stream)
@@ -123,7 +121,7 @@ struct Consumers: Sendable {
             guard let consumer = try ConsumerTable.get(stream.id, name, in: transaction) else {
                 throw AWSError.noConsumer(name, stream.scope.account)
             }
-            _ = try desk.resource(consumer.arn(of: stream.arn), context, in: transaction)
+            _ = try desk.resource(consumer.arn(of: stream.arn), request, in: transaction)
             return (consumer, stream)
         }
     }

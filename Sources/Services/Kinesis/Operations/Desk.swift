@@ -18,10 +18,10 @@ struct Desk: Sendable {
 
     /// The stream that a request names. Throws ResourceNotFoundException, AccessDeniedException.
     func stream(
-        _ target: StreamTarget, _ context: OperationContext, in transaction: any ReadTransaction
+        _ target: StreamTarget, _ request: OperationRequest, in transaction: any ReadTransaction
     ) throws -> Stream {
         let stream = try find(target, in: transaction)
-        try access.check(context, context.operation, on: stream, in: transaction)
+        try access.check(request, request.context.operation, on: stream, in: transaction)
         return stream
     }
 
@@ -43,9 +43,8 @@ struct Desk: Sendable {
         _ request: OperationRequest, _ target: StreamTarget,
         _ body: @escaping @Sendable (Stream, Instant, any ReadTransaction) throws -> T
     ) async throws -> T {
-        let context = request.context
-        return try await database.read { transaction in
-            let stream = try self.stream(target, context, in: transaction)
+        try await database.read { transaction in
+            let stream = try self.stream(target, request, in: transaction)
             return try body(stream, time.now(), transaction)
         }
     }
@@ -55,9 +54,8 @@ struct Desk: Sendable {
         _ request: OperationRequest, _ target: StreamTarget,
         _ body: @escaping @Sendable (Stream, Instant, any WriteTransaction) throws -> T
     ) async throws -> T {
-        let context = request.context
-        return try await database.write { transaction in
-            let stream = try self.stream(target, context, in: transaction)
+        try await database.write { transaction in
+            let stream = try self.stream(target, request, in: transaction)
             return try body(stream, time.now(), transaction)
         }
     }

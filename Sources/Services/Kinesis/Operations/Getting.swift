@@ -42,7 +42,7 @@ struct Getting: Sendable {
                 throw arn.map { AWSError.noStream(arn: $0) }
                     ?? AWSError("ResourceNotFoundException", "The stream of this ShardIterator is not found.")
             }
-            try desk.access.check(context, context.operation, on: stream, in: transaction)
+            try desk.access.check(request, context.operation, on: stream, in: transaction)
             if let arn, arn != stream.arn { throw AWSError.invalidIterator }
             guard now - iterator.created <= .seconds(Limits.iteratorSeconds) else {
                 throw AWSError.expiredIterator(created: iterator.created, now: now)

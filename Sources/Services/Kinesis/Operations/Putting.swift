@@ -125,7 +125,7 @@ struct Putting: Sendable {
         let known = target.streamID == nil ? desk.directory.cached(target.scope, target.name) : nil
         let packed = known.flatMap { desk.throughput == nil ? PackedPut(drafts, to: $0) : nil }
         desk.database.write { [desk] transaction -> Answer in
-            let stream = try desk.stream(target, context, in: transaction)
+            let stream = try desk.stream(target, request, in: transaction)
             let now = desk.time.now()
             for (index, draft) in drafts.enumerated() where draft.size > stream.settings.recordKiB << 10 {
                 throw AWSError.constraint(

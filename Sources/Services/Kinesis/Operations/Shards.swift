@@ -34,7 +34,7 @@ struct Shards: Sendable {
         let (shards, next) = try await desk.database.read { [desk, token, target] transaction in
             let now = desk.time.now()
             let (stream, after, filter) = try self.place(
-                token, target, start, filter, context, now: now, in: transaction)
+                token, target, start, filter, request, now: now, in: transaction)
             if let created, created.seconds != stream.created.seconds {
                 throw AWSError.noStream(stream.name, stream.scope.account)
             }
@@ -63,18 +63,18 @@ struct Shards: Sendable {
 
     private func place(
         _ token: ShardListToken?, _ target: StreamTarget?, _ start: String?, _ filter: ShardFilter,
-        _ context: OperationContext, now: Instant, in transaction: any ReadTransaction
+        _ request: OperationRequest, now: Instant, in transaction: any ReadTransaction
     ) throws -> (Stream, after: Int64, ShardFilter) {
         if let token {
             guard now - token.created <= .seconds(Limits.tokenSeconds) else { throw AWSError.expiredToken }
             guard let stream = try desk.directory.find(id: token.stream, in: transaction) else {
                 throw AWSError("ResourceNotFoundException", "The stream of this NextToken is not found.")
             }
-            try desk.access.check(context, context.operation, on: stream, in: transaction)
+            try desk.access.check(request, request.context.operation, on: stream, in: transaction)
             return (stream, token.after, token.filter)
         }
         guard let target else { throw AWSError.invalidToken }
-        let stream = try desk.stream(target, context, in: transaction)
+        let stream = try desk.stream(target, request, in: transaction)
         var after: Int64 = -1
         if let start {
             guard let number = Shard.number(start) else { throw AWSError.noShard(start, stream) }

@@ -29,7 +29,7 @@ struct Streams: Sendable {
             let context = request.context
             let arn = Stream.arn(scope, name)
             try desk.access.check(
-                context, context.operation, resource: arn, of: scope.account, policy: nil, in: transaction)
+                request, context.operation, resource: arn, of: scope.account, policy: nil, in: transaction)
             guard try desk.directory.find(scope, name, in: transaction) == nil else {
                 throw AWSError.streamExists(name, scope.account)
             }
@@ -93,7 +93,7 @@ struct Streams: Sendable {
         }
         let rows = try await desk.database.read { [desk, after] transaction in
             try desk.access.check(
-                context, context.operation, resource: "*", of: context.scope.account, policy: nil,
+                request, context.operation, resource: "*", of: context.scope.account, policy: nil,
                 in: transaction)
             return try StreamTable.list(context.scope, after: after, limit: limit + 1, in: transaction)
         }
@@ -178,7 +178,7 @@ struct Streams: Sendable {
         let context = request.context
         let usage = try await desk.database.read { [desk] transaction in
             try desk.access.check(
-                context, context.operation, resource: "*", of: context.scope.account, policy: nil,
+                request, context.operation, resource: "*", of: context.scope.account, policy: nil,
                 in: transaction)
             return try StreamTable.usage(context.scope, in: transaction)
         }

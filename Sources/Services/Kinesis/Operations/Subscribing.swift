@@ -20,7 +20,7 @@ struct Subscribing: Sendable {
             operation: "SubscribeToShard")
         let isDryRun = input.dryRun == true
         let place = try await desk.database.read { [desk] transaction in
-            guard case .consumer(let consumer, let stream) = try desk.resource(arn, context, in: transaction) else {
+            guard case .consumer(let consumer, let stream) = try desk.resource(arn, request, in: transaction) else {
                 throw AWSError.noResource(arn)
             }
             let now = desk.time.now()

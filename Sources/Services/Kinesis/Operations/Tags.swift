@@ -76,7 +76,7 @@ struct Tags: Sendable {
         let input = Model.ListTagsForResourceInput(request.input)
         let arn = input.resourceARN ?? ""
         let tags = try await desk.database.read { [desk] transaction in
-            switch try desk.resource(arn, request.context, in: transaction) {
+            switch try desk.resource(arn, request, in: transaction) {
             case .stream(let stream): try StreamTable.tags(stream.id, in: transaction)
             case .consumer(let consumer, _): try ConsumerTable.tags(consumer.id, in: transaction)
             }
@@ -91,7 +91,7 @@ struct Tags: Sendable {
     ) async throws {
         let arn = arn ?? ""
         try await desk.database.write { [desk] transaction in
-            switch try desk.resource(arn, request.context, in: transaction) {
+            switch try desk.resource(arn, request, in: transaction) {
             case .stream(let stream):
                 let tags = try body(try StreamTable.tags(stream.id, in: transaction), stream.name)
                 try StreamTable.setTags(stream.id, tags, in: transaction)
@@ -122,7 +122,7 @@ struct Tags: Sendable {
     private func setPolicy(_ request: OperationRequest, _ arn: String?, _ text: String?) async throws {
         let arn = arn ?? ""
         try await desk.database.write { [desk] transaction in
-            switch try desk.resource(arn, request.context, in: transaction) {
+            switch try desk.resource(arn, request, in: transaction) {
             case .stream(let stream):
                 if text == nil, stream.policy == nil { throw Self.noPolicy(arn) }
                 try StreamTable.setPolicy(stream.id, text, in: transaction)
@@ -139,7 +139,7 @@ struct Tags: Sendable {
         let input = Model.GetResourcePolicyInput(request.input)
         let arn = input.resourceARN ?? ""
         let text = try await desk.database.read { [desk] transaction in
-            switch try desk.resource(arn, request.context, in: transaction) {
+            switch try desk.resource(arn, request, in: transaction) {
             case .stream(let stream): stream.policy?.text
             case .consumer(let consumer, _): consumer.policy?.text
             }
@@ -209,16 +209,17 @@ enum Resource: Sendable {
 extension Desk {
     /// Throws ResourceNotFoundException, AccessDeniedException.
     func resource(
-        _ arn: String, _ context: OperationContext, in transaction: any ReadTransaction
+        _ arn: String, _ request: OperationRequest, in transaction: any ReadTransaction
     ) throws -> Resource {
         let found = try resource(arn, in: transaction)
         switch found {
         case .stream(let stream):
-            try access.check(context, context.operation, on: stream, in: transaction)
+            try access.check(request, request.context.operation, on: stream, in: transaction)
         case .consumer(let consumer, let stream):
             try access.check(
-                context, context.operation, resource: consumer.arn(of: stream.arn), of: stream.scope.account,
-                policy: consumer.policy, in: transaction)
+                request, request.context.operation, resource: consumer.arn(of: stream.arn), of: stream.scope.account,
+                policy: consumer.policy, tags: { try ConsumerTable.tags(consumer.id, in: transaction) },
+                in: transaction)
         }
         return found
     }

@@ -45,7 +45,8 @@ extension LambdaService {
     func checkRole(of record: VersionRecord, in transaction: any ReadTransaction) throws {
         guard let authorizer = try connections().authorizer, let role = record.configuration.role else { return }
         let isAssumable = try authorizer.isAssumable(
-            role, by: "lambda.amazonaws.com", account: record.scope.account, in: transaction)
+            role, by: "lambda.amazonaws.com", account: record.scope.account,
+            source: record.scope.functionARN(record.name), in: transaction)
         guard isAssumable else {
             throw AWSError.invalidParameter("The role defined for the function cannot be assumed by Lambda.")
         }

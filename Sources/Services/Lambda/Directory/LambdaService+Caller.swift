@@ -106,7 +106,15 @@ extension LambdaService: FunctionCaller {
                 guard question.principal.isRoleSession, let authorizer else { return .allowed }
                 return try authorizer.decide(
                     question.principal, action: question.action, resource: target.arn,
-                    conditions: (context?.conditions ?? [:]).merging(question.conditions) { $1 }, in: transaction)
+                    conditions: { asked in
+                        let caller: any Caller = context ?? question.principal
+                        return try caller.conditions.merging(question.conditions) { $1 }
+                            .merging(
+                                asked.resourceTags {
+                                    try FunctionTable.get(target.scope, target.name, in: transaction)?.tags
+                                }
+                            ) { $1 }
+                    }, in: transaction)
             }
             return (policy, identities)
         }

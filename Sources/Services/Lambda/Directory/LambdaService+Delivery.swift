@@ -70,7 +70,10 @@ extension LambdaService: DeliveryTarget {
         case .roleSession:
             let decision =
                 try connections().authorizer?.decide(
-                    principal, action: "lambda:InvokeFunction", resource: target.arn, in: transaction) ?? .allowed
+                    for: principal, action: "lambda:InvokeFunction", resource: target.arn,
+                    more: {
+                        try $0.resourceTags { try FunctionTable.get(target.scope, target.name, in: transaction)?.tags }
+                    }, in: transaction) ?? .allowed
             switch decision {
             case .allowed: if isOwn { return nil }
             case .explicitlyDenied: return "with an explicit deny in an identity-based policy"

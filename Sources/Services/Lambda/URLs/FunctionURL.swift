@@ -75,7 +75,7 @@ enum URLTable {
             qualifier: row.text(3),
             authType: document["AuthType"]?.string.flatMap(FunctionURL.AuthType.init) ?? .iam,
             invokeMode: document["InvokeMode"]?.string.flatMap(FunctionURL.InvokeMode.init),
-            cors: document["Cors"].map { URLCORS(Model.Cors($0)) },
+            cors: document["Cors"].flatMap { URLCORS(Model.Cors($0)) },
             createdAt: Instant(nanoseconds: document["Created"]?.int ?? 0),
             modifiedAt: Instant(nanoseconds: document["Modified"]?.int ?? 0))
     }

@@ -12,7 +12,10 @@ struct URLCORS: Sendable, Hashable {
     /// Seconds that a browser may remember a preflight.
     var maxAge: Int?
 
-    init(_ model: Model.Cors) {
+    /// Nil for settings without any member: that is how CORS is taken away from a URL, which has no other operation for it
+    /// (terraform-provider-aws issue 28439).
+    init?(_ model: Model.Cors) {
+        guard model.value.fields?.entries.contains(where: { !$0.value.isNull }) == true else { return nil }
         allowCredentials = model.allowCredentials
         allowHeaders = model.allowHeaders
         allowMethods = model.allowMethods

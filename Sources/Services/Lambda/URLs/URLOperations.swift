@@ -12,7 +12,7 @@ extension LambdaService {
             id: Identifier.base32(32).lowercased(), scope: target.scope, function: target.name,
             qualifier: target.qualifier ?? "",
             authType: input.authType.flatMap(FunctionURL.AuthType.init) ?? .iam,
-            invokeMode: input.invokeMode.flatMap(FunctionURL.InvokeMode.init), cors: input.cors.map(URLCORS.init),
+            invokeMode: input.invokeMode.flatMap(FunctionURL.InvokeMode.init), cors: input.cors.flatMap(URLCORS.init),
             createdAt: context.now, modifiedAt: context.now)
         try await mutate(target.scope, target.name) { transaction in
             try Self.requireURLTarget(target, in: transaction)
@@ -51,7 +51,7 @@ extension LambdaService {
         _ input: Model.UpdateFunctionUrlConfigRequest, _ context: OperationContext
     ) async throws -> OperationResponse {
         let target = try FunctionTarget(input.functionName ?? "", qualifier: input.qualifier, in: context.scope)
-        let (authType, mode, cors) = (input.authType, input.invokeMode, input.cors.map(URLCORS.init))
+        let (authType, mode, cors) = (input.authType, input.invokeMode, input.cors)
         let changed = try await mutate(target.scope, target.name) { transaction in
             guard
                 var url = try URLTable.get(
@@ -59,7 +59,7 @@ extension LambdaService {
             else { throw Self.noURL }
             if let authType = authType.flatMap(FunctionURL.AuthType.init) { url.authType = authType }
             if let mode = mode.flatMap(FunctionURL.InvokeMode.init) { url.invokeMode = mode }
-            if let cors { url.cors = cors }
+            if let cors { url.cors = URLCORS(cors) }
             url.modifiedAt = context.now
             try URLTable.put(url, in: transaction)
             return url

@@ -5,7 +5,7 @@ import Storage
 import Wire
 
 /// What an operation asks of a bucket.
-struct AccessRequest: Sendable {
+struct AccessRequest: Caller {
     var principal: Principal
     /// With `s3:` in front.
     var action: String
@@ -15,7 +15,7 @@ struct AccessRequest: Sendable {
     /// The tags that the request gives to an object.
     var requestTags: TagSet?
     /// `carried(by:)` of the context, when many things are asked of one request.
-    var carried: [String: [String]]?
+    var carried: ConditionValues?
 
     init(
         _ context: OperationContext, action: String? = nil, key: ObjectKey? = nil, version: String? = nil,
@@ -34,21 +34,33 @@ struct AccessRequest: Sendable {
         self.key = key
     }
 
-    /// The condition keys of S3 that a bucket policy may ask (Service Authorization Reference, "Condition keys for S3").
-    func conditions(existing: ObjectMetadata?) -> [String: [String]] {
-        guard let context else { return [:] }
+    /// The condition keys of S3 that a policy may ask (Service Authorization Reference, "Condition keys for S3"), but for the
+    /// tags of the object.
+    var conditions: ConditionValues {
+        guard let context else { return principal.conditions }
         var keys = carried ?? AccessRequest.carried(by: context)
         if let tags = requestTags?.tags, !tags.isEmpty {
             keys["s3:requestobjecttagkeys"] = tags.map(\.key)
-            for tag in tags { keys["s3:requestobjecttag/" + tag.key.lowercased()] = [tag.value] }
+            keys.merge(Self.tags("s3:requestobjecttag/", requestTags)) { $1 }
         }
-        for tag in existing?.tags.tags ?? [] { keys["s3:existingobjecttag/" + tag.key.lowercased()] = [tag.value] }
         return keys
+    }
+
+    /// `s3:ExistingObjectTag/NAME`: the object is looked at only when a policy asks.
+    func existingTags(_ asked: AskedKeys, _ object: () throws -> StoredObject?) rethrows -> ConditionValues {
+        guard key != nil, asked.contains(below: Self.existingTag) else { return [:] }
+        return Self.tags(Self.existingTag, try object()?.metadata.tags)
+    }
+
+    private static let existingTag = "s3:existingobjecttag/"
+
+    private static func tags(_ prefix: String, _ set: TagSet?) -> ConditionValues {
+        TagConditions.keys(prefix, (set?.tags ?? []).lazy.map { (key: $0.key, value: $0.value) })
     }
 
     /// The keys that follow from headers and URL alone. Of a name that is there more than once the first counts, as it
     /// does for the operation: a policy must judge what is done.
-    static func carried(by context: OperationContext) -> [String: [String]] {
+    static func carried(by context: OperationContext) -> ConditionValues {
         var keys = context.conditions
         func add(_ name: String, _ value: String) {
             if keys[name] == nil { keys[name] = [value] }
@@ -128,7 +140,7 @@ extension S3Service {
         existing: (StoredBucket) throws -> StoredObject?
     ) throws -> String? {
         let resource = bucket.arn + (request.key.map { "/" + $0.text } ?? "")
-        var byResource = try policyDecision(request, bucket, resource: resource, existing: existing)
+        var byResource = try policyDecision(request, bucket, resource: resource, existing: existing, in: transaction)
         if byResource == .explicitlyDenied { return "with an explicit deny in a resource-based policy" }
         let identity: PolicyDecision
         switch request.principal {
@@ -150,27 +162,22 @@ extension S3Service {
         _ existing: (StoredBucket) throws -> StoredObject?, in transaction: any ReadTransaction
     ) throws -> PolicyDecision {
         guard let authorizer else { return .allowed }
-        let wantsTags =
-            try request.key != nil
-            && authorizer.asks(request.principal, forKeysBelow: Self.existingTag, in: transaction)
-        let conditions = request.conditions(existing: wantsTags ? try existing(bucket)?.metadata : nil)
         return try authorizer.decide(
-            request.principal, action: request.action, resource: resource, conditions: conditions, in: transaction)
+            for: request, action: request.action, resource: resource,
+            more: { try request.existingTags($0) { try existing(bucket) } }, in: transaction)
     }
-
-    private static let existingTag = "s3:existingobjecttag/"
 
     private func policyDecision(
         _ request: AccessRequest, _ bucket: StoredBucket, resource: String,
-        existing: (StoredBucket) throws -> StoredObject?
+        existing: (StoredBucket) throws -> StoredObject?, in transaction: any ReadTransaction
     ) throws -> PolicyDecision {
         guard let text = bucket.policy, let document = policies.document(text) else { return .notAllowed }
-        let wantsTags = request.key != nil && document.asks(forKeysBelow: Self.existingTag)
-        let metadata = wantsTags ? try existing(bucket)?.metadata : nil
+        let keys = try request.conditions(
+            for: document, authorizer, more: { try request.existingTags($0) { try existing(bucket) } }, in: transaction)
         let decision = document.decision(
             for: PolicyRequest(
-                principal: request.principal, action: request.action, resource: resource,
-                context: request.conditions(existing: metadata), resourceAccount: bucket.account))
+                principal: request.principal, action: request.action, resource: resource, context: keys,
+                resourceAccount: bucket.account))
         // A public policy then lets in only the owner's account and services.
         if decision == .allowed, bucket.publicAccess.contains(.restrictPublicBuckets), isStranger(request, bucket),
             PolicyStatus.isPublic(text)

@@ -101,25 +101,25 @@ extension S3Service {
     /// than S3, which refuses each by itself. Throws AccessDenied, MalformedXML.
     private func permit(_ request: OperationRequest, _ point: AccessPoint, in transaction: any ReadTransaction) throws {
         let context = request.context
-        let carried = AccessRequest.carried(by: context)
+        var asked = AccessRequest(context)
+        asked.carried = AccessRequest.carried(by: context)
         guard context.operation == "DeleteObjects" else {
             return try permit(
-                context, point, key: request.input["Key"]?.string, version: request.input["VersionId"]?.string,
-                carried: carried, in: transaction)
+                asked, context, point, key: request.input["Key"]?.string,
+                version: request.input["VersionId"]?.string, in: transaction)
         }
         let items = request.input["Delete"]?["Objects"]?.list ?? []
         guard items.count <= Limits.deleteKeys else { throw S3Error.malformedXML }
         for item in items {
             try permit(
-                context, point, key: item["Key"]?.string, version: item["VersionId"]?.string, carried: carried,
-                in: transaction)
+                asked, context, point, key: item["Key"]?.string, version: item["VersionId"]?.string, in: transaction)
         }
     }
 
     /// Asks the caller's own policies and the access point's. The bucket behind it is asked as always. Throws AccessDenied.
     private func permit(
-        _ context: OperationContext, _ point: AccessPoint, key: String?, version: String?, operation: String? = nil,
-        carried: [String: [String]], in transaction: any ReadTransaction
+        _ asked: AccessRequest, _ context: OperationContext, _ point: AccessPoint, key: String?, version: String?,
+        operation: String? = nil, in transaction: any ReadTransaction
     ) throws {
         let name = S3Action.name(operation: operation ?? context.operation, ofVersion: version != nil)
         let action = "\(point.key.kind.service):\(name.dropFirst("s3:".count))"
@@ -127,14 +127,13 @@ extension S3Service {
         if point.key.kind == .bucket, let key { resource += "/object/" + key }
         let authorizer = links.withLock { $0?.authorizer }
         let identity =
-            try authorizer?.decide(
-                context.principal, action: action, resource: resource, conditions: carried, in: transaction)
-            ?? .allowed
+            try authorizer?.decide(for: asked, action: action, resource: resource, in: transaction) ?? .allowed
         var policy = PolicyDecision.notAllowed
         if let text = point.policy, let document = policies.document(text) {
             policy = document.decision(
                 for: PolicyRequest(
-                    principal: context.principal, action: action, resource: resource, context: carried,
+                    principal: context.principal, action: action, resource: resource,
+                    context: try asked.conditions(for: document, authorizer, in: transaction),
                     resourceAccount: point.key.scope.account))
         }
         guard
@@ -176,8 +175,8 @@ extension S3Service {
             // What is asked about is what will be read.
             let source = CopySource("\(point.bucket)/\(rest)")
             try self.permit(
-                context, point, key: source?.key, version: source?.versionID, operation: "GetObject",
-                carried: AccessRequest.carried(by: context), in: transaction)
+                AccessRequest(context), context, point, key: source?.key, version: source?.versionID,
+                operation: "GetObject", in: transaction)
             return point.bucket
         }
         request.input["CopySource"] = .string("\(bucket)/\(rest)")

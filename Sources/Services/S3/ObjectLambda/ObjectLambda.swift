@@ -181,7 +181,8 @@ final class ObjectLambda: Sendable {
                 roleARN: "", sessionName: "", account: account, lifetime: lifetime, now: context.now)
         case .roleSession(let role, let name, let account):
             return credentials.issue(
-                roleARN: role, sessionName: name, account: account, lifetime: lifetime, now: context.now)
+                roleARN: role, sessionName: name, account: account, tags: context.sessionTags, lifetime: lifetime,
+                now: context.now)
         case .service, .anonymous: return nil
         }
     }

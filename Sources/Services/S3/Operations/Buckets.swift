@@ -27,7 +27,7 @@ extension S3Service {
             let arn = "arn:aws:s3:::\(name)"
             if try self.authorizer?.decide(
                 for: context, action: "s3:CreateBucket", resource: arn,
-                more: { AccessRequest.carried(by: context) }, in: transaction) ?? .allowed != .allowed
+                more: { _ in AccessRequest.carried(by: context) }, in: transaction) ?? .allowed != .allowed
             {
                 throw S3Error.accessDenied(
                     AccessRequest(context), bucket,

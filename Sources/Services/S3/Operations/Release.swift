@@ -28,16 +28,31 @@ extension S3Service {
         try UploadTable.delete(upload, bucket: bucket, in: transaction)
         // An upload has no more parts than it was changed.
         if upload.changes <= Limits.partsReleasedAtOnce {
-            if holds {
-                let parts = try PartTable.list(upload: upload.id, after: 0, limit: Limits.parts, in: transaction)
-                try releaseNow(parts.map(\.part), in: transaction)
-            }
+            if holds { _ = try removeParts(of: upload.id, limit: Limits.parts, holds: true, in: transaction) }
             try PartTable.delete(upload: upload.id, through: Limits.parts, in: transaction)
         } else {
             let id = try Sequencer.advance(now: time.now(), in: transaction)
             try LeftoverTable.add(upload: upload.id, holds: holds, id: id, in: transaction)
             workOffLeftoversSoon(transaction)
         }
+    }
+
+    /// The first parts of an upload and their references; answers how many. A row that cannot be read must not keep the others:
+    /// the bytes that it referred to stay.
+    private func removeParts(
+        of upload: String, limit: Int, holds: Bool, in transaction: any WriteTransaction
+    ) throws -> Int {
+        let some = try PartTable.contents(upload: upload, limit: limit, in: transaction)
+        if holds {
+            try releaseNow(some.compactMap(\.part), in: transaction)
+            for (number, part) in some where part == nil {
+                logger.error(
+                    "a part of an upload cannot be read; what it held stays",
+                    metadata: ["upload": "\(upload)", "part": "\(number)"])
+            }
+        }
+        if let last = some.last { try PartTable.delete(upload: upload, through: last.number, in: transaction) }
+        return some.count
     }
 
     private func releaseNow(_ parts: [StoredPart], in transaction: any WriteTransaction) throws {
@@ -84,11 +99,11 @@ extension S3Service {
             try releaseNow(parts, in: transaction)
             try LeftoverTable.delete(id, in: transaction)
         case .upload(let upload, let holds):
-            let some = try PartTable.list(
-                upload: upload, after: 0, limit: Limits.partsPerLeftover, in: transaction)
-            if holds { try releaseNow(some.map(\.part), in: transaction) }
-            if let last = some.last { try PartTable.delete(upload: upload, through: last.number, in: transaction) }
-            if some.count < Limits.partsPerLeftover { try LeftoverTable.delete(id, in: transaction) }
+            let count = try removeParts(of: upload, limit: Limits.partsPerLeftover, holds: holds, in: transaction)
+            if count < Limits.partsPerLeftover { try LeftoverTable.delete(id, in: transaction) }
+        case .unreadable:
+            logger.error("parts of a removed object cannot be read; what they held stays", metadata: ["id": "\(id)"])
+            try LeftoverTable.delete(id, in: transaction)
         }
         return true
     }

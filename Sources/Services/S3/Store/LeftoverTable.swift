@@ -9,6 +9,7 @@ enum LeftoverTable {
         case parts([StoredPart])
         /// The rows of an upload's parts; `holds`: they hold references, which an object did not take over.
         case upload(String, holds: Bool)
+        case unreadable
     }
 
     static func add(_ parts: [StoredPart], id: Int64, in transaction: any WriteTransaction) throws {
@@ -25,11 +26,11 @@ enum LeftoverTable {
         try transaction.first("SELECT 1 FROM s3_leftover LIMIT 1") { _ in true } == nil
     }
 
-    /// The oldest; nil when there is none. What cannot be read is empty.
+    /// The oldest; nil when there is none.
     static func first(in transaction: any ReadTransaction) throws -> (id: Int64, leftover: Leftover)? {
         try transaction.first("SELECT id, upload, holds, parts FROM s3_leftover ORDER BY id LIMIT 1") { row in
             if let upload = row.optionalText(1) { return (row.int(0), .upload(upload, holds: row.bool(2))) }
-            return (row.int(0), .parts((try? StoredPart.unpack(row.blob(3))) ?? []))
+            return (row.int(0), (try? StoredPart.unpack(row.blob(3))).map { .parts($0) } ?? .unreadable)
         }
     }
 

@@ -118,6 +118,16 @@ enum PartTable {
             [.text(upload), .int(Int64(after)), .int(Int64(limit))], read)
     }
 
+    /// The first parts by number, whatever their rows are like: nil for what cannot be read.
+    static func contents(upload: String, limit: Int, in transaction: any ReadTransaction) throws
+        -> [(number: Int, part: StoredPart?)]
+    {
+        try transaction.query(
+            "SELECT number, part FROM s3_part WHERE upload = ? ORDER BY number LIMIT ?",
+            [.text(upload), .int(Int64(limit))]
+        ) { (Int($0.int(0)), (try? StoredPart.unpack($0.blob(1)))?.first) }
+    }
+
     /// Removes parts up to a number; the caller looks after blob references.
     static func delete(upload: String, through number: Int, in transaction: any WriteTransaction) throws {
         try transaction.execute(

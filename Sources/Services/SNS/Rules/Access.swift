@@ -15,7 +15,7 @@ struct Access: Sendable {
     ///
     /// In the topic's account one of the two kinds of policies must allow it, from another account both; a Deny wins always.
     func check(
-        _ caller: some Caller, _ action: String, _ topic: Topic, more: [String: [String]] = [:],
+        _ caller: some Caller, _ action: String, _ topic: Topic, more: ConditionValues = [:],
         in transaction: any ReadTransaction
     ) throws {
         guard try !mayDo(caller, action, topic, more: more, in: transaction) else { return }
@@ -23,18 +23,15 @@ struct Access: Sendable {
     }
 
     func mayDo(
-        _ caller: some Caller, _ action: String, _ topic: Topic, more: [String: [String]] = [:],
+        _ caller: some Caller, _ action: String, _ topic: Topic, more: ConditionValues = [:],
         in transaction: any ReadTransaction
     ) throws -> Bool {
         let own = try authorizer.decide(
             for: caller, action: "sns:\(action)", resource: topic.key.arn,
-            more: {
-                TagConditions.resource(topic.tags.entries.map { ($0.name, $0.value.string ?? "") })
-                    .merging(more) { $1 }
-            },
+            more: { $0.resourceTags { topic.tags }.merging(more) { $1 } },
             in: transaction)
         return PolicyDecision.permits(
-            caller.principal, identity: own, resource: decision(of: topic, caller, action, more),
+            caller.principal, identity: own, resource: try decision(of: topic, caller, action, more, in: transaction),
             resourceAccount: topic.key.scope.account)
     }
 
@@ -45,7 +42,14 @@ struct Access: Sendable {
         in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
-            for: caller, action: "sns:\(action)", resource: resource, in: transaction)
+            for: caller, action: "sns:\(action)", resource: resource,
+            more: {
+                try $0.resourceTags {
+                    guard let arn = ARN(resource) else { return nil }
+                    let scope = AccountRegion(account: arn.account, region: arn.region)
+                    return try TopicTable.get(TopicKey(scope: scope, name: arn.resource), in: transaction)?.tags
+                }
+            }, in: transaction)
         guard let account = owner ?? ARN(resource)?.account, caller.principal.account == account, decision == .allowed
         else { throw Self.refusal(caller.principal, action, resource: resource) }
     }
@@ -55,12 +59,10 @@ struct Access: Sendable {
         for entry in attributes.entries where entry.name.hasSuffix("FeedbackRoleArn") {
             guard let role = entry.value.string, !role.isEmpty else { continue }
             do {
-                try PassRole(to: "sns.amazonaws.com", authorizer).check(role, by: caller, in: transaction)
+                // Nothing is written with it here: nobody asks whether SNS may assume it.
+                try PassRole(to: "sns.amazonaws.com", authorizer).checkPermission(role, of: caller, in: transaction)
             } catch PassRole.Problem.notPermitted(let text) {
                 throw AWSError.forbidden(text)
-            } catch PassRole.Problem.notAssumable {
-                // Nothing is written with it here.
-                continue
             }
         }
     }
@@ -79,8 +81,9 @@ struct Access: Sendable {
 
     /// What the topic's policy says. `aws:SourceOwner`, which the default policy asks for, only services bring.
     private func decision(
-        of topic: Topic, _ caller: some Caller, _ action: String, _ more: [String: [String]]
-    ) -> PolicyDecision {
+        of topic: Topic, _ caller: some Caller, _ action: String, _ more: ConditionValues,
+        in transaction: any ReadTransaction
+    ) throws -> PolicyDecision {
         // The default policy says no more than this, and is by far the most frequent.
         guard let text = topic.attribute("Policy") else {
             switch caller.principal {
@@ -96,6 +99,8 @@ struct Access: Sendable {
         return document.decision(
             for: PolicyRequest(
                 principal: caller.principal, action: "sns:\(action)", resource: topic.key.arn,
-                context: caller.conditions.merging(more) { $1 }))
+                context: try caller.conditions(
+                    for: document, authorizer, more: { $0.resourceTags { topic.tags }.merging(more) { $1 } },
+                    in: transaction)))
     }
 }

@@ -16,7 +16,8 @@ struct Access: Sendable {
         let name = "sqs:" + action
         let refusal = try policies.refusal(
             caller, action: name, resource: queue.arn, account: queue.scope.account,
-            policy: queue.attributes.policy?.policy, in: transaction)
+            policy: queue.attributes.policy?.policy,
+            more: { try $0.resourceTags { try QueueTable.tags(queue.id, in: transaction) } }, in: transaction)
         if let refusal { throw Self.refused(caller, name, queue.arn, refusal) }
     }
 

@@ -16,13 +16,14 @@ struct Desk: Sendable {
 
     /// The queue of a request, which the caller may do `action` to. Throws NonExistentQueue, AccessDenied.
     func queue(
-        _ address: QueueAddress, _ context: OperationContext, action: String, in transaction: any ReadTransaction
+        _ address: QueueAddress, _ request: OperationRequest, action: String, in transaction: any ReadTransaction
     ) throws -> Queue {
+        let context = request.context
         let scope = AccountRegion(account: address.account, region: context.scope.region)
         guard let queue = try directory.find(scope, address.name, in: transaction) else {
             throw AWSError.noQueue(forQuery: context.isQuery)
         }
-        try access.check(context, action, on: queue, in: transaction)
+        try access.check(request, action, on: queue, in: transaction)
         return queue
     }
 
@@ -41,7 +42,7 @@ struct Desk: Sendable {
             return completion(.failure(error))
         }
         database.write { transaction in
-            let queue = try self.queue(address, context, action: action, in: transaction)
+            let queue = try self.queue(address, request, action: action, in: transaction)
             return try body(queue, time.now(), transaction)
         } completion: { result in
             context.eventLoop.execute { completion(result.map { OperationResponse(answer($0)) }) }
@@ -56,7 +57,7 @@ struct Desk: Sendable {
         let context = request.context
         let address = try QueueAddress(url, context)
         return try await database.write { transaction in
-            let queue = try self.queue(address, context, action: action, in: transaction)
+            let queue = try self.queue(address, request, action: action, in: transaction)
             return try body(queue, time.now(), transaction)
         }
     }
@@ -68,7 +69,7 @@ struct Desk: Sendable {
         let context = request.context
         let address = try QueueAddress(url, context)
         return try await database.read { transaction in
-            let queue = try self.queue(address, context, action: action, in: transaction)
+            let queue = try self.queue(address, request, action: action, in: transaction)
             return try body(queue, time.now(), transaction)
         }
     }

@@ -27,17 +27,18 @@ final class LongPoll: Sendable {
     private let state = Mutex(State())
     private let address: QueueAddress
     private let plan: Receiving.Plan
-    private let context: OperationContext
+    private let request: OperationRequest
+    private var context: OperationContext { request.context }
     private let desk: Desk
     private let completion: OperationCompletion
 
     init(
-        address: QueueAddress, plan: Receiving.Plan, context: OperationContext, desk: Desk,
+        address: QueueAddress, plan: Receiving.Plan, request: OperationRequest, desk: Desk,
         completion: @escaping OperationCompletion
     ) {
         self.address = address
         self.plan = plan
-        self.context = context
+        self.request = request
         self.desk = desk
         self.completion = completion
     }
@@ -66,7 +67,7 @@ final class LongPoll: Sendable {
     }
 
     private func receive(in transaction: any WriteTransaction) throws -> Outcome {
-        let queue = try desk.queue(address, context, action: "ReceiveMessage", in: transaction)
+        let queue = try desk.queue(address, request, action: "ReceiveMessage", in: transaction)
         let wait = plan.wait ?? queue.attributes.receiveWaitSeconds
         if let attempt = plan.attempt, !queue.isFIFO {
             throw AWSError.invalid(

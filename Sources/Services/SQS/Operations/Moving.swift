@@ -15,12 +15,11 @@ struct Moving: Sendable {
             throw AWSError.invalid(
                 String(rate), for: "MaxNumberOfMessagesPerSecond", "Must be between 1 and 500, if provided.")
         }
-        let context = request.context
         let task = try await desk.database.write { transaction in
             guard let queue = try desk.directory.find(arn: source, in: transaction) else {
                 throw Self.noResource("SourceArn")
             }
-            try desk.access.check(context, "StartMessageMoveTask", on: queue, in: transaction)
+            try desk.access.check(request, "StartMessageMoveTask", on: queue, in: transaction)
             let sources = try QueueTable.sources(of: queue.arn, queue.scope, after: "", limit: 1, in: transaction)
             guard !sources.isEmpty else {
                 throw AWSError.invalid("Source queue must be configured as a Dead Letter Queue.")
@@ -35,7 +34,7 @@ struct Moving: Sendable {
                 guard target.id != queue.id else {
                     throw AWSError.invalid("Source queue arn and destination queue arn can not be the same.")
                 }
-                try desk.access.check(context, "SendMessage", on: target, in: transaction)
+                try desk.access.check(request, "SendMessage", on: target, in: transaction)
             }
             let newest = try MoveTaskTable.list(queue: queue.id, limit: 1, in: transaction).first
             if newest?.status == .running || newest?.status == .cancelling {
@@ -65,12 +64,11 @@ struct Moving: Sendable {
         guard let (id, source) = Self.read(handle) else {
             throw AWSError.invalid("Value for parameter TaskHandle is invalid.")
         }
-        let context = request.context
         let moved = try await desk.database.write { transaction in
             guard let queue = try desk.directory.find(arn: source, in: transaction) else {
                 throw Self.noResource("SourceArn")
             }
-            try desk.access.check(context, "CancelMessageMoveTask", on: queue, in: transaction)
+            try desk.access.check(request, "CancelMessageMoveTask", on: queue, in: transaction)
             guard var task = try MoveTaskTable.get(id, in: transaction), task.queue == queue.id else {
                 throw AWSError.resourceNotFound("Task does not exist.")
             }
@@ -93,12 +91,11 @@ struct Moving: Sendable {
         guard Limits.moveTasksListed.contains(limit) else {
             throw AWSError.invalid(String(limit), for: "MaxResults", "Must be between 1 and 10, if provided.")
         }
-        let context = request.context
         let found = try await desk.database.read { transaction in
             guard let queue = try desk.directory.find(arn: source, in: transaction) else {
                 throw Self.noResource("SourceArn")
             }
-            try desk.access.check(context, "ListMessageMoveTasks", on: queue, in: transaction)
+            try desk.access.check(request, "ListMessageMoveTasks", on: queue, in: transaction)
             return try MoveTaskTable.list(queue: queue.id, limit: limit, in: transaction)
         }
         var output = Model.ListMessageMoveTasksResult()

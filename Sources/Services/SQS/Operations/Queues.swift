@@ -68,7 +68,7 @@ struct Queues: Sendable {
         let context = request.context
         let address = QueueAddress(account: input.queueOwnerAWSAccountId ?? context.scope.account, name: name)
         let queue = try await desk.database.read { transaction in
-            try desk.queue(address, context, action: "GetQueueUrl", in: transaction)
+            try desk.queue(address, request, action: "GetQueueUrl", in: transaction)
         }
         var output = Model.GetQueueUrlResult()
         output.queueUrl = queue.url(context.endpoint)

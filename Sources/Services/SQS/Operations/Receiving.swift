@@ -17,7 +17,7 @@ struct Receiving: Sendable {
             return completion(.failure(error))
         }
         let poll = LongPoll(
-            address: address, plan: plan, context: request.context, desk: desk, completion: completion)
+            address: address, plan: plan, request: request, desk: desk, completion: completion)
         poll.attempt()
     }
 

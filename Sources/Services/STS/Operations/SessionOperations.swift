@@ -1,11 +1,14 @@
 import Contracts
 import Crypto
 import Platform
+import Policies
 import Wire
 
 struct SessionOperations: Sendable {
     let tokens: SessionTokens
     let roles: RoleGate
+    /// Whether policies decide what a session may do (`--auth sigv4`).
+    let isAuthenticationOn: Bool
 
     func getCallerIdentity(_ request: OperationRequest) async throws -> OperationResponse {
         let context = request.context
@@ -30,15 +33,17 @@ struct SessionOperations: Sendable {
         guard arn.service == "iam", arn.resource.hasPrefix("role/"), arn.account.utf8.count == 12,
             arn.account.utf8.allSatisfy({ (48...57).contains($0) })
         else { throw AWSError("ValidationError", "\(text) is invalid") }
-        try Self.checkTags(input)
-        try await roles.check(request, input)
-        let seconds = input.durationSeconds ?? Limits.defaultRoleSessionSeconds
-        guard Limits.roleSessionSeconds.contains(seconds) else {
-            throw Self.durationError(seconds, Limits.roleSessionSeconds)
+        let tags = try Self.tags(input, inherited: request.context.sessionTags.filter(\.isTransitive))
+        if isAuthenticationOn, input.policy != nil || !(input.policyArns ?? []).isEmpty {
+            // It would be the whole role that is handed out.
+            throw AWSError.notImplemented(
+                service: "STS", operation: "AssumeRole with a session policy (Policy, PolicyArns)")
         }
+        let properties = try await roles.check(request, input)
+        let seconds = try Self.duration(input, of: properties, isChained: request.context.principal.isRoleSession)
         let name = input.roleSessionName ?? ""
         let credentials = tokens.issue(
-            roleARN: text, sessionName: name, account: arn.account,
+            roleARN: text, sessionName: name, account: arn.account, tags: tags,
             expiration: request.context.now + .seconds(seconds))
         var user = Model.AssumedRoleUser()
         user.assumedRoleId = "\(Self.roleID(text)):\(name)"
@@ -76,8 +81,33 @@ struct SessionOperations: Sendable {
         return shape
     }
 
+    /// Seconds. Texts as AWS sends them. A role that nobody created, which only without authentication may be assumed, sets no
+    /// limit.
+    private static func duration(
+        _ input: Model.AssumeRoleRequest, of role: RoleProperties?, isChained: Bool
+    ) throws(AWSError) -> Int {
+        let seconds = input.durationSeconds ?? Limits.defaultRoleSessionSeconds
+        guard Limits.roleSessionSeconds.contains(seconds) else {
+            throw durationError(seconds, Limits.roleSessionSeconds)
+        }
+        guard !isChained || seconds <= Limits.chainedSessionSeconds else {
+            throw AWSError(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
+        }
+        guard seconds <= role?.maximumSession ?? seconds else {
+            throw AWSError(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+        }
+        return seconds
+    }
+
+    /// The tags of the new session: those that are asked for, and what the caller's own session hands on (`inherited`).
     /// Texts recorded on AWS (lambda-semantics 7.11).
-    private static func checkTags(_ input: Model.AssumeRoleRequest) throws {
+    private static func tags(
+        _ input: Model.AssumeRoleRequest, inherited: [SessionTag]
+    ) throws(AWSError) -> [SessionTag] {
         let keys = (input.tags ?? []).compactMap(\.key)
         guard keys.count <= Limits.tags else {
             throw AWSError("ValidationError", "Too many session tags: at most \(Limits.tags) are allowed.")
@@ -91,6 +121,25 @@ struct SessionOperations: Sendable {
             throw AWSError(
                 "InvalidParameterValue", "The specified transitive tag key must be included in the requested tags.")
         }
+        guard !inherited.contains(where: { known.contains($0.key.lowercased()) }) else {
+            throw AWSError(
+                "InvalidParameterValue",
+                "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key "
+                    + "from the calling session.")
+        }
+        let transitive = Set((input.transitiveTagKeys ?? []).map { $0.lowercased() })
+        let own = (input.tags ?? []).map { tag in
+            let key = tag.key ?? ""
+            return SessionTag(key: key, value: tag.value_ ?? "", isTransitive: transitive.contains(key.lowercased()))
+        }
+        let all = inherited + own
+        guard all.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= Limits.tagBytes else {
+            throw AWSError(
+                "PackedPolicyTooLarge",
+                "The session's tags have more than \(Limits.tagBytes) bytes, which is all that a session token has room for."
+            )
+        }
+        return all
     }
 
     private static func durationError(_ seconds: Int, _ allowed: ClosedRange<Int>) -> AWSError {

@@ -13,7 +13,7 @@ struct GroupOperations: Sendable {
         let key = GroupKey(scope: context.scope, name: input.name)
         let (tags, token) = (try Self.tags(input.tags ?? []), input.clientToken)
         try await database.write { [access] transaction in
-            try access.check(context, "CreateScheduleGroup", key.arn, in: transaction)
+            try access.check(request, "CreateScheduleGroup", key.arn, in: transaction)
             if let old = try GroupTable.get(key, in: transaction) {
                 if let token, old.document["ClientToken"]?.string == token { return }
                 throw AWSError.conflict("Schedule group \(key.name) already exists.")
@@ -125,7 +125,7 @@ struct GroupOperations: Sendable {
     func tag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.TagResourceInput(request.input)
         let added = try Self.tags(input.tags ?? [])
-        try await change(input.resourceArn, "TagResource", request.context) { tags in
+        try await change(input.resourceArn, "TagResource", request) { tags in
             for entry in added.entries { tags[entry.name] = entry.value }
             guard tags.count <= Limits.tags else { throw Self.tooManyTags }
         }
@@ -135,19 +135,19 @@ struct GroupOperations: Sendable {
     func untag(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.UntagResourceInput(request.input)
         let names = input.tagKeys ?? []
-        try await change(input.resourceArn, "UntagResource", request.context) { tags in
+        try await change(input.resourceArn, "UntagResource", request) { tags in
             for name in names { tags[name] = nil }
         }
         return OperationResponse()
     }
 
     private func change(
-        _ arn: String?, _ action: String, _ context: OperationContext,
+        _ arn: String?, _ action: String, _ request: OperationRequest,
         _ body: @escaping @Sendable (inout Fields) throws -> Void
     ) async throws {
         let key = try Self.group(arn)
         try await database.write { [access] transaction in
-            try access.check(context, action, key.arn, in: transaction)
+            try access.check(request, action, key.arn, in: transaction)
             var group = try GroupTable.require(key, in: transaction)
             var tags = group.tags
             try body(&tags)

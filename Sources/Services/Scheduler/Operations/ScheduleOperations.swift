@@ -17,7 +17,7 @@ struct ScheduleOperations: Sendable {
         let arn = made.key.arn
         try await database.write { [access, firing] transaction in
             try access.check(context, "CreateSchedule", arn, in: transaction)
-            try access.checkPassing(input.target?.roleArn, context, in: transaction)
+            try access.checkPassing(input.target?.roleArn, request, group: made.key.group, in: transaction)
             try Self.requireActive(made.key.group, in: transaction)
             if let old = try ScheduleTable.get(made.key, in: transaction) {
                 // The same call, sent again.
@@ -49,7 +49,7 @@ struct ScheduleOperations: Sendable {
         let arn = made.key.arn
         try await database.write { [access, firing] transaction in
             try access.check(context, "UpdateSchedule", arn, in: transaction)
-            try access.checkPassing(input.target?.roleArn, context, in: transaction)
+            try access.checkPassing(input.target?.roleArn, request, group: made.key.group, in: transaction)
             try Self.requireActive(made.key.group, in: transaction)
             let old = try ScheduleTable.require(made.key, in: transaction)
             var schedule = made

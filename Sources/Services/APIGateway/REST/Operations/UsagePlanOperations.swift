@@ -9,9 +9,9 @@ struct APIKeyOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let (input, context) = (request.input, request.context)
-        var document: Value = [
-            "id": .string(ResourceID.api()), "value": .string(input["value"]?.string ?? Self.value()),
-        ]
+        // Terraform sends an empty value for a key whose value is to be made.
+        let given = input["value"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+        var document: Value = ["id": .string(ResourceID.api()), "value": .string(given ?? Self.value())]
         document = document.merging(input, ["name", "customerId", "description"])
         document["enabled"] = input["enabled"] ?? false
         document["createdDate"] = .timestamp(context.now)
