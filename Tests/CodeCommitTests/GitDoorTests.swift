@@ -55,15 +55,4 @@ struct GitDoorTests {
     }
 
     static let signature = "f35f633ccce80f7bb4320f85273195b821643961fffc5840532c541774ec491c"
-
-    @Test func gzip() throws {
-        // `printf hello | gzip -n`
-        let bytes: [UInt8] = [
-            0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xCB, 0x48, 0xCD, 0xC9, 0xC9, 7, 0, 0x86, 0xA6, 0x10, 0x36, 5, 0, 0, 0,
-        ]
-        #expect(try Gunzip.unpack(bytes, limit: 5) == Array("hello".utf8))
-        #expect(throws: Gunzip.Refusal.tooLarge) { try Gunzip.unpack(bytes, limit: 4) }
-        #expect(throws: Gunzip.Refusal.malformed) { try Gunzip.unpack(Array(bytes.dropLast(12)), limit: 5) }
-        #expect(throws: Gunzip.Refusal.malformed) { try Gunzip.unpack(Array("hello".utf8), limit: 5) }
-    }
 }

@@ -43,7 +43,6 @@ struct GitFormatsTests {
         _ = FileDifference.parse(bytes)
         var commands = PushCommands()
         commands.feed(.init(bytes: bytes))
-        _ = try? Gunzip.unpack([0x1F, 0x8B] + bytes, limit: 1_000)
         _ = SignaturePassword(String(decoding: bytes, as: UTF8.self))
         _ = BasicCredentials(header: "Basic " + String(decoding: bytes, as: UTF8.self))
     }

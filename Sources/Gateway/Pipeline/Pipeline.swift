@@ -280,7 +280,7 @@ struct Pipeline: HTTPResponder {
         // Empty blocks would be walked at no gain: compressed, it is no larger.
         guard body.readableBytes <= limit else { throw tooLarge(call, limit) }
         do throws(Gunzip.Failure) {
-            return try Gunzip.inflate(body, limit: limit)
+            return ByteBuffer(bytes: try Gunzip.inflate(Array(body.readableBytesView), limit: limit))
         } catch {
             if error == .tooLarge { throw tooLarge(call, limit) }
             throw AWSError("SerializationException", "The body is not gzip, as its Content-Encoding says.")

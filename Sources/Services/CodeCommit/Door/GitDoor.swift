@@ -271,8 +271,8 @@ struct GitDoor: HTTPDoor {
         switch request.head.header("content-encoding")?.lowercased() {
         case nil, "", "identity": return bytes
         case "gzip", "x-gzip":
-            do throws(Gunzip.Refusal) {
-                return try Gunzip.unpack(bytes, limit: Limits.fetchBytes)
+            do throws(Gunzip.Failure) {
+                return try Gunzip.inflate(bytes, limit: Limits.fetchBytes)
             } catch {
                 throw error == .tooLarge
                     ? Refusal.tooLarge : Refusal(status: 400, text: "The body is not compressed as its head says")

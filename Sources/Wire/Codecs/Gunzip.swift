@@ -1,17 +1,15 @@
-import NIOCore
-import Wire
-
 /// Reads gzip (RFC 1952): what clients compress their requests with. The answer's size is bounded, whatever the bytes say; nothing
 /// in them can make it fail in another way than by throwing.
-enum Gunzip {
-    enum Failure: Error, Equatable {
+public enum Gunzip {
+    public enum Failure: Error, Equatable {
+        /// Cut short, or not what its own sums say.
         case malformed
         /// Inflated it would be larger than the limit.
         case tooLarge
     }
 
-    static func inflate(_ body: ByteBuffer, limit: Int) throws(Failure) -> ByteBuffer {
-        let bytes = Array(body.readableBytesView)
+    /// What the bytes were before they were compressed; at most `limit` bytes.
+    public static func inflate(_ bytes: [UInt8], limit: Int) throws(Failure) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(min(bytes.count * 4, limit))
         var position = 0
@@ -23,14 +21,15 @@ enum Gunzip {
             try inflater.run(into: &out)
             position = inflater.position
             guard position + 8 <= bytes.count else { throw .malformed }
-            let sum = number(bytes, position)
-            let size = number(bytes, position + 4)
-            guard CRC32.sum(out[begin...]) == sum, UInt32(truncatingIfNeeded: out.count - begin) == size else {
-                throw .malformed
-            }
+            var checksum = Checksum(.crc32)
+            out[begin...].withUnsafeBytes { checksum.update($0) }
+            // The sum is written with its lowest byte first.
+            guard checksum.finalize().reversed() == Array(bytes[position..<(position + 4)]),
+                UInt32(truncatingIfNeeded: out.count - begin) == number(bytes, position + 4)
+            else { throw .malformed }
             position += 8
         } while position < bytes.count
-        return ByteBuffer(bytes: out)
+        return out
     }
 
     private static func number(_ bytes: [UInt8], _ at: Int) -> UInt32 {
@@ -56,18 +55,6 @@ enum Gunzip {
         if flags & 2 != 0 { position += 2 }
         guard position < bytes.count else { throw .malformed }
         return position
-    }
-}
-
-/// The sum of gzip (ISO 3309).
-private enum CRC32 {
-    private static let table: [UInt32] = (0..<256).map { index in
-        (0..<8).reduce(UInt32(index)) { sum, _ in sum & 1 == 1 ? 0xedb8_8320 ^ sum >> 1 : sum >> 1 }
-    }
-
-    static func sum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-        let table = table
-        return ~bytes.reduce(~0) { table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8 }
     }
 }
 
