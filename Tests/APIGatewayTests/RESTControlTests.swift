@@ -247,7 +247,8 @@ import Wire
             ])
         let head = "{\"statusCode\":201}" + String(repeating: "\u{0}", count: 8)
         let asked: Value = ["restApiId": api.id, "resourceId": api.root, "httpMethod": "GET"]
-        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": [.string(head + "on"), "e,", "two"]])) }
+        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": [.string(head + "on"), "e,", "two"]]))
+        }
         let short = try await harness.rest("TestInvokeMethod", asked)
         #expect(short["status"] == 201 && short["body"] == "one,two")
         let piece = String(repeating: "x", count: 400_000)

@@ -311,7 +311,8 @@ import Wire
         try await harness.rest(
             "UpdateStage", ["restApiId": api.id, "stageName": "s", "patchOperations": .list(patches)])
         let head = "{\"statusCode\":200}" + String(repeating: "\u{0}", count: 8)
-        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": [.string(head + "on"), "e,", "two"]])) }
+        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": [.string(head + "on"), "e,", "two"]]))
+        }
         let request = harness.request(api.id.string ?? "", "GET", "/s")
         func answer() async -> DoorResponse {
             await withCheckedContinuation { continuation in

@@ -120,7 +120,8 @@ struct RESTDoor: Sendable {
         guard let models = method.models, !models.isEmpty else { return nil }
         let type = call.request.header("content-type") ?? "application/json"
         // "To use the same model regardless of the content type": `$default` (developer guide).
-        guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] ?? models["$default"] else {
+        guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] ?? models["$default"]
+        else {
             return nil
         }
         guard let body = try? JSON.parse(call.request.body.readableBytesView) else { return .badBody([]) }
