@@ -295,6 +295,12 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_HEAD(self):
+        self.send_response(200)
+        if "x-unknown" not in self.headers:
+            self.send_header("Content-Length", "12345")
+        self.end_headers()
+
     def log_message(self, *_):
         pass
 
@@ -303,7 +309,7 @@ def test_http_proxy(bare):
     backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
     threading.Thread(target=backend.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{backend.server_port}"
-    place = bare.method("/{rest+}", "GET", requestParameters={"method.request.path.rest": True})
+    place = bare.method("/{rest+}", requestParameters={"method.request.path.rest": True})
     bare.client.put_integration(
         **place, type="HTTP_PROXY", integrationHttpMethod="ANY", uri=url + "/${stageVariables.base}/{rest}",
         requestParameters={
@@ -318,6 +324,16 @@ def test_http_proxy(bare):
         assert (answer.status, answer.headers["x-backend"]) == (202, "yes"), answer
         assert answer.json["path"] == "/v1/a/b%20c?q=1&stage=prod"
         assert answer.json["headers"]["x-fixed"] == "mine"
+        answer = bare.send("GET", "/a", headers={
+            "X-Forwarded-For": "1.2.3.4", "x-amzn-apigateway-api-id": "mine", "Connection": "X-Hop, x-forwarded-for",
+            "X-Hop": "1", "X-End": "2"})
+        seen = answer.json["headers"]
+        assert seen["x-forwarded-for"] == "1.2.3.4, 127.0.0.1" and seen["x-forwarded-proto"] == "http"
+        assert seen["x-forwarded-port"] == str(bare.server.port) and seen["x-amzn-apigateway-api-id"] == bare.id
+        assert "x-hop" not in seen and seen["x-end"] == "2" and seen["x-amzn-trace-id"].startswith("Root=")
+        # As GET would have it, or not said at all (RFC 9110, 8.6).
+        assert bare.send("HEAD", "/a").headers["content-length"] == "12345"
+        assert "content-length" not in bare.send("HEAD", "/a", headers={"X-Unknown": "1"}).headers
     finally:
         backend.shutdown()
         backend.server_close()
@@ -342,6 +358,8 @@ def test_response_streaming(bare, make_function):
     bare.deploy()
     answer = bare.send("GET", "/")
     assert (answer.status, answer.text, answer.headers["x-kind"]) == (201, "one,two", "stream"), answer
+    tested = bare.client.test_invoke_method(restApiId=bare.id, resourceId=bare.root, httpMethod="GET")
+    assert (tested["status"], tested["body"], tested["headers"]["x-kind"]) == (201, "one,two", "stream"), tested
 
 
 class StreamingBackend(http.server.BaseHTTPRequestHandler):
@@ -480,6 +498,12 @@ def test_validation_and_gateway_responses(bare, functions):
     why = '[instance type (integer) does not match any allowed primitive type (allowed: ["string"])]'
     assert bad.json == {"error": "Invalid request body", "stage": "prod", "why": why}
     assert bare.send("POST", "/pets", '{"name": "x"}', {**json_type, "x-must": "1"}).status == 200
+    bare.function(
+        "/any", functions["puppet"], "POST", requestValidatorId=validator, requestModels={"$default": "Pet"})
+    bare.deploy()
+    for kind in ("application/json", "application/vnd.pet+json; charset=utf-8", "text/plain"):
+        assert bare.send("POST", "/any", "{}", {"Content-Type": kind}).status == 422
+        assert bare.send("POST", "/any", '{"name": "x"}', {"Content-Type": kind}).status == 200
 
 
 def test_access_logs(bare, functions, server, unique):
@@ -505,6 +529,26 @@ def test_access_logs(bare, functions, server, unique):
         f"{good.headers['x-amzn-requestid']} 200 /x/{{id}} /prod/x/1 -",
         f"{bad.headers['x-amzn-requestid']} 403 - /prod/y MISSING_AUTHENTICATION_TOKEN",
     }
+
+
+@pytest.mark.parametrize(("server_object", "prefix"), [
+    ({"url": "/a/b"}, "/a/b"), ({"url": "https://host/a/b/"}, "/a/b"), ({"url": "/"}, ""),
+    ({"url": "/{basePath}", "variables": {"basePath": {"default": "/a/b"}}}, "/a/b"),
+    ({"url": "https://host/x", "variables": {"basePath": {"default": "a/b"}}}, "/a/b"),
+])
+def test_base_paths_of_imports(server, server_object, prefix):
+    document = json.dumps({
+        "openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "servers": [server_object],
+        "paths": {"/x": {"get": {"responses": {}, "x-amazon-apigateway-integration": {
+            "type": "http_proxy", "httpMethod": "GET", "uri": "http://backend.example/"}}}}})
+    rest, apis = server.client("apigateway"), server.client("apigatewayv2")
+    for mode, path in (("ignore", "/x"), ("prepend", prefix + "/x"), ("split", "/b/x" if prefix else "/x")):
+        made = rest.import_rest_api(body=document, parameters={"basepath": mode})["id"]
+        assert path in [item["path"] for item in rest.get_resources(restApiId=made)["items"]]
+        rest.delete_rest_api(restApiId=made)
+        made = apis.import_api(Body=document, Basepath=mode)["ApiId"]
+        assert [item["RouteKey"] for item in apis.get_routes(ApiId=made)["Items"]] == [f"GET {path}"]
+        apis.delete_api(ApiId=made)
 
 
 def test_what_is_not_there_says_so(bare):

@@ -220,6 +220,17 @@ def test_access_log_settings_are_checked(api):
     assert "AccessLogSettings" not in gateway.get_stage(ApiId=api.id, StageName="x")
 
 
+def test_empty_cors_settings_are_none(gateway, unique):
+    """As Terraform takes them away."""
+    made = gateway.create_api(Name=unique("api"), ProtocolType="HTTP", CorsConfiguration={})
+    assert "CorsConfiguration" not in made
+    gateway.update_api(ApiId=made["ApiId"], CorsConfiguration={"AllowOrigins": ["*"]})
+    answer = gateway.update_api(ApiId=made["ApiId"], Description="d", CorsConfiguration={})
+    assert "CorsConfiguration" not in answer
+    assert "CorsConfiguration" not in gateway.get_api(ApiId=made["ApiId"])
+    gateway.delete_api(ApiId=made["ApiId"])
+
+
 def test_http_apis_have_no_execution_logs(api):
     for settings in ({"LoggingLevel": "INFO"}, {"DataTraceEnabled": True}):
         error = refused(api.client.create_stage, ApiId=api.id, StageName="x", DefaultRouteSettings=settings)

@@ -474,6 +474,10 @@ def test_http_proxy(server, backend, unique):
     assert headers["host"] == backend.removeprefix("http://") and headers["content-length"] == "4"
     assert headers["forwarded"].startswith("by=") and f"host={api.host}" in headers["forwarded"]
     assert answer.all("set-cookie") == ["a=1", "b=2"] and answer.headers["x-backend"] == "yes"
+    # What Connection names ends here (RFC 9110, 7.6.1); what API Gateway itself says does not.
+    assert "x-a" not in headers and "x-amzn-trace-id" in headers
+    head = api.send("HEAD", "/v1/a")
+    assert (head.status, head.body) == (200, b"") and int(head.headers["content-length"]) > 100
     api.delete()
 
 

@@ -473,10 +473,20 @@ def test_a_new_deployment_serves_open_connections(socket_api):
         api.deploy()
         assert ask(client, {"action": "late"})["requestContext"]["routeKey"] == "late"
         api.client.delete_stage(ApiId=api.id, StageName="prod")
-        client.send("{}")
+        # Who says nothing is told, too.
         with pytest.raises(ConnectionClosed) as closed:
             client.recv(timeout=10)
         assert closed.value.rcvd.code == 1001
+
+
+def test_a_deleted_api_closes_its_connections_and_no_others(socket_api):
+    api, other = socket_api(responds=["$default"]), socket_api(responds=["$default"])
+    with api.connect() as client, other.connect() as staying:
+        api.client.delete_api(ApiId=api.id)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=10)
+        assert closed.value.rcvd.code == 1001
+        assert ask(staying, {"action": "x"})["requestContext"]["routeKey"] == "$default"
 
 
 def test_selection_expressions(socket_api):

@@ -220,6 +220,29 @@ import Wire
         #expect(await harness.get(api, "GET", "/s/a", isSigned: true).status == 200, "identity policies may allow, too")
     }
 
+    @Test func signaturesAreForTheRegionOfTheAPI() async throws {
+        let harness = try Harness()
+        let api = try await harness.restAPI()
+        try await harness.method(api, "GET", "/a", ["authorizationType": "AWS_IAM"])
+        try await harness.deploy(api)
+        harness.answers("in")
+        func status(_ region: String, checked: Bool) async -> (Int, String) {
+            var request = harness.request(api.id.string ?? "", "GET", "/s/a", isSigned: true)
+            request.context.scope = AccountRegion(account: Harness.account, region: region)
+            request.context.isTransportTrusted = !checked
+            let asked = request
+            let answer = await withCheckedContinuation { continuation in
+                harness.service.respond(to: asked) { continuation.resume(returning: $0) }
+            }
+            guard case .bytes(let body) = answer.payload else { return (answer.status, "") }
+            return (answer.status, String(buffer: body))
+        }
+        let text = #"{"message":"Credential should be scoped to a valid region, not 'eu-west-1'. "}"#
+        #expect(await status("eu-west-1", checked: true) == (403, text))
+        #expect(await status("us-east-1", checked: true) == (200, "in"))
+        #expect(await status("eu-west-1", checked: false) == (200, "in"))
+    }
+
     @Test func validatorsCheckParametersAndBodies() async throws {
         let harness = try Harness()
         let api = try await harness.restAPI()

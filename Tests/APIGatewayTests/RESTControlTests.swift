@@ -236,6 +236,44 @@ import Wire
             ])
     }
 
+    @Test func testsOfStreamsCollectThem() async throws {
+        let harness = try Harness()
+        let api = try await harness.restAPI()
+        try await harness.method(
+            api, "GET", "/",
+            integration: [
+                "type": "AWS_PROXY", "integrationHttpMethod": "POST", "uri": Harness.functionURI,
+                "responseTransferMode": "STREAM", "timeoutInMillis": 900_000,
+            ])
+        let head = "{\"statusCode\":201}" + String(repeating: "\u{0}", count: 8)
+        let asked: Value = ["restApiId": api.id, "resourceId": api.root, "httpMethod": "GET"]
+        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": [.string(head + "on"), "e,", "two"]]))
+        }
+        let short = try await harness.rest("TestInvokeMethod", asked)
+        #expect(short["status"] == 201 && short["body"] == "one,two")
+        let piece = String(repeating: "x", count: 400_000)
+        harness.functions.answer { _ in
+            .success(FakeFunctions.result(["pieces": .list([head, piece, piece, piece, piece].map { .string($0) })]))
+        }
+        let long = try await harness.rest("TestInvokeMethod", asked)
+        #expect(long["status"] == 201 && long["body"]?.string?.utf8.count == RESTLimits.testedStream)
+        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": ["no head"]])) }
+        #expect(try await harness.rest("TestInvokeMethod", asked)["status"] == 502)
+    }
+
+    @Test(arguments: [
+        (#"[{"url":"/a/b/"}]"#, "/a/b", "/b"), (#"[{"url":"https://h/a/b?x#y"}]"#, "/a/b", "/b"),
+        (#"[{"url":"//h/a"}]"#, "/a", ""), (#"[{"url":"https://h"}]"#, "", ""), (#"[{"url":"h"}]"#, "", ""),
+        ("[]", "", ""), ("null", "", ""), (#"[{"url":"https://h/{basePath}"}]"#, "", ""),
+        (#"[{"url":"/x"},{"url":"/y","variables":{"basePath":{"default":"a/b/c"}}}]"#, "/a/b/c", "/b/c"),
+    ])
+    func basePaths(servers: String, prepended: String, split: String) throws {
+        let path = BasePath.path(ofServers: try JSON.parse(servers.utf8))
+        #expect(BasePath.prepend.prefix(of: path) == prepended)
+        #expect(BasePath.split.prefix(of: path) == split)
+        #expect(BasePath.ignore.prefix(of: path) == "")
+    }
+
     static let swagger = #"""
         {"swagger": "2.0", "info": {"title": "pets", "version": "1"}, "basePath": "/v1",
          "x-amazon-apigateway-binary-media-types": ["image/png"],

@@ -288,6 +288,78 @@ import Wire
         #expect(await harness.get(api, "GET", "/s").status == 502)
     }
 
+    @Test func accessLogsOfStreamsAreWrittenAtTheirEnd() async throws {
+        let harness = try Harness()
+        let api = try await harness.restAPI()
+        try await harness.method(
+            api, "GET", "/",
+            integration: [
+                "type": "AWS_PROXY", "integrationHttpMethod": "POST", "uri": Harness.functionURI,
+                "responseTransferMode": "STREAM",
+            ])
+        try await harness.deploy(api)
+        let format =
+            "$context.requestId|$context.responseLength|$context.integration.responseTransferMode|"
+            + "$context.integration.timeToAllHeaders|$context.integration.timeToFirstContent|$context.integrationLatency"
+        let patches: [Value] = [
+            [
+                "op": "replace", "path": "/accessLogSettings/destinationArn",
+                "value": "arn:aws:logs:us-east-1:000000000000:log-group:g",
+            ],
+            ["op": "replace", "path": "/accessLogSettings/format", "value": .string(format)],
+        ]
+        try await harness.rest(
+            "UpdateStage", ["restApiId": api.id, "stageName": "s", "patchOperations": .list(patches)])
+        let head = "{\"statusCode\":200}" + String(repeating: "\u{0}", count: 8)
+        harness.functions.answer { _ in .success(FakeFunctions.result(["pieces": [.string(head + "on"), "e,", "two"]]))
+        }
+        let request = harness.request(api.id.string ?? "", "GET", "/s")
+        func answer() async -> DoorResponse {
+            await withCheckedContinuation { continuation in
+                harness.service.respond(to: request) { continuation.resume(returning: $0) }
+            }
+        }
+        guard case .stream(_, let produce) = await answer().payload else { throw Failure(.bug, "no stream") }
+        #expect(harness.logs.lines.isEmpty)
+        try await produce(PieceWriter())
+        let fields = harness.logs.lines.map { $0.message.split(separator: "|").dropFirst().map(String.init) }
+        #expect(fields.count == 1 && fields.first?.prefix(2) == ["7", "STREAMED"], "\(fields)")
+        #expect(fields.first?.dropFirst(2).allSatisfy { Int($0) != nil } == true, "\(fields)")
+        // Whoever goes away before the body begins, or asked for the head alone, is in the log, too.
+        _ = await answer()
+        #expect(harness.logs.lines.count == 2)
+        #expect(harness.logs.lines.last?.message.split(separator: "|")[1] == "0")
+    }
+
+    @Test func answersToHEADHaveTheBackendsLength() async throws {
+        let harness = try Harness()
+        let api = try await harness.restAPI()
+        let url = "http://backend/x"
+        try await harness.method(
+            api, "ANY", "/", integration: ["type": "HTTP_PROXY", "integrationHttpMethod": "ANY", "uri": .string(url)])
+        try await harness.method(
+            api, "ANY", "/h", integration: ["type": "HTTP_PROXY", "integrationHttpMethod": "HEAD", "uri": .string(url)])
+        try await harness.deploy(api)
+        func length(_ method: String, _ path: String, _ said: String?) async -> Int64? {
+            let headers = said.map { [(name: "Content-Length", value: $0)] } ?? []
+            harness.http.answer(url, OutboundResponse(status: 200, headers: headers, body: []))
+            let request = harness.request(api.id.string ?? "", method, path)
+            let answer = await withCheckedContinuation { continuation in
+                harness.service.respond(to: request) { continuation.resume(returning: $0) }
+            }
+            switch answer.payload {
+            case .stream(let length, _): return length
+            case .bytes(let bytes): return Int64(bytes.readableBytes)
+            default: return -1
+            }
+        }
+        #expect(await length("HEAD", "/s", "12345") == 12345)
+        #expect(await length("HEAD", "/s", nil) == nil)
+        #expect(await length("HEAD", "/s", "-1") == nil)
+        #expect(await length("GET", "/s", "12345") == 0)
+        #expect(await length("GET", "/s/h", "12345") == 0)
+    }
+
     @Test func backendsStreamAsFunctionsDo() async throws {
         let harness = try Harness()
         let api = try await harness.restAPI()

@@ -162,6 +162,19 @@ extension Harness {
         #expect(end?["disconnectStatusCode"]?.int == 1001 && end?["disconnectReason"]?.string == "Going away")
     }
 
+    @Test func deletedStagesAndAPIsCloseTheirConnections() async throws {
+        let harness = try harness()
+        let (one, other) = (try await harness.socketAPI(["$default"]), try await harness.socketAPI(["$default"]))
+        try await harness.call("CreateStage", ["ApiId": .string(one), "StageName": "empty", "AutoDeploy": true])
+        let (first, second) = (try await harness.open(one), try await harness.open(other))
+        try await harness.call("DeleteStage", ["ApiId": .string(one), "StageName": "empty"])
+        #expect(first.closed == nil)
+        try await harness.call("DeleteStage", ["ApiId": .string(one), "StageName": "prod"])
+        #expect(first.closed == WebSocketClose(code: 1001, reason: "Going away") && second.closed == nil)
+        try await harness.call("DeleteApi", ["ApiId": .string(other)])
+        #expect(second.closed?.code == 1001)
+    }
+
     @Test func onlyAnswersOfRoutesWithAResponseAreSent() async throws {
         let harness = try harness()
         let api = try await harness.socketAPI(["$default", "two"], responds: ["two"])

@@ -42,12 +42,14 @@ public final class APIGatewayService: Sendable, HTTPDoor {
             catalog: RESTCatalog(database: database), database: database, functions: functions, http: http, logs: logs,
             authorizer: authorizer, answers: answers, deadlines: deadlines, time: time)
         self.logger = logger
+        let hub = SocketHub(time: time)
         sockets = try SocketDoor(
-            catalog: catalog, hub: SocketHub(time: time), functions: functions, http: http, logs: logs,
+            catalog: catalog, hub: hub, functions: functions, http: http, logs: logs,
             database: database, authorizer: authorizer, deadlines: deadlines, time: time,
             functionsPort: ":" + ProxyRequest.port(of: functionEndpoint, isSecure: false), logger: logger)
         let editor = Editor(
-            database: database, catalog: catalog, answers: answers, functionsReachTheNetwork: functionsReachTheNetwork)
+            database: database, catalog: catalog, answers: answers, sockets: hub,
+            functionsReachTheNetwork: functionsReachTheNetwork)
         definition = ServiceDefinition(
             schema: try ServiceSchema(text: APIGatewayV2Schema.text),
             operations: Self.operations(editor, Access(database: database, authorizer: authorizer)),

@@ -54,8 +54,13 @@ struct RequestRecord: Sendable {
 
     struct IntegrationRecord: Sendable {
         var status: Int?
-        /// Milliseconds.
+        /// Milliseconds; of one that streams, to the end of the stream.
         var latency: Int?
+        /// Milliseconds, of one that streams.
+        var timeToAllHeaders: Int?
+        var timeToFirstContent: Int?
+        /// Bytes that were streamed; nil when the answer has its body.
+        var streamed: Int?
         var error: String?
         var requestID: String?
     }
@@ -96,10 +101,11 @@ struct RequestRecord: Sendable {
 
     /// The value of a variable once the answer is known.
     func value(_ name: String, answer: ProxyAnswer, now: Instant) -> String? {
-        switch name {
+        let length = integration.streamed ?? answer.body.readableBytes
+        return switch name {
         case "status": String(answer.status)
-        case "responseLength": String(answer.body.readableBytes)
-        case "dataProcessed": String(request.body.readableBytes + answer.body.readableBytes)
+        case "responseLength": String(length)
+        case "dataProcessed": String(request.body.readableBytes + length)
         case "responseLatency": String(Int64((now - request.receivedAt).fractionalMilliseconds))
         case "error.message": answer.problem?.message
         case "error.messageString": answer.problem.map { "\"\($0.message)\"" }
@@ -109,6 +115,8 @@ struct RequestRecord: Sendable {
         case "integrationLatency", "integration.latency": integration.latency.map(String.init)
         case "integrationStatus", "integration.integrationStatus": integration.status.map(String.init)
         case "integration.status": integration.status.map(String.init)
+        case "integration.timeToAllHeaders": integration.timeToAllHeaders.map(String.init)
+        case "integration.timeToFirstContent": integration.timeToFirstContent.map(String.init)
         case "integration.requestId", "awsEndpointRequestId": integration.requestID
         default: value(name)
         }

@@ -41,3 +41,8 @@ enum CallerIdentity: Sendable {
         return text(value)
     }
 }
+
+extension DoorRequest {
+    /// Whether the signature is for the Region of the API, where signatures are checked at all.
+    func isScoped(to region: String) -> Bool { context.isTransportTrusted || context.scope.region == region }
+}

@@ -1,3 +1,4 @@
+import Contracts
 import NIOCore
 import Platform
 
@@ -7,8 +8,14 @@ struct ProxyAnswer: Sendable {
     /// Names as they are to be sent; several of one name stand apart.
     var headers: [(name: String, value: String)]
     var body: ByteBuffer
+    /// Of a backend's answer to HEAD: there is no body, and how long it would be is the backend's word.
+    var withheld: Withheld?
     /// Why API Gateway itself answered, for access logs: the type of a gateway response and its message.
     var problem: Problem?
+
+    struct Withheld: Sendable {
+        var length: Int64?
+    }
 
     struct Problem: Sendable, Hashable {
         var type: String
@@ -24,6 +31,15 @@ struct ProxyAnswer: Sendable {
         self.headers = headers
         self.body = body
         self.problem = problem
+    }
+
+    /// The body as the front door sends it.
+    var payload: ResponsePayload { withheld.map { .stream(length: $0.length) { _ in } } ?? .bytes(body) }
+
+    /// The length that a backend says its body has; nil when it says none that can be.
+    static func length(_ headers: [(name: String, value: String)]) -> Int64? {
+        let text = headers.first { lowercased($0.name) == "content-length" }?.value
+        return text.flatMap { Int64($0) }.flatMap { $0 < 0 ? nil : $0 }
     }
 
     /// `{"message":"…"}`, as HTTP APIs answer of themselves.

@@ -87,6 +87,16 @@ extension ProxyRequest {
         OutboundMark.header,
     ]
 
+    /// What the client's Connection header names ends at this hop as well: backends do not get it. What API Gateway says of the
+    /// client is not among it.
+    static func endingHere(_ head: RequestHead?) -> Set<String> {
+        var names: Set<String> = []
+        for field in head?.headers ?? [] where field.name == "connection" {
+            for name in field.value.split(separator: ",") { names.insert(lowercased(trimmed(name))) }
+        }
+        return names.subtracting(["x-amzn-trace-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"])
+    }
+
     /// `stage` is the segment of the path that named the stage, if one did.
     init(_ request: DoorRequest, requestID: String, stage: String?) {
         let context = request.context

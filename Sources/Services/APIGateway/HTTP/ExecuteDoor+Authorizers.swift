@@ -125,7 +125,9 @@ struct IAMAuthorizer: Sendable {
         }
         let (principal, door) = (call.request.principal, call.door)
         // Whoever is of another account needs a resource policy, which HTTP APIs do not have.
-        guard account == call.api.scope.account else { return completion(.refused(.forbidden)) }
+        guard account == call.api.scope.account, door.isScoped(to: call.api.scope.region) else {
+            return completion(.refused(.forbidden))
+        }
         Task {
             do {
                 let decision = try await database.read { transaction in

@@ -125,9 +125,8 @@ extension ExecuteDoor {
             return finish(call, .internalError(why), error: why)
         }
         var outgoing = ParameterMapping.Outgoing(path: nil, query: call.request.query, headers: [])
-        outgoing.headers = call.request.headers.filter {
-            !ExecuteDoor.notForwarded.contains($0.name)
-        }
+        let ending = ProxyRequest.endingHere(call.door.head).union(Self.notForwarded)
+        outgoing.headers = call.request.headers.filter { !ending.contains($0.name) }
         integration.request.apply(to: &outgoing) { call.record.select($0) }
         let scheme = call.door.isSecure ? "https" : "http"
         let name = call.request.domainName
@@ -152,6 +151,9 @@ extension ExecuteDoor {
                 var call = call
                 call.record.integration.status = response.status
                 var answer = Self.answer(response)
+                if call.request.method == "HEAD", request.method == "HEAD" {
+                    answer.withheld = ProxyAnswer.Withheld(length: ProxyAnswer.length(response.headers))
+                }
                 map(&answer, call, integration)
                 finish(call, answer, error: nil, since: start)
             } catch {

@@ -175,7 +175,7 @@ struct ExecuteDoor: Sendable {
     private static func response(_ answer: ProxyAnswer, requestID: String) -> DoorResponse {
         DoorResponse(
             status: answer.status, headers: answer.headers + [("apigw-requestid", requestID)],
-            payload: answer.body.readableBytes == 0 && [204, 304].contains(answer.status) ? .none : .bytes(answer.body))
+            payload: answer.body.readableBytes == 0 && [204, 304].contains(answer.status) ? .none : answer.payload)
     }
 }
 

@@ -31,11 +31,6 @@ struct APIDocument: Sendable {
 
     private static let methods = ["get", "put", "post", "delete", "options", "head", "patch"]
 
-    /// How `basePath` of the servers is used.
-    enum BasePath: String {
-        case ignore, prepend, split
-    }
-
     init(_ document: Value, basePath: BasePath) throws(DocumentReader.Problem) {
         guard let fields = document.fields else { throw .init(reason: "The document is no object") }
         guard let openAPI = fields["openapi"].map(CallerIdentity.text), openAPI.hasPrefix("3.") else {
@@ -55,7 +50,7 @@ struct APIDocument: Sendable {
             }
         }
         readAuthorizers(components)
-        let prefix = Self.prefix(fields["servers"], basePath)
+        let prefix = basePath.prefix(of: BasePath.path(ofServers: fields["servers"]))
         var shared: [String: Int] = [:]
         for path in fields["paths"]?.fields?.entries ?? [] {
             for operation in path.value.fields?.entries ?? [] {
@@ -213,15 +208,5 @@ struct APIDocument: Sendable {
             if let value = given[from], !value.isNull { cors[to] = value }
         }
         return cors
-    }
-
-    private static func prefix(_ servers: Value?, _ mode: BasePath) -> String {
-        guard mode == .prepend, let server = servers?.list?.first, let url = server["url"]?.string else { return "" }
-        let value = server["variables"]?["basePath"]?["default"]?.string ?? ""
-        let filled = url.replacing("{basePath}", with: value.hasPrefix("/") ? String(value.dropFirst()) : value)
-        guard let scheme = filled.firstRange(of: "://") else { return "" }
-        var path = filled[scheme.upperBound...].drop { $0 != "/" }
-        while path.hasSuffix("/") { path = path.dropLast() }
-        return String(path)
     }
 }

@@ -62,12 +62,11 @@ struct DocumentOperations: Sendable {
 
     private func plan(_ request: OperationRequest) throws(AWSError) -> Plan {
         let input = request.input
-        var basePath = APIDocument.BasePath.ignore
+        var basePath = BasePath.ignore
         if let text = input["Basepath"]?.string {
-            guard let known = APIDocument.BasePath(rawValue: text) else {
+            guard let known = BasePath(rawValue: text) else {
                 throw GatewayError.bad("Invalid basepath: \(text). Valid values are ignore, prepend and split")
             }
-            guard known != .split else { throw GatewayError.missing("Importing with basepath=split") }
             basePath = known
         }
         let document: APIDocument

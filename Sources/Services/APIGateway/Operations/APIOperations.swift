@@ -21,6 +21,7 @@ struct APIOperations: Sendable {
         }
         try Self.validate(input, isSocket: isSocket)
         var document = (isSocket ? SocketRules.defaults : Self.defaults).merging(input, Self.members)
+        Self.dropEmptyCORS(&document)
         document["ProtocolType"] = .string(asked.protocolType ?? "HTTP")
         document["CreatedDate"] = .timestamp(context.now)
         if let tags = try Tags.of(input) { document["Tags"] = tags }
@@ -80,6 +81,11 @@ struct APIOperations: Sendable {
         }
     }
 
+    /// Settings without members are none: so Terraform takes them away.
+    static func dropEmptyCORS(_ document: inout Value) {
+        if document["CorsConfiguration"]?.fields?.isEmpty == true { document["CorsConfiguration"] = nil }
+    }
+
     /// The settings as deployments copy them.
     static func keepCORS(of row: APIRow, in transaction: any WriteTransaction) throws {
         if let cors = row.document["CorsConfiguration"] {
@@ -134,6 +140,7 @@ struct APIOperations: Sendable {
         let row = try await editor.edit(input["ApiId"]?.string, context) { api, transaction in
             var row = api
             row.document = row.document.merging(input, Self.members)
+            Self.dropEmptyCORS(&row.document)
             try row.update(in: transaction)
             try Self.keepCORS(of: row, in: transaction)
             if target != nil || asked.routeKey != nil || asked.credentialsArn != nil {
@@ -147,6 +154,7 @@ struct APIOperations: Sendable {
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         try await editor.edit(request.input["ApiId"]?.string, request.context, deploys: false) { api, transaction in
             try APIRow.delete(api.id, in: transaction)
+            editor.closeSockets(of: api.id, after: transaction)
         }
         return OperationResponse()
     }

@@ -8,6 +8,7 @@ struct Editor: Sendable {
     let database: any Database
     let catalog: APICatalog
     let answers: AuthorizerCache
+    let sockets: SocketHub
     /// Whether functions may have this server make requests to the network for them.
     let functionsReachTheNetwork: Bool
 
@@ -36,6 +37,15 @@ struct Editor: Sendable {
         let (id, scope) = (apiID ?? "", context.scope)
         return try await database.read { transaction in
             try body(try APIRow.require(id, scope, in: transaction), transaction)
+        }
+    }
+
+    /// Once an API, or one stage of it, is deleted, those who are connected to it are told.
+    func closeSockets(of api: String, stage: String? = nil, after transaction: any WriteTransaction) {
+        transaction.afterCommit { [catalog, sockets] in
+            // First: what is gone does not answer the goodbye of its connections.
+            catalog.drop(api)
+            sockets.close(api: api, stage: stage)
         }
     }
 

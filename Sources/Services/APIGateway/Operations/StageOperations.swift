@@ -165,6 +165,7 @@ struct StageOperations: Sendable {
         try await editor.edit(request.input["ApiId"]?.string, request.context, deploys: false) { api, transaction in
             _ = try Item.require(.stage, name, api: api.id, in: transaction)
             try Item.delete(.stage, name, api: api.id, in: transaction)
+            editor.closeSockets(of: api.id, stage: name, after: transaction)
         }
         return OperationResponse()
     }

@@ -140,6 +140,14 @@ struct RESTIntegration: Sendable {
         var templates: [(type: String, text: String)]
     }
 
+    /// As access logs name it; nil of one that calls nobody.
+    var transferMode: String? {
+        switch target {
+        case .function(_, let streams), .http(_, _, let streams): streams ? "STREAMED" : "BUFFERED"
+        case .mock, .broken: nil
+        }
+    }
+
     var target: Target
     var uri = ""
     var timeout: Duration

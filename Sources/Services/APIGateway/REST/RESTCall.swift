@@ -77,6 +77,7 @@ struct RESTCall: Sendable {
         case "identity.apiKey": key
         case "identity.apiKeyId": keyID
         case "authorizer.integrationLatency": authorizerLatency.map(String.init)
+        case "integration.responseTransferMode": method?.integration?.transferMode
         case "xrayTraceId": nil
         default: record.value(name)
         }

@@ -69,6 +69,11 @@ extension RESTDoor {
         }
         let principal = call.request.principal
         guard door.isSigned, let account = principal.account else { return finish(call, .missingToken) }
+        guard door.isScoped(to: call.api.scope.region) else {
+            // AWS's text, with the space at its end.
+            let text = "Credential should be scoped to a valid region, not '\(door.context.scope.region)'. "
+            return finish(call, RESTFailure(.invalidSignature, text, "InvalidSignatureException"))
+        }
         let resource = policy(call, principal) ?? .notAllowed
         // The account itself may everything: nothing to look up.
         if case .account(call.api.scope.account) = principal {

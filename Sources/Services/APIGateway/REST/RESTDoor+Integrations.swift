@@ -15,13 +15,13 @@ extension RESTDoor {
             finish(call, .internal(why))
         case .mock: mock(call, integration)
         case .function(let function, let streams):
-            if streams, call.transcript == nil {
+            if streams {
                 stream(call, integration, function)
             } else {
                 invoke(call, integration, function)
             }
         case .http(let url, let method, let streams):
-            send(call, integration, url: url, method: method, streams: streams && call.transcript == nil)
+            send(call, integration, url: url, method: method, streams: streams)
         }
     }
 
@@ -30,7 +30,7 @@ extension RESTDoor {
         _ given: RESTCall, _ result: Result<ProxyAnswer, RESTFailure>, status: Int?, since start: UInt64
     ) {
         var call = given
-        call.record.integration.latency = Int((time.uptimeNanoseconds() &- start) / 1_000_000)
+        call.record.integration.latency = milliseconds(since: start)
         call.record.integration.status = status
         switch result {
         case .success(let answer):
@@ -214,10 +214,7 @@ extension RESTDoor {
                     switch head {
                     case .success(var answer):
                         answer.headers.append(("X-Amzn-Trace-Id", call.request.traceID))
-                        var call = call
-                        call.record.integration.status = answer.status
-                        call.record.integration.latency = Int((time.uptimeNanoseconds() &- start) / 1_000_000)
-                        finish(call, answer, StreamPrelude.rest(answer.body, response.body))
+                        finish(call, answer, StreamPrelude.rest(answer.body, response.body), since: start)
                     case .failure(let failure): settle(call, .failure(failure), status: 200, since: start)
                     }
                 }
@@ -247,14 +244,15 @@ extension RESTDoor {
             return finish(call, .internal("The integrations of this server call one another in a circle."))
         }
         var outgoing = ParameterMapping.Outgoing(path: nil, query: call.request.query, headers: [])
-        outgoing.headers = call.request.headers.filter { !Self.notForwarded.contains($0.name) }
+        let ending = ProxyRequest.endingHere(call.door?.head).union(Self.rewritten)
+        outgoing.headers = call.request.headers.filter { !ending.contains($0.name) }
         var path = call.record.event.pathParameters
         for (to, mapping) in integration.parameters {
             guard let value = mapping.value(call) else { continue }
             switch to.place {
             case .header:
                 let name = lowercased(to.name)
-                guard ProxyAnswer.isHeader(name, value), !ProxyAnswer.isOwn(name), !Self.notForwarded.contains(name)
+                guard ProxyAnswer.isHeader(name, value), !ProxyAnswer.isOwn(name), !Self.notMapped.contains(name)
                 else { continue }
                 outgoing.headers.removeAll { $0.name == name }
                 outgoing.headers.append((name, value))
@@ -270,6 +268,7 @@ extension RESTDoor {
         let name = call.request.domainName
         let hop = "by=\(name);for=\(call.request.sourceIP);host=\(name);proto=\(scheme)"
         outgoing.headers.append(("forwarded", call.request.forwarded.map { $0 + ", " + hop } ?? hop))
+        outgoing.headers.append(("x-amzn-apigateway-api-id", call.api.id))
         // Values of paths are as the client sent them: decoded here, so that they are not escaped twice.
         let decoded = path.map { (name: $0.name, value: ProxyRequest.decoded($0.value)) }
         let route = call.record.event.resource
@@ -290,7 +289,12 @@ extension RESTDoor {
             do {
                 if streams { return try await stream(call, request, since: start) }
                 let response = try await http.send(request, bodyLimit: Limits.payload)
-                settle(call, .success(Self.answer(response)), status: response.status, since: start)
+                var answer = Self.head(response.status, response.headers)
+                answer.body = ByteBuffer(bytes: response.body)
+                if call.request.method == "HEAD", request.method == "HEAD" {
+                    answer.withheld = ProxyAnswer.Withheld(length: ProxyAnswer.length(response.headers))
+                }
+                settle(call, .success(answer), status: response.status, since: start)
             } catch {
                 let elapsed = Duration.nanoseconds(Int64(clamping: time.uptimeNanoseconds() &- start))
                 let failure: RESTFailure = elapsed >= integration.timeout ? .timeout() : .network("\(error)")
@@ -301,28 +305,18 @@ extension RESTDoor {
 
     /// Begins to answer when the backend does. A backend that breaks off, or takes too long, breaks the answer off; a client that
     /// goes away ends the request.
-    private func stream(_ given: RESTCall, _ request: OutboundRequest, since start: UInt64) async throws {
+    private func stream(_ call: RESTCall, _ request: OutboundRequest, since start: UInt64) async throws {
         let response = try await http.open(
             request, longest: RESTLimits.longestStream, idle: RESTLimits.longestStreamPause)
-        var call = given
-        let head = Self.head(response.status, response.headers)
-        call.record.integration.status = response.status
-        call.record.integration.latency = Int((time.uptimeNanoseconds() &- start) / 1_000_000)
-        let length = response.headers.first { lowercased($0.name) == "content-length" }.flatMap { Int64($0.value) }
-            .flatMap { $0 < 0 ? nil : $0 }
+        // What a backend says of HEAD's body is nothing that anybody else gets.
+        let isKnown = request.method != "HEAD" || call.request.method == "HEAD"
         finish(
-            call, head,
-            .stream(length: length) { writer in
+            call, Self.head(response.status, response.headers),
+            .stream(length: isKnown ? ProxyAnswer.length(response.headers) : nil) { writer in
                 try await response.read { piece in
                     if piece.readableBytes > 0 { try await writer.write(piece) }
                 }
-            })
-    }
-
-    private static func answer(_ response: OutboundResponse) -> ProxyAnswer {
-        var answer = head(response.status, response.headers)
-        answer.body = ByteBuffer(bytes: response.body)
-        return answer
+            }, since: start)
     }
 
     /// The answer as it came, without what belongs to its connection.
@@ -337,8 +331,8 @@ extension RESTDoor {
         return ProxyAnswer(status: status, headers: headers, body: ByteBuffer())
     }
 
-    /// The client's framing and this hop's: the HTTP client says its own.
-    private static let notForwarded: Set<String> = [
-        "host", "content-length", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "forwarded",
-    ]
+    /// What the client says of its own hop: the HTTP client says its own, and API Gateway which API it is.
+    private static let rewritten: Set<String> = ["host", "content-length", "forwarded", "x-amzn-apigateway-api-id"]
+    /// What no mapping may set.
+    private static let notMapped = rewritten.union(["x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"])
 }

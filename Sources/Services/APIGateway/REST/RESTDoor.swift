@@ -119,7 +119,11 @@ struct RESTDoor: Sendable {
         guard missing.isEmpty else { return .missing(parameters: missing.map(\.name)) }
         guard let models = method.models, !models.isEmpty else { return nil }
         let type = call.request.header("content-type") ?? "application/json"
-        guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] else { return nil }
+        // "To use the same model regardless of the content type": `$default` (developer guide).
+        guard let schema = models[lowercased(ProxyRequest.trimmed(type.prefix { $0 != ";" }))] ?? models["$default"]
+        else {
+            return nil
+        }
         guard let body = try? JSON.parse(call.request.body.readableBytesView) else { return .badBody([]) }
         return schema.accepts(body) ? nil : .badBody(schema.problems(of: body))
     }
@@ -142,10 +146,32 @@ struct RESTDoor: Sendable {
         log(call, answer)
     }
 
-    func finish(_ call: RESTCall, _ head: ProxyAnswer, _ body: ResponsePayload) {
-        call.reply(.stream(head, body))
-        log(call, head)
+    /// Answers with what is still being made since `start`, and writes the access log when it has ended.
+    func finish(_ given: RESTCall, _ head: ProxyAnswer, _ body: ResponsePayload, since start: UInt64) {
+        var call = given
+        call.record.integration.status = head.status
+        call.record.integration.timeToAllHeaders = milliseconds(since: start)
+        guard call.stage.accessLog != nil, case .stream(let length, let produce) = body else {
+            return call.reply(.stream(head, body))
+        }
+        let begun = call
+        let meter = StreamMeter(time: time) { reading in
+            var call = begun
+            call.record.integration.latency = milliseconds(since: start)
+            call.record.integration.timeToFirstContent = reading.firstContent.map { Int(($0 &- start) / 1_000_000) }
+            call.record.integration.streamed = reading.bytes
+            log(call, head)
+        }
+        call.reply(
+            .stream(
+                head,
+                .stream(length: length) { writer in
+                    defer { meter.ended() }
+                    try await produce(StreamMeter.Writer(meter: meter, writer: writer))
+                }))
     }
+
+    func milliseconds(since start: UInt64) -> Int { Int((time.uptimeNanoseconds() &- start) / 1_000_000) }
 
     private func log(_ call: RESTCall, _ answer: ProxyAnswer) {
         guard let log = call.stage.accessLog else { return }
@@ -165,6 +191,6 @@ struct RESTDoor: Sendable {
         // What has no body by its status gets none (RFC 9110, 15.3.5 and 15.4.5).
         let isBare = answer.status == 204 || answer.status == 304
         return DoorResponse(
-            status: answer.status, headers: headers, payload: isBare ? .none : stream ?? .bytes(answer.body))
+            status: answer.status, headers: headers, payload: isBare ? .none : stream ?? answer.payload)
     }
 }

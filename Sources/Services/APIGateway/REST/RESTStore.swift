@@ -276,6 +276,10 @@ enum RESTLimits {
     /// per second to which AWS holds what is behind the first 10 MB are not imitated.
     static let longestStream = Duration.seconds(900)
     static let longestStreamPause = Duration.seconds(300)
+    /// Bytes of a stream, and the time for it, that TestInvokeMethod waits for (developer guide, "Troubleshoot issues with
+    /// response streaming").
+    static let testedStream = 1 << 20
+    static let testedStreamTime = Duration.seconds(35)
     /// Seconds that an authorizer's answer is kept (API reference).
     static let authorizerLifetime: Int64 = 3_600
     static let usualAuthorizerLifetime: Int64 = 300

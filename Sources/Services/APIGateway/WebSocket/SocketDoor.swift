@@ -148,7 +148,8 @@ struct SocketDoor: Sendable {
         case .iam:
             let caller = opening.request.context.principal
             guard opening.request.isSigned, opening.request.signatureFailure == nil,
-                let account = caller.account, account == opening.api.scope.account
+                let account = caller.account, account == opening.api.scope.account,
+                opening.request.isScoped(to: opening.api.scope.region)
             else { return refuse(opening, 403, "Forbidden") }
             let resource = opening.api.arn(opening.stage.name + "/" + SocketStage.connect)
             Task {

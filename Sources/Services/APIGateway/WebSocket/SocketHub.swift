@@ -38,6 +38,16 @@ final class SocketHub: Sendable {
         return found
     }
 
+    /// Closes all connections of an API, or of one of its stages.
+    func close(api: String, stage: String?) {
+        let gone = connections.withLock { connections in
+            connections.values.map(\.connection).filter {
+                $0.apiID == api && (stage == nil || $0.stageName == stage)
+            }
+        }
+        for connection in gone { connection.close(Self.goingAway) }
+    }
+
     /// "Going away", as API Gateway closes connections that were silent or open for too long.
     static let goingAway = WebSocketClose(code: 1001, reason: "Going away")
 

@@ -35,10 +35,6 @@ struct RESTDocument: Sendable {
 
     private static let methods = ["get", "put", "post", "delete", "options", "head", "patch"]
 
-    enum BasePath: String {
-        case ignore, prepend, split
-    }
-
     init(_ document: Value, basePath: BasePath) throws(DocumentReader.Problem) {
         guard let fields = document.fields else { throw .init(reason: "The document is no object") }
         root = fields
@@ -66,7 +62,8 @@ struct RESTDocument: Sendable {
             responses[entry.name] = Self.gatewayResponse(entry.value)
         }
         try readAuthorizers()
-        let prefix = prefix(basePath)
+        let base = isSwagger ? root["basePath"]?.string ?? "" : BasePath.path(ofServers: root["servers"])
+        let prefix = basePath.prefix(of: base)
         for entry in fields["paths"]?.fields?.entries ?? [] { try readPath(prefix, entry.name, entry.value) }
     }
 
@@ -101,24 +98,6 @@ struct RESTDocument: Sendable {
             response["statusCode"] = .string(CallerIdentity.text(status))
         }
         return response
-    }
-
-    private func prefix(_ mode: BasePath) -> String {
-        guard mode != .ignore else { return "" }
-        var path = ""
-        if isSwagger {
-            path = root["basePath"]?.string ?? ""
-        } else if let server = root["servers"]?.list?.first, let url = server["url"]?.string {
-            let value = server["variables"]?["basePath"]?["default"]?.string ?? ""
-            let filled = url.replacing("{basePath}", with: value.hasPrefix("/") ? String(value.dropFirst()) : value)
-            path = filled.firstRange(of: "://").map { String(filled[$0.upperBound...].drop { $0 != "/" }) } ?? ""
-        }
-        while path.hasSuffix("/") { path.removeLast() }
-        // Of a path that is split, the first part is where the API is served.
-        guard mode == .split, let second = path.dropFirst().firstIndex(of: "/") else {
-            return mode == .split ? "" : path
-        }
-        return String(path[second...])
     }
 
     // MARK: Authorizers

@@ -11,9 +11,9 @@ struct RESTDocumentOperations: Sendable {
     private func document(_ request: OperationRequest) throws(AWSError) -> RESTDocument {
         let text = String(buffer: request.payload)
         let parameters = request.input["parameters"]
-        var basePath = RESTDocument.BasePath.ignore
+        var basePath = BasePath.ignore
         if let name = parameters?["basepath"]?.string {
-            guard let known = RESTDocument.BasePath(rawValue: lowercased(name)) else {
+            guard let known = BasePath(rawValue: lowercased(name)) else {
                 throw RESTError.bad("Invalid basepath: \(name). Valid values are ignore, prepend and split")
             }
             basePath = known

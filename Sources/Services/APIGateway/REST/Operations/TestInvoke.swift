@@ -89,19 +89,18 @@ struct TestInvokeOperations: Sendable {
         guard let found = Self.find(draft.stage, method: method, pattern: pattern) else { throw RESTError.noMethod }
         let start = door.time.uptimeNanoseconds()
         let transcript = Transcript(now: request.context.now)
-        let (answers, answered) = AsyncStream.makeStream(of: ProxyAnswer.self)
+        let (replies, replied) = AsyncStream.makeStream(of: RESTReply.self)
         var call = call(request, draft, transcript, method: method, path: path, query: query) { reply in
-            switch reply {
-            case .whole(let answer), .stream(let answer, _): answered.yield(answer)
-            }
-            answered.finish()
+            replied.yield(reply)
+            replied.finish()
         }
         call.method = found.endpoint
         call.record.event.resource = found.endpoint.resourcePath
         call.record.event.pathParameters = Self.parameters(path, pattern)
         begin(call)
-        door.proceed(call, Self.withoutKey(found.endpoint))
-        guard let answer = await answers.first(where: { _ in true }) else { throw AWSError.internalFailure() }
+        door.proceed(call, Self.tested(found.endpoint))
+        guard let reply = await replies.first(where: { _ in true }) else { throw AWSError.internalFailure() }
+        let answer = await whole(reply, since: start, transcript)
         transcript.add("Method completed with status: \(answer.status)")
         return OperationResponse(
             Self.shape(
@@ -109,11 +108,44 @@ struct TestInvokeOperations: Sendable {
                 latency: (door.time.uptimeNanoseconds() &- start) / 1_000_000))
     }
 
-    /// Tests need no key.
-    private static func withoutKey(_ method: RESTMethod) -> RESTMethod {
+    /// Tests need no key, and wait for no stream longer than they take.
+    private static func tested(_ method: RESTMethod) -> RESTMethod {
         var method = method
         method.needsKey = false
+        if let timeout = method.integration?.timeout, method.integration?.transferMode == "STREAMED" {
+            method.integration?.timeout = min(timeout, RESTLimits.testedStreamTime)
+        }
         return method
+    }
+
+    /// The answer with what streams, until that ends, is too long or takes too long.
+    private func whole(_ reply: RESTReply, since start: UInt64, _ transcript: Transcript) async -> ProxyAnswer {
+        let (head, payload): (ProxyAnswer, ResponsePayload)
+        switch reply {
+        case .whole(let answer): return answer
+        case .stream(let answer, let body): (head, payload) = (answer, body)
+        }
+        guard case .stream(_, let produce) = payload else { return head }
+        let (collector, once) = (StreamCollector(limit: RESTLimits.testedStream), Once())
+        let left = RESTLimits.testedStreamTime - .milliseconds(door.milliseconds(since: start))
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            let deadline = door.deadlines.add(after: max(left, .zero)) {
+                if once.take() { done.resume() }
+            }
+            Task {
+                do {
+                    try await produce(collector)
+                } catch {
+                    transcript.add("The response was not streamed to its end: \(error)")
+                }
+                guard once.take() else { return }
+                door.deadlines.cancel(deadline)
+                done.resume()
+            }
+        }
+        var answer = head
+        answer.body = collector.take()
+        return answer
     }
 
     private func begin(_ call: RESTCall) {
