@@ -179,7 +179,8 @@ extension S3Service {
             // What is asked about is what will be read.
             let source = CopySource("\(point.bucket)/\(rest)")
             try self.permit(
-                AccessRequest(context, action: "s3:GetObject"), context, point, key: source?.key, version: source?.versionID,
+                AccessRequest(context, action: "s3:GetObject"), context, point, key: source?.key,
+                version: source?.versionID,
                 operation: "GetObject", in: transaction)
             return point.bucket
         }
