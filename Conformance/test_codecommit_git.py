@@ -439,6 +439,63 @@ def test_sessions_of_roles(strict, signed, guarded, unique, tmp_path):
     assert "403" in work.fails("push", "origin", "main")
 
 
+def test_branches_are_protected(strict, signed, guarded, unique, tmp_path):
+    """CodeCommit guide, "Limit pushes and merges to branches": its policy, by git and by the API."""
+    codecommit, arn = signed("codecommit"), f"arn:aws:codecommit:us-east-1:000000000000:{guarded}"
+    first = codecommit.create_commit(
+        repositoryName=guarded, branchName="main", putFiles=[{"filePath": "a", "fileContent": b"1"}])["commitId"]
+    role = signed("iam").create_role(RoleName=unique("developer"), AssumeRolePolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "sts:AssumeRole"}]}))["Role"]
+    signed("iam").put_role_policy(RoleName=role["RoleName"], PolicyName="protect", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "codecommit:*", "Resource": arn},
+            {"Effect": "Deny", "Action": [
+                "codecommit:GitPush", "codecommit:CreateBranch", "codecommit:DeleteBranch", "codecommit:PutFile",
+                "codecommit:DeleteFile", "codecommit:CreateCommit", "codecommit:MergeBranchesByFastForward"],
+             "Resource": arn, "Condition": {
+                 "StringEqualsIfExists": {"codecommit:References": ["refs/heads/main", "refs/heads/prod"]},
+                 "Null": {"codecommit:References": "false"}}}]}))
+    session = signed("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="session")["Credentials"]
+    environment = environment_of(session["AccessKeyId"], session["SecretAccessKey"])
+    environment["AWS_SESSION_TOKEN"] = session["SessionToken"]
+    work = Git(
+        tmp_path / "work", git_url(strict, guarded), [HELPER, "credential.UseHttpPath=true"], environment).clone()
+    second = work.commit({"b": "2"})
+    assert "403" in work.fails("push", "origin", "HEAD:main")
+    assert "403" in work.fails("push", "origin", "HEAD:free", "HEAD:main")
+    assert "403" in work.fails("push", "origin", "HEAD:prod")
+    work.run("push", "-q", "origin", "HEAD:free")
+    assert (tip(codecommit, guarded), tip(codecommit, guarded, "free")) == (first, second)
+
+    developer = boto3.session.Session().client(
+        "codecommit", endpoint_url=strict.url, region_name=REGION, aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"], aws_session_token=session["SessionToken"])
+
+    def calls(branch):
+        here = {"repositoryName": guarded, "branchName": branch}
+
+        def parent():
+            return {"parentCommitId": tip(codecommit, guarded, branch)}
+
+        return [
+            lambda: developer.create_branch(commitId=first, **here),
+            lambda: developer.put_file(filePath="b", fileContent=b"3", **here, **parent()),
+            lambda: developer.create_commit(putFiles=[{"filePath": "c", "fileContent": b"3"}], **here, **parent()),
+            lambda: developer.delete_file(filePath="a", **here, **parent()),
+            lambda: developer.merge_branches_by_fast_forward(
+                repositoryName=guarded, sourceCommitSpecifier=branch, destinationCommitSpecifier=branch),
+            lambda: developer.delete_branch(**here),
+        ]
+
+    for call in calls("main"):
+        with aws_error("AccessDeniedException", status=400):
+            call()
+    for call in calls("feature"):
+        call()
+    assert tip(codecommit, guarded) == first
+
+
 def test_git_remote_codecommit(strict, keys, signed, guarded, tmp_path):
     environment = {
         **environment_of(*keys), "CODE_COMMIT_ENDPOINT": f"git-codecommit.us-east-1.localhost:{strict.port}",

@@ -206,6 +206,72 @@ def test_tags_of_resources(role, signed, unique):
     assert [case[0] for case, denied in zip(cases, before) if denied] == ["sns", "lambda"]
 
 
+def test_namespaces_and_actions_of_alarms(role):
+    """CloudWatch guide: "Using condition keys to limit access to CloudWatch namespaces", "… to limit alarm actions"."""
+    cloudwatch = role.client("cloudwatch")
+
+    def is_put_denied(namespace):
+        return is_denied(lambda: cloudwatch.put_metric_data(Namespace=namespace, MetricData=[{"MetricName": "m", "Value": 1}]))
+
+    role.allow("cloudwatch:PutMetricData", Condition={"StringEquals": {"cloudwatch:namespace": "Mine"}})
+    assert not is_put_denied("Mine") and is_put_denied("Other")
+    role.allow("cloudwatch:PutMetricData")
+    role.allow("cloudwatch:PutMetricData", effect="Deny", Condition={"StringEquals": {"cloudwatch:namespace": "Other"}})
+    assert not is_put_denied("Mine") and is_put_denied("Other")
+
+    role.allow("cloudwatch:PutMetricAlarm", Condition={"ForAllValues:StringLike": {
+        "cloudwatch:AlarmActions": ["arn:aws:sns:*", "arn:aws:ssm:*"]}})
+    topic, function = f"arn:aws:sns:{REGION}:{ACCOUNT}:t", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"
+    for actions, denied in (
+        ({}, False), ({"AlarmActions": [topic]}, False), ({"AlarmActions": [function]}, True),
+        ({"AlarmActions": [topic], "OKActions": [function]}, True), ({"InsufficientDataActions": [function]}, True),
+    ):
+        assert is_denied(lambda: cloudwatch.put_metric_alarm(
+            AlarmName=role.name, MetricName="m", Namespace="n", Statistic="Sum", Period=60, EvaluationPeriods=1,
+            Threshold=1, ComparisonOperator="GreaterThanThreshold", **actions)) is denied, actions
+
+
+def test_targets_of_rules(role, signed, unique):
+    name = unique("rule")
+    signed("events").put_rule(Name=name, ScheduleExpression="rate(1 day)", State="DISABLED")
+    events = role.client("events")
+
+    def is_put_denied(*queues):
+        targets = [{"Id": queue, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"} for queue in queues]
+        return is_denied(lambda: events.put_targets(Rule=name, Targets=targets))
+
+    role.allow("events:PutTargets", Condition={"ArnLike": {"events:TargetArn": f"arn:aws:sqs:*:{ACCOUNT}:ok*"}})
+    assert not is_put_denied("ok") and is_put_denied("bad") and is_put_denied("ok", "bad") and is_put_denied("bad", "ok2")
+    role.allow("events:PutTargets", effect="Deny", Condition={"ArnLike": {"events:TargetArn": "arn:aws:sqs:*:*:ok-bad"}})
+    assert not is_put_denied("ok", "ok-2") and is_put_denied("ok", "ok-bad")
+    role.allow("events:DescribeRule", Condition={"StringEquals": {"events:creatorAccount": "${aws:PrincipalAccount}"}})
+    assert not is_denied(lambda: events.describe_rule(Name=name))
+    role.allow("events:DescribeRule", effect="Deny", Condition={"StringEquals": {"events:creatorAccount": ACCOUNT}})
+    assert is_denied(lambda: events.describe_rule(Name=name))
+
+
+@pytest.mark.parametrize("condition, allowed, denied", [
+    ({"StringEquals": {"events:source": "aws.s3"}}, [{"source": ["aws.s3"]}],
+     [{"source": ["aws.ec2"]}, {"source": [{"prefix": "aws"}]}, {"detail-type": ["x"]}]),
+    ({"ForAllValues:StringEquals": {"events:source": ["a", "b"]}, "Null": {"events:source": "false"}},
+     [{"source": ["a"]}, {"source": ["a", "b"]}, {"$or": [{"source": ["a"]}, {"source": ["b"]}]}],
+     [{"source": ["a", "c"]}, {"source": ["a", {"prefix": ""}]}, {"$or": [{"source": ["a"]}, {"source": ["c"]}]},
+      {"detail": {"source": ["a"]}}]),
+    ({"StringEquals": {"events:detail-type": "T"}}, [{"detail-type": ["T"]}], [{"detail-type": ["U"]}, {"source": ["T"]}]),
+    ({"StringEquals": {"events:detail.service": "EC2", "events:detail.eventTypeCode": "CODE"}},
+     [{"detail": {"service": ["EC2"], "eventTypeCode": ["CODE"]}}], [{"detail": {"service": ["EC2"]}}]),
+    ({"StringEquals": {"events:detail.userIdentity.principalId": "ID"}},
+     [{"detail": {"userIdentity": {"principalId": ["ID"]}}}], [{"detail": {"userIdentity": {"type": ["ID"]}}}]),
+    ({"StringEquals": {"events:creatorAccount": "${aws:PrincipalAccount}"}}, [{"source": ["a"]}], []),
+])
+def test_patterns_of_rules(role, condition, allowed, denied):
+    """EventBridge guide, "Using IAM policy conditions": what a rule may select."""
+    events = role.client("events")
+    role.allow("events:PutRule", Condition=condition)
+    for pattern in allowed + denied:
+        assert is_denied(lambda: events.put_rule(Name=role.name, EventPattern=json.dumps(pattern))) is (pattern in denied), pattern
+
+
 def test_roles_are_protected_by_their_paths(role, signed, unique):
     name, other = unique("admin"), unique("free")
     for one, path in ((name, "/protected/"), (other, "/")):

@@ -1,12 +1,15 @@
 """Who may do what in S3: bucket policies, roles, public access, access lists; with authentication."""
 
 import configparser
+import datetime
 import json
 import urllib.error
 import urllib.request
 
 import boto3
+import botocore.auth
 import botocore.config
+import botocore.exceptions
 import pytest
 
 from .expect import aws_error
@@ -147,6 +150,103 @@ def test_conditions(bucket, role, s3):
         client.get_object(Bucket=bucket, Key="k")
     s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "open", "Value": "yes"}]})
     assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"content"
+
+
+def is_denied(call, *arguments, **members):
+    """Whether S3 refuses a call; fails for any other refusal."""
+    try:
+        call(*arguments, **members)
+    except botocore.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] in ("AccessDenied", "403"), error
+        return True
+    return False
+
+
+def denies(s3, bucket, action, **condition):
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Deny", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": condition}]}))
+
+
+def status(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_conditions_of_writes(bucket, role, s3):
+    """S3 guide, "Enforce conditional writes": a bucket that lets nobody write over an object."""
+    client, allow, _ = role
+    allow("s3:*")
+    denies(s3, bucket, "s3:PutObject", Null={"s3:if-none-match": "true"}, Bool={"s3:ObjectCreationOperation": "true"})
+    assert is_denied(client.put_object, Bucket=bucket, Key="n", Body=b"")
+    assert is_denied(client.copy_object, Bucket=bucket, Key="n", CopySource=f"{bucket}/k")
+    assert not is_denied(client.put_object, Bucket=bucket, Key="n", Body=b"", IfNoneMatch="*")
+    upload = {"Bucket": bucket, "Key": "m", "UploadId": client.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]}
+    tag = client.upload_part(PartNumber=1, Body=b"x", **upload)["ETag"]
+    upload["MultipartUpload"] = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+    assert is_denied(client.complete_multipart_upload, **upload)
+    assert not is_denied(client.complete_multipart_upload, IfNoneMatch="*", **upload)
+
+    tag = client.head_object(Bucket=bucket, Key="k")["ETag"]
+    denies(s3, bucket, ["s3:PutObject", "s3:DeleteObject"], Null={"s3:if-match": "true"})
+    assert is_denied(client.put_object, Bucket=bucket, Key="k", Body=b"")
+    assert not is_denied(client.put_object, Bucket=bucket, Key="k", Body=b"", IfMatch=tag)
+    tag = client.head_object(Bucket=bucket, Key="k")["ETag"]
+    assert is_denied(client.delete_object, Bucket=bucket, Key="k")
+    assert client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}]})["Errors"][0]["Code"] == "AccessDenied"
+    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", "ETag": tag}]})
+
+
+def test_conditions_of_signatures(strict, signed, bucket, role, s3, monkeypatch):
+    """S3 API reference, "Signature Version 4 authentication specific policy keys"."""
+    client, allow, arn = role
+    allow("s3:*")
+    keys = signed("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
+    wanted = {"Bucket": bucket, "Key": "k"}
+
+    def presigned(version):
+        return signed("s3", keys, version).generate_presigned_url("get_object", Params=wanted, ExpiresIn=3600)
+
+    v2, v4 = presigned("s3"), presigned("s3v4")
+    now = botocore.auth.get_current_datetime()
+    monkeypatch.setattr(
+        botocore.auth, "get_current_datetime", lambda *_, **__: now - datetime.timedelta(minutes=20))
+    old = presigned("s3v4")
+    monkeypatch.undo()
+    assert [status(url) for url in (v2, v4, old)] == [200, 200, 200]
+    denies(s3, bucket, "s3:GetObject", NumericGreaterThan={"s3:signatureAge": "600000"})
+    assert [status(url) for url in (v2, v4, old)] == [200, 200, 403]
+    assert not is_denied(client.get_object, **wanted)
+    denies(s3, bucket, "s3:GetObject", StringNotEquals={"s3:authType": "REST-HEADER"})
+    assert [status(url) for url in (v2, v4)] == [403, 403]
+    assert not is_denied(client.get_object, **wanted)
+    denies(s3, bucket, "s3:GetObject", StringEquals={"s3:authType": "REST-HEADER"})
+    assert [status(url) for url in (v2, v4)] == [200, 200] and is_denied(client.get_object, **wanted)
+    denies(s3, bucket, "s3:GetObject", StringEquals={"s3:signatureversion": "AWS"})
+    assert [status(url) for url in (v2, v4)] == [403, 200]
+    denies(s3, bucket, "s3:GetObject", StringEquals={"s3:signatureversion": "AWS4-HMAC-SHA256"})
+    assert [status(url) for url in (v2, v4)] == [200, 403] and is_denied(client.get_object, **wanted)
+
+
+def test_conditions_of_accounts_and_locations(bucket, role, s3, unique):
+    client, allow, _ = role
+    for key in ("s3:ResourceAccount", "aws:ResourceAccount"):
+        for wanted, denied in ((ACCOUNT, False), ("111111111111", True)):
+            allow("s3:*", Condition={"StringEquals": {key: wanted}})
+            assert is_denied(client.get_object, Bucket=bucket, Key="k") is denied
+    allow("s3:*")
+    denies(s3, bucket, "s3:GetObject", StringNotEquals={"s3:ResourceAccount": ACCOUNT})
+    assert not is_denied(client.get_object, Bucket=bucket, Key="k")
+    denies(s3, bucket, "s3:GetObject", StringEquals={"s3:ResourceAccount": ACCOUNT})
+    assert is_denied(client.get_object, Bucket=bucket, Key="k")
+    allow("s3:CreateBucket", Condition={"StringEquals": {"s3:LocationConstraint": "eu-west-1"}})
+    west = {"LocationConstraint": "eu-west-1"}
+    assert is_denied(client.create_bucket, Bucket=unique("east"))
+    assert is_denied(client.create_bucket, Bucket=unique("south"), CreateBucketConfiguration={"LocationConstraint": "eu-south-1"})
+    assert not is_denied(client.create_bucket, Bucket=unique("west"), CreateBucketConfiguration=west)
 
 
 def test_public_reads(strict, bucket, s3):

@@ -2,6 +2,22 @@ public import NIOCore
 public import Platform
 public import Wire
 
+/// How a request is signed, for policies that ask for it.
+public struct RequestSignature: Sendable, Hashable {
+    public enum Version: Sendable, Hashable { case two, four }
+    public var version: Version
+    /// By its query (a presigned URL), not by its Authorization header.
+    public var isPresigned: Bool
+    /// Nil when the request does not say: version 2 says only when a URL ends.
+    public var signedAt: Instant?
+
+    public init(version: Version, isPresigned: Bool, signedAt: Instant?) {
+        self.version = version
+        self.isPresigned = isPresigned
+        self.signedAt = signedAt
+    }
+}
+
 /// What an operation knows of its request besides the input.
 public struct OperationContext: Sendable {
     public var requestID: String
@@ -28,6 +44,8 @@ public struct OperationContext: Sendable {
     public var isTransportTrusted = false
     /// The tags that the caller's session was given.
     public var sessionTags: [SessionTag] = []
+    /// Nil for who is anonymous. Checked where the server asks for credentials.
+    public var signature: RequestSignature?
     let known = KnownConditions()
     /// The record of this call, when some rule asks for it: who changes something for it records it in that transaction.
     public var recordedCall: RecordedCall?

@@ -42,6 +42,19 @@ struct PacketLinesTests {
         var commands = PushCommands()
         commands.feed(ByteBuffer(string: text + String(repeating: "x", count: 70_000)))
         #expect(commands.references.isEmpty)
+        #expect(commands.isCutShort && commands.isDone)
+    }
+
+    /// git takes a line of four bytes more than the protocol lets it have.
+    @Test func aLineThatIsTooLong() {
+        var commands = PushCommands()
+        commands.feed(ByteBuffer(string: PushCommands.line("\(Self.a) \(Self.b) refs/heads/side")))
+        let line = "\(Self.a) \(Self.b) refs/heads/main\0"
+        commands.feed(ByteBuffer(string: "fff1" + line + String(repeating: "x", count: 0xFFF1 - 4 - line.utf8.count)))
+        #expect(commands.isCutShort)
+        commands = PushCommands()
+        commands.feed(ByteBuffer(string: push(["\(Self.a) \(Self.b) refs/heads/main"])))
+        #expect(commands.isDone && !commands.isCutShort)
     }
 
     /// git would take it, and nobody could be told of it.

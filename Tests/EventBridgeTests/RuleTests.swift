@@ -8,6 +8,23 @@ import Wire
 @testable import EventBridge
 
 @Suite struct RuleTests {
+    @Test(arguments: [
+        (#"{"source":["a","b"],"detail-type":["T"]}"#, ["events:source": ["a", "b"], "events:detail-type": ["T"]]),
+        (#"{"source":[{"prefix":"a"},"b",null,1]}"#, ["events:source": [#"{"prefix":"a"}"#, "b", "null", "1"]]),
+        (#"{"$or":[{"source":["a"]},{"$or":[{"source":["b"]},{"account":["1"]}]}]}"#, ["events:source": ["a", "b"]]),
+        (
+            #"{"detail":{"$or":[{"eventTypeCode":["C"]}],"service":["S"],"userIdentity":{"principalId":["P"]}}}"#,
+            [
+                "events:detail.service": ["S"], "events:detail.eventtypecode": ["C"],
+                "events:detail.useridentity.principalid": ["P"],
+            ]
+        ),
+        (#"{"detail":{"source":["a"]},"region":["r"]}"#, [:]),
+    ])
+    func whatAPatternSelectsBy(_ pattern: String, _ expected: [String: [String]]) {
+        #expect(PatternRules.conditions(pattern) == expected)
+    }
+
     @Test func anEventReachesTheTargetsOfMatchingRules() async throws {
         let harness = try await Harness()
         try await harness.rule(

@@ -136,6 +136,10 @@ struct Call: Sendable {
         context.foreignPage = foreignPage
         context.isTransportTrusted = isTransportTrusted
         context.sessionTags = identity?.sessionTags ?? []
+        if let signed, let identity, identity.principal != .anonymous {
+            context.signature = RequestSignature(
+                version: signed.isVersion2 ? .two : .four, isPresigned: signed.isPresigned, signedAt: signed.signedAt)
+        }
         return context
     }
 

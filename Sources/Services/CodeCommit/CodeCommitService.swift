@@ -124,16 +124,22 @@ public final class CodeCommitService: Sendable {
 struct Access: Sendable {
     let authorizer: any Authorizer
 
-    /// Throws AccessDeniedException.
+    /// What protects branches (guide, "Limit pushes and merges to branches"): full names of references.
+    static let references = "codecommit:references"
+
+    /// Throws AccessDeniedException. `branch`: the one that the operation changes.
     func check(
-        _ caller: some Caller, _ action: String, _ resource: String, in transaction: any ReadTransaction
+        _ caller: some Caller, _ action: String, _ resource: String, branch: String? = nil,
+        in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
             for: caller, action: "codecommit:\(action)", resource: resource,
             more: {
-                try $0.resourceTags {
+                var keys = try $0.resourceTags {
                     try RepositoryKey(arn: resource).flatMap { try RepositoryTable.get($0, in: transaction)?.tags }
                 }
+                keys[Self.references] = branch.map { [ReferenceName.heads + $0] }
+                return keys
             },
             in: transaction)
         guard decision == .allowed else { throw AWSError.denied(caller.principal, action, resource) }

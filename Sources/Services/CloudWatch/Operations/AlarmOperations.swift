@@ -19,9 +19,13 @@ struct AlarmOperations: Sendable {
         }
         let given = try TagOperations.tags(input.tags ?? [])
         let now = context.now
+        // Whatever the alarm may do, in any state.
+        let actions =
+            (input.alarmActions ?? []) + (input.okActions ?? []) + (input.insufficientDataActions ?? [])
         let fresh = try Alarm(key: key, input, tags: given, configured: now, state: .initial(now))
         try await database.write { [access, changes, evaluations] transaction in
-            try access.check(request, "PutMetricAlarm", key.arn, in: transaction)
+            try access.check(
+                request, "PutMetricAlarm", key.arn, keys: ["cloudwatch:alarmactions": actions], in: transaction)
             let old = try AlarmTable.get(key, in: transaction)
             var alarm = fresh
             if let old {

@@ -19,7 +19,8 @@ struct DataOperations: Sendable {
             return completion(.failure(error))
         }
         database.write { [access] transaction in
-            try access.check(request, "PutMetricData", in: transaction)
+            try access.check(
+                request, "PutMetricData", keys: ["cloudwatch:namespace": [input.namespace ?? ""]], in: transaction)
             for datum in data {
                 let metric = try MetricTable.touch(
                     datum.metric, context.scope, time: datum.place.time, in: transaction)

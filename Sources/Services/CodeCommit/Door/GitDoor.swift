@@ -71,26 +71,52 @@ struct GitDoor: HTTPDoor {
         let caller = try await authenticate(request, asked, region: region)
         let key = RepositoryKey(
             scope: AccountRegion(account: caller.account, region: region), name: asked.repository)
-        var context = request.context
-        context.sessionTags = caller.tags
-        let repository = try await journal.database.read { [context] transaction in
-            let decision = try authorizer.decide(
-                caller.principal, action: "codecommit:\(asked.service.action)", resource: key.arn,
-                conditions: { keys in
-                    try context.conditions.merging(
-                        keys.resourceTags { try RepositoryTable.get(key, in: transaction)?.tags }
-                    ) { $1 }
-                }, in: transaction)
-            guard decision == .allowed else {
-                throw Refusal(
-                    status: 403, text: AWSError.denied(caller.principal, asked.service.action, key.arn).message)
-            }
+        var request = request
+        request.context.sessionTags = caller.tags
+        let context = request.context
+        let repository = try await journal.database.read { transaction in
+            // Nobody knows yet what a push would change.
+            try check(asked.service, key, caller, context, in: transaction)
             return try RepositoryTable.require(key, in: transaction)
         }
         switch (asked.step, asked.service) {
         case (.references, _): try await references(request, asked.service, repository, completion)
         case (.exchange, .fetch): try await fetch(request, repository, completion)
         case (.exchange, .push): completion(try await push(request, repository, caller))
+        }
+    }
+
+    /// Throws `Refusal` unless the caller may. Of a push, when they are known: the reference, and whether all are known.
+    private func check(
+        _ service: GitRequest.Service, _ key: RepositoryKey, _ caller: GitCaller, _ context: OperationContext,
+        reference: String? = nil, isCutShort: Bool = false, in transaction: any ReadTransaction
+    ) throws {
+        let decision = try authorizer.decide(
+            caller.principal, action: "codecommit:\(service.action)", resource: key.arn,
+            conditions: { asked in
+                if isCutShort, asked.contains(below: Access.references) {
+                    throw Refusal(status: 400, text: "The commands of the push cannot be read")
+                }
+                var keys = try asked.resourceTags { try RepositoryTable.get(key, in: transaction)?.tags }
+                keys[Access.references] = reference.map { [$0] }
+                return context.conditions.merging(keys) { $1 }
+            }, in: transaction)
+        guard decision == .allowed else {
+            throw Refusal(status: 403, text: AWSError.denied(caller.principal, service.action, key.arn).message)
+        }
+    }
+
+    /// Throws `Refusal` unless the caller may change each of a push's references.
+    private func check(
+        _ commands: PushCommands, _ key: RepositoryKey, _ caller: GitCaller, _ context: OperationContext
+    ) async throws {
+        try await journal.database.read { transaction in
+            let references: [String?] = commands.isCutShort ? [nil] : commands.references
+            for reference in references {
+                try check(
+                    .push, key, caller, context, reference: reference, isCutShort: commands.isCutShort,
+                    in: transaction)
+            }
         }
     }
 
@@ -306,7 +332,9 @@ struct GitDoor: HTTPDoor {
                 // The client takes its answer or goes; git is not to go on without it.
                 request.context.closed.whenSuccess { process.kill() }
                 defer { journal.repositories.unregister(process, in: repository.id) }
-                let transfer = await receive(request, process)
+                let transfer = await receive(request, process) { commands in
+                    try await check(commands, repository.key, caller, request.context)
+                }
                 let status = await process.exit()
                 moved.names = transfer.commands.references
                 moved.isClean = status < 128
@@ -321,8 +349,11 @@ struct GitDoor: HTTPDoor {
         var refusal: Refusal?
     }
 
-    /// Feeds the push to git, and keeps what git reports: it leaves when the events are recorded.
-    private func receive(_ request: DoorRequest, _ process: GitProcess) async -> Transfer {
+    /// Feeds the push to git, and keeps what git reports: it leaves when the events are recorded. `permit` is asked when the
+    /// commands are known and git has not yet seen their end; it throws the refusal.
+    private func receive(
+        _ request: DoorRequest, _ process: GitProcess, permit: (PushCommands) async throws -> Void
+    ) async -> Transfer {
         async let report = report(of: process)
         var transfer = Transfer()
         do {
@@ -330,6 +361,7 @@ struct GitDoor: HTTPDoor {
             var isTaken = true
             while let piece = try await request.stream?.next() {
                 bytes += Int64(piece.readableBytes)
+                let wasDone = transfer.commands.isDone
                 transfer.commands.feed(piece)
                 if transfer.commands.isOverLimit {
                     transfer.refusal = Refusal(
@@ -339,6 +371,11 @@ struct GitDoor: HTTPDoor {
                     transfer.refusal = Refusal(status: 400, text: "Names of references must be UTF-8")
                 }
                 if bytes > Limits.pushBytes { transfer.refusal = Refusal.tooLarge }
+                if transfer.refusal == nil, !wasDone, transfer.commands.isDone {
+                    do { try await permit(transfer.commands) } catch let refusal as Refusal {
+                        transfer.refusal = refusal
+                    }
+                }
                 if transfer.refusal != nil {
                     process.kill()
                     break

@@ -10,6 +10,8 @@ struct PushCommands: Sendable {
     /// A name that is no UTF-8, which git would take and nobody here could say.
     private(set) var hasUnspeakableName = false
     private(set) var isDone = false
+    /// It ended before its end: git may read on, and change what `references` does not name.
+    private(set) var isCutShort = false
     private var pending: [UInt8] = []
     private let limit: Int
 
@@ -24,6 +26,7 @@ struct PushCommands: Sendable {
         var start = 0
         while !isDone, pending.count - start >= 4 {
             guard let length = PushCommands.length(pending[start..<start + 4]), length == 0 || length >= 4 else {
+                isCutShort = true
                 return finish()
             }
             if length == 0 { return finish() }

@@ -41,7 +41,8 @@ struct BranchOperations: Sendable {
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.CreateBranchInput(request.input)
         let branch = try Self.checked(input.branchName)
-        let repository = try await access.repository(input.repositoryName, "CreateBranch", request, database)
+        let repository = try await access.repository(
+            input.repositoryName, "CreateBranch", request, database, branch: branch)
         guard let commit = input.commitId, !commit.isEmpty else {
             throw AWSError.code("CommitIdRequiredException", "A commit ID was not specified.")
         }
@@ -102,7 +103,8 @@ struct BranchOperations: Sendable {
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DeleteBranchInput(request.input)
         let branch = try Self.checked(input.branchName)
-        let repository = try await access.repository(input.repositoryName, "DeleteBranch", request, database)
+        let repository = try await access.repository(
+            input.repositoryName, "DeleteBranch", request, database, branch: branch)
         guard repository.defaultBranch != branch else {
             throw AWSError.code(
                 "DefaultBranchCannotBeDeletedException",
@@ -136,9 +138,10 @@ struct BranchOperations: Sendable {
 
     func mergeByFastForward(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.MergeBranchesByFastForwardInput(request.input)
+        let wanted = input.targetBranch ?? input.destinationCommitSpecifier
         let repository = try await access.repository(
-            input.repositoryName, "MergeBranchesByFastForward", request, database)
-        let target = try Self.checked(input.targetBranch ?? input.destinationCommitSpecifier)
+            input.repositoryName, "MergeBranchesByFastForward", request, database, branch: wanted)
+        let target = try Self.checked(wanted)
         let name = ReferenceName.heads + target
         let (source, destination, current) = try await database.read { transaction in
             (

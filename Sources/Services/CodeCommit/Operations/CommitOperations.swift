@@ -37,7 +37,8 @@ struct CommitOperations: Sendable {
 
     func create(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.CreateCommitInput(request.input)
-        let repository = try await access.repository(input.repositoryName, "CreateCommit", request, database)
+        let repository = try await access.repository(
+            input.repositoryName, "CreateCommit", request, database, branch: input.branchName)
         var plan = CommitPlan()
         plan.keepsEmptyFolders = input.keepEmptyFolders ?? false
         for file in input.putFiles ?? [] {
@@ -113,7 +114,8 @@ struct CommitOperations: Sendable {
 
     func put(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.PutFileInput(request.input)
-        let repository = try await access.repository(input.repositoryName, "PutFile", request, database)
+        let repository = try await access.repository(
+            input.repositoryName, "PutFile", request, database, branch: input.branchName)
         let path = try FilePath.required(input.filePath)
         guard let content = input.fileContent else {
             throw AWSError.code(
@@ -142,7 +144,8 @@ struct CommitOperations: Sendable {
 
     func delete(_ request: OperationRequest) async throws -> OperationResponse {
         let input = Model.DeleteFileInput(request.input)
-        let repository = try await access.repository(input.repositoryName, "DeleteFile", request, database)
+        let repository = try await access.repository(
+            input.repositoryName, "DeleteFile", request, database, branch: input.branchName)
         let path = try FilePath.required(input.filePath)
         var plan = CommitPlan()
         plan.deletes = [path]

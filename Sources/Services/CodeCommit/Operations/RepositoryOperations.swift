@@ -18,13 +18,14 @@ extension OperationRequest {
 }
 
 extension Access {
-    /// The repository, when it is there and the caller may. Throws RepositoryDoesNotExistException, AccessDeniedException.
+    /// The repository, when it is there and the caller may change the branch, if one is to be changed. Throws RepositoryDoesNotExistException, AccessDeniedException.
     func repository(
-        _ name: String?, _ action: String, _ request: OperationRequest, _ database: any Database
+        _ name: String?, _ action: String, _ request: OperationRequest, _ database: any Database,
+        branch: String? = nil
     ) async throws -> Repository {
         let key = try request.key(name)
         return try await database.read { transaction in
-            try check(request, action, key.arn, in: transaction)
+            try check(request, action, key.arn, branch: branch, in: transaction)
             return try RepositoryTable.require(key, in: transaction)
         }
     }

@@ -36,8 +36,10 @@ struct RuleOperations: Sendable {
         document["RoleArn"] = input.roleArn.map { .string($0) }
         document["CreatedBy"] = .string(context.scope.account)
         let made = Rule(key: key, document: document)
+        let selected = pattern.map(PatternRules.conditions) ?? [:]
         try await database.write { [access, schedules, interest] transaction in
-            try access.check(request, "PutRule", key.arn, account: key.bus.scope.account, in: transaction)
+            try access.check(
+                request, "PutRule", key.arn, account: key.bus.scope.account, keys: selected, in: transaction)
             try access.checkPassing(input.roleArn, request, rule: key, in: transaction)
             _ = try BusTable.require(key.bus, in: transaction)
             var rule = made
@@ -190,6 +192,31 @@ extension RuleSchedules {
 }
 
 enum PatternRules {
+    /// What a valid pattern selects by, as PutRule's condition keys; what it leaves open is absent (guide, "Using IAM policy
+    /// conditions"). All that any alternative of `$or` names counts; what is no plain text, e.g. a prefix, is given as its
+    /// JSON, so that a policy that allows some values does not allow it.
+    static func conditions(_ pattern: String) -> ConditionValues {
+        guard let document = try? JSON.parse(pattern) else { return [:] }
+        var keys: ConditionValues = [:]
+        for path in conditionPaths {
+            let found = values(path[...], in: document).map { $0.string ?? JSON.encodeString($0) }
+            if !found.isEmpty { keys["events:" + path.joined(separator: ".").lowercased()] = found }
+        }
+        return keys
+    }
+
+    private static let conditionPaths = [
+        ["source"], ["detail-type"], ["detail", "service"], ["detail", "eventTypeCode"],
+        ["detail", "userIdentity", "principalId"],
+    ]
+
+    private static func values(_ path: ArraySlice<String>, in document: Value) -> [Value] {
+        guard let name = path.first else { return document.list ?? [] }
+        let own = document[name].map { values(path.dropFirst(), in: $0) } ?? []
+        // The pattern's reader has bounded how deep they go.
+        return (document["$or"]?.list ?? []).reduce(own) { $0 + values(path, in: $1) }
+    }
+
     /// Throws InvalidEventPatternException.
     static func check(_ pattern: String) throws(AWSError) { _ = try compile(pattern) }
 

@@ -14,7 +14,12 @@ struct TargetOperations: Sendable {
         let key = RuleKey(bus: BusKey(input.eventBusName, in: context.scope), name: input.rule ?? "")
         let targets = input.targets ?? []
         try await database.write { [access, interest] transaction in
-            try access.check(context, "PutTargets", key.arn, account: key.bus.scope.account, in: transaction)
+            // Asked of each; one that is refused refuses all.
+            for arn in targets.isEmpty ? [nil] : targets.map(\.arn) {
+                try access.check(
+                    context, "PutTargets", key.arn, account: key.bus.scope.account,
+                    keys: arn.map { ["events:targetarn": [$0]] } ?? [:], in: transaction)
+            }
             _ = try BusTable.require(key.bus, in: transaction)
             _ = try RuleTable.require(key, in: transaction)
             var ids = Set(

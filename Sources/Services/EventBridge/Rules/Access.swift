@@ -11,14 +11,25 @@ struct Access: Sendable {
 
     init(authorizer: any Authorizer) { self.authorizer = authorizer }
 
-    /// Throws AccessDeniedException unless the caller's own policies allow it and the resource is of its account.
+    /// Throws AccessDeniedException unless the caller's own policies allow it and the resource is of its account. `keys` are
+    /// the operation's own condition keys (guide, "Using IAM policy conditions").
     func check(
-        _ caller: some Caller, _ action: String, _ resource: String, account: String,
+        _ caller: some Caller, _ action: String, _ resource: String, account: String, keys: ConditionValues = [:],
         in transaction: any ReadTransaction
     ) throws {
         let decision = try authorizer.decide(
             for: caller, action: "events:\(action)", resource: resource,
-            more: { try $0.resourceTags { try (try? TagOperations.Resource(resource))?.known(in: transaction) } },
+            more: { asked in
+                var more = try asked.resourceTags {
+                    try (try? TagOperations.Resource(resource))?.known(in: transaction)
+                }
+                if asked.contains(below: Self.creator), let rule = RuleKey(arn: resource) {
+                    // Of a rule that is still to be made: who makes it.
+                    let known = try RuleTable.get(rule, in: transaction)?.text("CreatedBy")
+                    more[Self.creator] = (known ?? caller.principal.account).map { [$0] }
+                }
+                return more.merging(keys) { $1 }
+            },
             in: transaction)
         guard caller.principal.account == account, decision == .allowed else {
             throw AWSError.denied(caller.principal, action, resource, kind: "identity")
@@ -40,6 +51,7 @@ struct Access: Sendable {
     }
 
     static let service = "events.amazonaws.com"
+    private static let creator = "events:creatoraccount"
 
     /// Throws AccessDeniedException unless the principal may put events on the bus.
     func checkPutEvents(

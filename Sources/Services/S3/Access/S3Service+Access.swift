@@ -43,13 +43,35 @@ struct AccessRequest: Caller {
             keys["s3:requestobjecttagkeys"] = tags.map(\.key)
             keys.merge(Self.tags("s3:requestobjecttag/", requestTags)) { $1 }
         }
+        if action == "s3:PutObject" {
+            // Of an upload the last request makes the object (S3 guide, "Enforce conditional writes").
+            let isPart = ["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].contains(context.operation)
+            keys["s3:objectcreationoperation"] = [isPart ? "false" : "true"]
+        }
+        if Self.conditionalActions.contains(action) {
+            for name in ["if-match", "if-none-match"] where keys["s3:" + name] == nil {
+                keys["s3:" + name] = context.header(name).map { [$0] }
+            }
+        }
         return keys
     }
 
-    /// `s3:ExistingObjectTag/NAME`: the object is looked at only when a policy asks.
-    func existingTags(_ asked: AskedKeys, _ object: () throws -> StoredObject?) rethrows -> ConditionValues {
-        guard key != nil, asked.contains(below: Self.existingTag) else { return [:] }
-        return Self.tags(Self.existingTag, try object()?.metadata.tags)
+    private static let conditionalActions: Set = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]
+
+    /// What follows from the bucket and the object: that is looked at only when a policy asks for `s3:ExistingObjectTag/NAME`.
+    func resourceKeys(
+        _ bucket: StoredBucket, _ asked: AskedKeys, _ object: (StoredBucket) throws -> StoredObject?
+    ) rethrows -> ConditionValues {
+        var keys = Self.owner(bucket.account)
+        if key != nil, asked.contains(below: Self.existingTag) {
+            keys.merge(Self.tags(Self.existingTag, try object(bucket)?.metadata.tags)) { $1 }
+        }
+        return keys
+    }
+
+    /// Whose the resource is: its ARN does not say.
+    static func owner(_ account: String) -> ConditionValues {
+        ["s3:resourceaccount": [account], "aws:resourceaccount": [account]]
     }
 
     private static let existingTag = "s3:existingobjecttag/"
@@ -58,12 +80,20 @@ struct AccessRequest: Caller {
         TagConditions.keys(prefix, (set?.tags ?? []).lazy.map { (key: $0.key, value: $0.value) })
     }
 
-    /// The keys that follow from headers and URL alone. Of a name that is there more than once the first counts, as it
+    /// The keys that follow from headers, URL and signature alone. Of a name that is there more than once the first counts, as it
     /// does for the operation: a policy must judge what is done.
     static func carried(by context: OperationContext) -> ConditionValues {
         var keys = context.conditions
         func add(_ name: String, _ value: String) {
             if keys[name] == nil { keys[name] = [value] }
+        }
+        if let signature = context.signature {
+            keys["s3:authtype"] = [signature.isPresigned ? "REST-QUERY-STRING" : "REST-HEADER"]
+            keys["s3:signatureversion"] = [signature.version == .two ? "AWS" : "AWS4-HMAC-SHA256"]
+            // Milliseconds.
+            keys["s3:signatureage"] = signature.signedAt.map {
+                [String(max((context.now - $0).clampedNanoseconds / 1_000_000, 0))]
+            }
         }
         for (name, value) in context.headers where name.hasPrefix("x-amz-") { add("s3:" + name, value) }
         for pair in query(context.uri) {
@@ -164,7 +194,7 @@ extension S3Service {
         guard let authorizer else { return .allowed }
         return try authorizer.decide(
             for: request, action: request.action, resource: resource,
-            more: { try request.existingTags($0) { try existing(bucket) } }, in: transaction)
+            more: { try request.resourceKeys(bucket, $0, existing) }, in: transaction)
     }
 
     private func policyDecision(
@@ -173,7 +203,7 @@ extension S3Service {
     ) throws -> PolicyDecision {
         guard let text = bucket.policy, let document = policies.document(text) else { return .notAllowed }
         let keys = try request.conditions(
-            for: document, authorizer, more: { try request.existingTags($0) { try existing(bucket) } }, in: transaction)
+            for: document, authorizer, more: { try request.resourceKeys(bucket, $0, existing) }, in: transaction)
         let decision = document.decision(
             for: PolicyRequest(
                 principal: request.principal, action: request.action, resource: resource, context: keys,

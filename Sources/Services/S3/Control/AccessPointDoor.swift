@@ -127,13 +127,17 @@ extension S3Service {
         if point.key.kind == .bucket, let key { resource += "/object/" + key }
         let authorizer = links.withLock { $0?.authorizer }
         let identity =
-            try authorizer?.decide(for: asked, action: action, resource: resource, in: transaction) ?? .allowed
+            try authorizer?.decide(
+                for: asked, action: action, resource: resource,
+                more: { _ in AccessRequest.owner(point.key.scope.account) }, in: transaction) ?? .allowed
         var policy = PolicyDecision.notAllowed
         if let text = point.policy, let document = policies.document(text) {
             policy = document.decision(
                 for: PolicyRequest(
                     principal: context.principal, action: action, resource: resource,
-                    context: try asked.conditions(for: document, authorizer, in: transaction),
+                    context: try asked.conditions(
+                        for: document, authorizer, more: { _ in AccessRequest.owner(point.key.scope.account) },
+                        in: transaction),
                     resourceAccount: point.key.scope.account))
         }
         guard
@@ -175,7 +179,8 @@ extension S3Service {
             // What is asked about is what will be read.
             let source = CopySource("\(point.bucket)/\(rest)")
             try self.permit(
-                AccessRequest(context), context, point, key: source?.key, version: source?.versionID,
+                AccessRequest(context, action: "s3:GetObject"), context, point, key: source?.key,
+                version: source?.versionID,
                 operation: "GetObject", in: transaction)
             return point.bucket
         }

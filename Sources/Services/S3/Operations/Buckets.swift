@@ -27,7 +27,12 @@ extension S3Service {
             let arn = "arn:aws:s3:::\(name)"
             if try self.authorizer?.decide(
                 for: context, action: "s3:CreateBucket", resource: arn,
-                more: { _ in AccessRequest.carried(by: context) }, in: transaction) ?? .allowed != .allowed
+                more: { _ in
+                    var keys = AccessRequest.carried(by: context)
+                    let wanted = input.createBucketConfiguration?.locationConstraint
+                    keys["s3:locationconstraint"] = wanted.map { [$0] }
+                    return keys
+                }, in: transaction) ?? .allowed != .allowed
             {
                 throw S3Error.accessDenied(
                     AccessRequest(context), bucket,

@@ -128,6 +128,7 @@ extension S3Service {
             let choice = try VersionChoice(identifier.versionId)
             var request = AccessRequest(context, action: nil, key: key, version: identifier.versionId)
             request.carried = carried
+            if let tag = identifier.eTag { request.carried?["s3:if-match"] = [tag] }
             try check(
                 request, bucket, in: transaction,
                 existing: { try self.existing(key, choice, in: $0, transaction) })
