@@ -144,6 +144,7 @@ extension S3Service {
                 if uploads.isEmpty {
                     try BucketTable.delete(bucket.name, in: transaction)
                     try SettingTable.deleteAll(bucket: bucket.name, in: transaction)
+                    try RestoreTable.deleteAll(bucket: bucket.name, in: transaction)
                 }
                 return uploads.isEmpty
             }
