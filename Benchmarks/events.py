@@ -9,6 +9,7 @@ durable; schedules at rest and how exactly they fire. Nothing here fails a build
 import datetime
 import json
 import multiprocessing
+import os
 import time
 
 from bench import Keepalive, http, latencies, row, run_parts, wrk
@@ -119,6 +120,7 @@ def show_lags(what, lags, count, note=""):
 
 def restart(server):
     server.stop()
+    os.sync()  # what this benchmark wrote before is not the start's
     return server.start() * 1000
 
 

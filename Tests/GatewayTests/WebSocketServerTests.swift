@@ -140,7 +140,8 @@ extension RawClient {
             #expect(server.counters.webSockets.load(ordering: .relaxed) == 0)
             #expect(server.counters.bodies.bytes == 0)
         }
-        #expect(ends.value.map(\.code) == [1002, 1006])
+        // The server hears of the first's end when it likes.
+        #expect(ends.value.map(\.code).sorted() == [1002, 1006])
     }
 
     /// The door answers when the client has closed its side already: nothing is left open.

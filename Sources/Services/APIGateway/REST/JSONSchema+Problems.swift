@@ -37,7 +37,8 @@ extension JSONSchema {
                 let allowed = Self.list(types.compactMap(\.string))
                 // Nothing else of the schema speaks to a value of another type.
                 return search.add(
-                    "instance type (\(Self.type(of: value))) does not match any allowed primitive type (allowed: \(allowed))")
+                    "instance type (\(Self.type(of: value))) does not match any allowed primitive type (allowed: \(allowed))"
+                )
             }
         }
         if let options = fields["enum"]?.list, !options.contains(where: { Self.same($0, value) }) {
@@ -109,7 +110,8 @@ extension JSONSchema {
             let lacking = rule.value.list?.compactMap(\.string).filter { object[$0] == nil } ?? []
             if !lacking.isEmpty {
                 search.add(
-                    "property \"\(rule.name)\" of object has missing property dependencies (missing: \(Self.list(lacking)))")
+                    "property \"\(rule.name)\" of object has missing property dependencies (missing: \(Self.list(lacking)))"
+                )
             }
             explain(.map(object), rule.value, context, depth: depth + 1, &search)
         }
@@ -119,7 +121,8 @@ extension JSONSchema {
         _ list: [Value], _ fields: Fields, _ context: Context, _ depth: Int, _ search: inout Search
     ) {
         if let least = fields["minItems"]?.int, list.count < least {
-            search.add("array is too short: must have at least \(least) elements but instance has \(list.count) elements")
+            search.add(
+                "array is too short: must have at least \(least) elements but instance has \(list.count) elements")
         }
         if let most = fields["maxItems"]?.int, list.count > most {
             search.add("array is too long: must have at most \(most) elements but instance has \(list.count) elements")

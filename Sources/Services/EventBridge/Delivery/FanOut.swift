@@ -126,7 +126,8 @@ final class FanOut: Sendable {
         guard let deadLetter = delivery.deadLetter else { return }
         let attributes = [
             ("RULE_ARN", deadLetter.ruleARN ?? ""), ("TARGET_ARN", delivery.target),
-            ("ERROR_CODE", "INVALID_PARAMETER"), ("ERROR_MESSAGE", "The transformed input is larger than an event may be"),
+            ("ERROR_CODE", "INVALID_PARAMETER"),
+            ("ERROR_MESSAGE", "The transformed input is larger than an event may be"),
         ]
         var letter = Delivery(
             id: delivery.id, target: deadLetter.target, principal: deadLetter.principal, payload: event.bytes,
