@@ -28,7 +28,8 @@ enum CallRecord {
     static func call(_ request: OperationRequest, failure: AWSError?, sent: Int64) -> APICall {
         let context = request.context
         return APICall(
-            scope: context.scope, source: source, detail: JSON.encode(detail(request, failure, sent)), time: context.now,
+            scope: context.scope, source: source, detail: JSON.encode(detail(request, failure, sent)),
+            time: context.now,
             traceHeader: EventCause(context).traceHeader)
     }
 
@@ -142,7 +143,8 @@ enum CallRecord {
 
 // How much of an answer goes to the caller.
 extension CallRecord {
-    static func bodyBytes(_ response: OperationResponse, _ request: OperationRequest, _ schema: ServiceSchema) -> Int64 {
+    static func bodyBytes(_ response: OperationResponse, _ request: OperationRequest, _ schema: ServiceSchema) -> Int64
+    {
         switch response.payload {
         case .files(let parts, _): parts.reduce(0) { $0 + $1.length }
         case .bytes(let bytes): Int64(bytes.readableBytes)

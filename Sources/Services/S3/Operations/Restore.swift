@@ -80,7 +80,8 @@ extension S3Service {
         else { return }
         var subject = EventSubject(created: object)
         subject.restore = EventSubject.Restore(storageClass: object.storageClass)
-        try notify(EventName.restoreEnded, of: subject, bucket: bucket, cause: EventCause(s3For: bucket), in: transaction)
+        try notify(
+            EventName.restoreEnded, of: subject, bucket: bucket, cause: EventCause(s3For: bucket), in: transaction)
     }
 }
 

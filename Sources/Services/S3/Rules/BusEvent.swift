@@ -41,7 +41,9 @@ struct BusEvent: Sendable {
         if let size = subject.size { object.append("size", .int(size)) }
         if let etag = subject.etag { object.append("etag", .string(etag)) }
         if let version = subject.version { object.append("version-id", .string(version)) }
-        if EventRecord.isOrdered(event.name), subject.restore == nil { object.append("sequencer", .string(event.sequencer)) }
+        if EventRecord.isOrdered(event.name), subject.restore == nil {
+            object.append("sequencer", .string(event.sequencer))
+        }
         var fields: Fields = [
             "version": "0", "bucket": ["name": .string(bucket.name)], "object": .map(object),
             "request-id": .string(event.requestID), "requester": .string(BusEvent.requester(event.principal)),

@@ -12,7 +12,8 @@ enum RestoreTable {
         var version: String?
     }
 
-    static func expiry(of object: StoredObject, bucket: String, in transaction: any ReadTransaction) throws -> Instant? {
+    static func expiry(of object: StoredObject, bucket: String, in transaction: any ReadTransaction) throws -> Instant?
+    {
         try transaction.first(
             "SELECT expires FROM s3_restore WHERE bucket = ? AND key = ? AND id = ?",
             [.text(bucket), .blob(object.key.bytes), .text(object.id)]
