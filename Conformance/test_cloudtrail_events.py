@@ -62,7 +62,11 @@ def test_reads_and_writes_of_objects_become_events(client, bucket, rule):
     s3.put_object(Bucket=bucket, Key="a b", Body=b"hello")
     s3.get_object(Bucket=bucket, Key="a b")
     s3.head_object(Bucket=bucket, Key="a b")
+    bodies = []
+    s3.meta.events.register("before-parse.s3.ListObjectsV2", lambda response_dict, **_: bodies.append(
+        response_dict["body"]))
     s3.list_objects_v2(Bucket=bucket, Prefix="a")
+    (listing,) = bodies
     s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "a b"})
     upload = s3.create_multipart_upload(Bucket=bucket, Key="big")["UploadId"]
     part = s3.upload_part(Bucket=bucket, Key="big", UploadId=upload, PartNumber=1, Body=b"x")
@@ -92,6 +96,10 @@ def test_reads_and_writes_of_objects_become_events(client, bucket, rule):
     assert detail["eventCategory"] == "Data" and detail["managementEvent"] is False
     assert {"eventVersion", "eventTime", "awsRegion", "requestID", "eventID", "recipientAccountId"} <= set(detail)
     assert get["detail"]["responseElements"] is None
+    moved = {name: (event["detail"]["additionalEventData"]["bytesTransferredIn"],
+                    event["detail"]["additionalEventData"]["bytesTransferredOut"]) for name, event in by_name.items()}
+    assert (moved["GetObject"], moved["HeadObject"], moved["UploadPart"][1]) == ((0, 5), (0, 0), 0)
+    assert moved["PutObject"][1] == 0 and moved["ListObjects"][1] == len(listing)
     assert by_name["ListObjects"]["detail"]["requestParameters"]["prefix"] == "a"
     assert not any("Signature" in json.dumps(e["detail"]["requestParameters"]) for e in events)
 
@@ -102,6 +110,7 @@ def test_what_fails_is_recorded_with_its_error(client, bucket, rule):
         client("s3").get_object(Bucket=bucket, Key="none")
     event = wait_for(receive)[0]["detail"]
     assert (event["eventName"], event["errorCode"]) == ("GetObject", "NoSuchKey")
+    assert event["additionalEventData"]["bytesTransferredOut"] > 100
     assert event["responseElements"] is None
 
 

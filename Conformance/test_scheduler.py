@@ -108,6 +108,11 @@ def test_a_denied_role_and_the_dead_letter_queue(server, client, scheduler, queu
     attributes = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
     assert attributes["SCHEDULE_ARN"] == arn and attributes["TARGET_ARN"] == closed.arn
     assert "AccessDenied" in attributes["ERROR_CODE"] and attributes["EXECUTION_ID"]
+    # Names and forms of the user guide, "Retrieve the dead-letter event"; nothing was retried.
+    assert datetime.datetime.strptime(attributes["SCHEDULED_TIME"], "%Y-%m-%dT%H:%M:%SZ")
+    assert (attributes["IS_PAYLOAD_TRUNCATED"], attributes["RETRY_ATTEMPTS"]) == ("false", "0")
+    assert set(attributes) == {"SCHEDULE_ARN", "EXECUTION_ID", "SCHEDULED_TIME", "IS_PAYLOAD_TRUNCATED", "TARGET_ARN",
+                               "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS"}
     assert closed.is_empty()
 
 

@@ -241,6 +241,28 @@ struct OutboxFixture {
         #expect(fixture.outbox.metricLines.contains("{outcome=\"dead_lettered\"} 1"))
     }
 
+    /// Scheduler's letters: their source, and RETRY_ATTEMPTS also when nothing was retried.
+    @Test func lettersWithASource() async throws {
+        func names(_ letter: Delivery?) -> [String] { letter?.attributes.message.map(\.name) ?? [] }
+        var delivery = fixture.delivery("a")
+        delivery.deadLetter = DeadLetter(target: OutboxFixture.letters, principal: .anonymous)
+        delivery.deadLetter?.source = [MessageAttribute(name: "S", dataType: "String", content: .string("s"))]
+        let common = ["S", "TARGET_ARN", "ERROR_CODE", "ERROR_MESSAGE"]
+        let refusal = OutboxFixture.gone
+        let now = Instant(nanoseconds: 0)
+        let once = DeliveryRules.letter(for: delivery, refused: refusal, tries: 1, exhaustion: nil, now: now)
+        #expect(names(once) == common + ["RETRY_ATTEMPTS"])
+        #expect(once?.attributes.message.last?.content == .string("0"))
+        let often = DeliveryRules.letter(
+            for: delivery, refused: refusal, tries: 3, exhaustion: .maximumRetryAttempts, now: now)
+        #expect(names(often) == common + ["EXHAUSTED_RETRY_CONDITION", "RETRY_ATTEMPTS"])
+        #expect(often?.attributes.message.last?.content == .string("2"))
+        // A rule's letter tells of retries only where there were some.
+        delivery.deadLetter = DeadLetter(target: OutboxFixture.letters, principal: .anonymous, ruleARN: "rule")
+        let rules = DeliveryRules.letter(for: delivery, refused: refusal, tries: 1, exhaustion: nil, now: now)
+        #expect(names(rules) == ["RULE_ARN", "TARGET_ARN", "ERROR_CODE", "ERROR_MESSAGE"])
+    }
+
     @Test func aPermanentRefusalIsNotRetried() async throws {
         target.refuse(OutboxFixture.queue, [OutboxFixture.gone, OutboxFixture.gone])
         try await fixture.send(fixture.delivery("a") { $0.purpose = .destination })

@@ -33,7 +33,13 @@ import Wire
             delivery.principal == .roleSession(roleARN: Harness.role, sessionName: "s", account: Harness.account))
         #expect(delivery.retry == DeliveryRetry(maximumRetries: 2, maximumAge: .seconds(86_400)))
         #expect(
-            delivery.deadLetter?.source.map(\.name) == ["SCHEDULE_ARN", "EXECUTION_ID", "EXECUTION_TIME"])
+            delivery.deadLetter?.source.map(\.name) == [
+                "SCHEDULE_ARN", "EXECUTION_ID", "SCHEDULED_TIME", "IS_PAYLOAD_TRUNCATED",
+            ])
+        #expect(
+            delivery.deadLetter?.source.dropFirst(2).map(\.content) == [
+                .string("2026-11-23T06:00:00Z"), .string("false"),
+            ])
     }
 
     @Test func onceThenGone() async throws {
@@ -107,6 +113,27 @@ import Wire
         #expect(try await harness.call("ListSchedules", [:])["Schedules"]?.list?.count == 1)
         #expect(await harness.error("DeleteScheduleGroup", ["Name": "default"])?.code == "ValidationException")
         #expect(await harness.error("ListSchedules", ["NextToken": "no"])?.code == "ValidationException")
+    }
+
+    /// Dates of the group that nobody makes: from the first look at it, for ever.
+    @Test(arguments: [false, true]) func theDefaultGroupHasDates(isListedFirst: Bool) async throws {
+        let harness = try await Harness()
+        let began = harness.time.now()
+        if isListedFirst {
+            try await harness.call("ListScheduleGroups", [:])
+        } else {
+            try await harness.schedule("s", "rate(2 days)")
+        }
+        harness.time.advance(by: .seconds(3_600))
+        let group = try await harness.call("GetScheduleGroup", ["Name": "default"])
+        #expect(group["CreationDate"]?.timestamp == began && group["LastModificationDate"]?.timestamp == began)
+        let tagged: Value = [
+            "ResourceArn": "arn:aws:scheduler:us-east-1:000000000000:schedule-group/default",
+            "Tags": [["Key": "k", "Value": "v"]],
+        ]
+        try await harness.call("TagResource", tagged)
+        let groups = try await harness.call("ListScheduleGroups", [:])["ScheduleGroups"]?.list ?? []
+        #expect(groups.map { $0["CreationDate"]?.timestamp } == [began])
     }
 
     @Test func whatCreateRefuses() async throws {

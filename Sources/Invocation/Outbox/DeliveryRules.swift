@@ -51,6 +51,9 @@ struct DeliveryRules {
                 added.append(
                     MessageAttribute(
                         name: "EXHAUSTED_RETRY_CONDITION", dataType: "String", content: .string(exhaustion.rawValue)))
+            }
+            // Scheduler always tells it, rules only of what was tried again.
+            if exhaustion != nil || !deadLetter.source.isEmpty {
                 added.append(
                     MessageAttribute(
                         name: "RETRY_ATTEMPTS", dataType: "String", content: .string(String(max(tries - 1, 0)))))

@@ -96,6 +96,7 @@ public final class S3Service: Sendable {
             "GetBucketTagging": handler(getBucketTagging),
             "PutBucketTagging": handler(putBucketTagging),
             "DeleteBucketTagging": handler(deleteBucketTagging),
+            "RestoreObject": handler(restoreObject),
             "WriteGetObjectResponse": handler(writeGetObjectResponse),
         ].merging(accessOperations) { first, _ in first }.merging(settingOperations) { first, _ in first }
     }

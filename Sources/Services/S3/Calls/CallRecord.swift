@@ -19,20 +19,21 @@ enum CallRecord {
     private static let writes: Set<String> = [
         "PutObject", "CopyObject", "DeleteObject", "DeleteObjects", "PutObjectTagging", "DeleteObjectTagging",
         "PutObjectAcl", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload",
-        "AbortMultipartUpload",
+        "AbortMultipartUpload", "RestoreObject",
     ]
 
     static func isRecorded(_ operation: String) -> Bool { reads.contains(operation) || writes.contains(operation) }
 
-    /// The call of a request; `failure` is what its caller got.
-    static func call(_ request: OperationRequest, failure: AWSError?) -> APICall {
+    /// The call of a request; `failure` is what its caller got, `sent` the bytes of the answer's body.
+    static func call(_ request: OperationRequest, failure: AWSError?, sent: Int64) -> APICall {
         let context = request.context
         return APICall(
-            scope: context.scope, source: source, detail: JSON.encode(detail(request, failure)), time: context.now,
+            scope: context.scope, source: source, detail: JSON.encode(detail(request, failure, sent)),
+            time: context.now,
             traceHeader: EventCause(context).traceHeader)
     }
 
-    static func detail(_ request: OperationRequest, _ failure: AWSError?) -> Value {
+    static func detail(_ request: OperationRequest, _ failure: AWSError?, _ sent: Int64) -> Value {
         let context = request.context
         // Both listings have one name there.
         let name = context.operation == "ListObjectsV2" ? "ListObjects" : context.operation
@@ -51,7 +52,7 @@ enum CallRecord {
         }
         fields.append("requestParameters", parameters(context, bucket: bucket, key: key))
         fields.append("responseElements", failure == nil ? response(request) : .null)
-        fields.append("additionalEventData", additional(context))
+        fields.append("additionalEventData", additional(context, sent))
         fields.append("requestID", .string(context.requestID))
         fields.append("eventID", .string(Identifier.uuid()))
         fields.append("readOnly", .bool(reads.contains(context.operation)))
@@ -121,7 +122,7 @@ enum CallRecord {
         }
     }
 
-    private static func additional(_ context: OperationContext) -> Value {
+    private static func additional(_ context: OperationContext, _ sent: Int64) -> Value {
         let isQuery = context.uri.contains("Signature=")
         var fields: Fields = [
             "SignatureVersion": context.uri.contains("AWSAccessKeyId=") ? "SigV2" : "SigV4",
@@ -134,8 +135,39 @@ enum CallRecord {
         } else {
             fields.append("bytesTransferredIn", 0)
         }
+        fields.append("bytesTransferredOut", .int(sent))
         fields.append("x-amz-id-2", .string(CanonicalUser.hostID(requestID: context.requestID)))
         return .map(fields)
+    }
+}
+
+// How much of an answer goes to the caller.
+extension CallRecord {
+    static func bodyBytes(_ response: OperationResponse, _ request: OperationRequest, _ schema: ServiceSchema) -> Int64
+    {
+        switch response.payload {
+        case .files(let parts, _): parts.reduce(0) { $0 + $1.length }
+        case .bytes(let bytes): Int64(bytes.readableBytes)
+        case .stream(let length, _): length ?? 0
+        case .none:
+            OperationMatch(schema: schema, operation: request.context.operation, wireProtocol: .restXML).map {
+                let answer = Codec.encode(
+                    response.output, for: $0, requestID: request.context.requestID, payloadApart: false)
+                let isBodiless = (response.status ?? answer.status) == 304
+                return isBodiless ? 0 : Int64(answer.body?.readableBytes ?? 0)
+            } ?? 0
+        }
+    }
+
+    static func bodyBytes(_ failure: AWSError, _ request: OperationRequest, _ schema: ServiceSchema) -> Int64 {
+        let context = request.context
+        guard let match = OperationMatch(schema: schema, operation: context.operation, wireProtocol: .restXML),
+            match.operation.method != "HEAD"
+        else { return 0 }
+        let answer = Codec.encode(
+            failure, for: match, schema: schema, fallback: .restXML,
+            resource: String(context.uri.prefix { $0 != "?" }), requestID: context.requestID)
+        return Int64(answer.body?.readableBytes ?? 0)
     }
 }
 
@@ -158,11 +190,17 @@ extension S3Service {
         bare.stream = nil
         bare.payload.clear()
         let told = bare
-        let call = RecordedCall(log: log) { CallRecord.call(told, failure: $0) }
+        // Nothing as long as there is no answer: a change is recorded before it is answered.
+        let sent = Mutex<Int64>(0)
+        let call = RecordedCall(log: log) { [schema] failure in
+            let bytes = failure.map { CallRecord.bodyBytes($0, told, schema) }
+            return CallRecord.call(told, failure: failure, sent: bytes ?? sent.withLock { $0 })
+        }
         var request = request
         request.context.recordedCall = call
         do {
             let response = try await run(request)
+            sent.withLock { $0 = CallRecord.bodyBytes(response, told, schema) }
             call.finish(nil)
             return response
         } catch {

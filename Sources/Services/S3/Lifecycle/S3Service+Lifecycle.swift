@@ -6,12 +6,14 @@ import Synchronization
 import Wire
 
 extension S3Service {
-    /// Starts what runs by itself: the lifecycle of buckets.
+    /// Starts what runs by itself: the lifecycle of buckets, and the end of restores.
     public func start() {
         lifecycle.start { [weak self] in
             guard let self else { return true }
             await workOffOldLeftovers()
-            return await runLifecycle()
+            // Both at midnight, whatever becomes of the other.
+            let restores = await endRestores()
+            return await runLifecycle() && restores
         }
     }
 
@@ -166,10 +168,7 @@ extension S3Service {
     ) throws -> Int? {
         guard let bucket = try BucketTable.find(name, in: transaction), try self.rules(of: bucket, transaction) == rules
         else { return nil }
-        let cause = EventCause(
-            requestID: Identifier.hex(16).uppercased(), sourceIP: "s3.amazonaws.com",
-            principal: .service(
-                name: "s3.amazonaws.com", sourceARN: bucket.arn, sourceAccount: bucket.account))
+        let cause = EventCause(s3For: bucket)
         var parts = 0
         for (index, action) in actions.enumerated() {
             if parts >= Limits.partsPerTransaction { return index }
@@ -213,7 +212,7 @@ extension S3Service {
     }
 
     /// `find`, but what is damaged is logged and left alone: it must not keep the rest of the bucket.
-    private func readable(
+    func readable(
         _ key: ObjectKey, _ choice: VersionChoice, in bucket: StoredBucket, _ transaction: any ReadTransaction
     ) throws -> KeyVersion? {
         do {

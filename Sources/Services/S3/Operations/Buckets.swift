@@ -149,6 +149,7 @@ extension S3Service {
                 if uploads.isEmpty {
                     try BucketTable.delete(bucket.name, in: transaction)
                     try SettingTable.deleteAll(bucket: bucket.name, in: transaction)
+                    try RestoreTable.deleteAll(bucket: bucket.name, in: transaction)
                 }
                 return uploads.isEmpty
             }

@@ -84,6 +84,8 @@ extension S3Service {
         /// As answers show it.
         var version: String?
         var expiration: String?
+        /// Until when an archived object is restored.
+        var restoredUntil: Instant?
         /// Nil when the caller's copy is still good.
         var selection: Selection?
     }
@@ -107,7 +109,8 @@ extension S3Service {
             let object = try self.object(key, choice, in: bucket, context, transaction)
             return Found(
                 object: object, version: bucket.shownVersion(object),
-                expiration: try self.expiration(of: object, in: bucket, transaction))
+                expiration: try self.expiration(of: object, in: bucket, transaction),
+                restoredUntil: try self.restoredUntil(object, in: bucket, transaction))
         }
         let object = found.object
         let conditions = ReadConditions(
@@ -156,6 +159,7 @@ extension S3Service {
         ObjectHeaders.describe(object, in: &output)
         output.versionId = found.version
         output.expiration = found.expiration
+        output.restore = found.restoredUntil.map { "ongoing-request=\"false\", expiry-date=\"\($0.httpDate)\"" }
         output.contentLength = Int(selection.end - selection.first)
         if selection.isPartial {
             output.contentRange = "bytes \(selection.first)-\(selection.end - 1)/\(object.size)"

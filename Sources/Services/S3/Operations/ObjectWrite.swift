@@ -20,6 +20,14 @@ struct EventCause: Sendable {
         self.traceHeader = traceHeader
     }
 
+    /// What S3 does by itself.
+    init(
+        s3For bucket: StoredBucket, requestID: String = Identifier.hex(16).uppercased(), traceHeader: String? = nil
+    ) {
+        self.init(
+            requestID: requestID, sourceIP: "s3.amazonaws.com", principal: bucket.principal, traceHeader: traceHeader)
+    }
+
     init(_ context: OperationContext) {
         self.init(
             requestID: context.requestID, sourceIP: context.sourceIP, principal: context.principal,

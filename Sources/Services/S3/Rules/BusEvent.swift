@@ -28,6 +28,9 @@ struct BusEvent: Sendable {
         EventName.tagged: Kind(detailType: "Object Tags Added"),
         EventName.untagged: Kind(detailType: "Object Tags Deleted"),
         EventName.acl: Kind(detailType: "Object ACL Updated"),
+        EventName.restoring: Kind(detailType: "Object Restore Initiated"),
+        EventName.restored: Kind(detailType: "Object Restore Completed"),
+        EventName.restoreEnded: Kind(detailType: "Object Restore Expired"),
     ]
 
     /// Nil for events that EventBridge is not told of.
@@ -38,14 +41,21 @@ struct BusEvent: Sendable {
         if let size = subject.size { object.append("size", .int(size)) }
         if let etag = subject.etag { object.append("etag", .string(etag)) }
         if let version = subject.version { object.append("version-id", .string(version)) }
-        if EventRecord.isOrdered(event.name) { object.append("sequencer", .string(event.sequencer)) }
+        if EventRecord.isOrdered(event.name), subject.restore == nil {
+            object.append("sequencer", .string(event.sequencer))
+        }
         var fields: Fields = [
             "version": "0", "bucket": ["name": .string(bucket.name)], "object": .map(object),
             "request-id": .string(event.requestID), "requester": .string(BusEvent.requester(event.principal)),
         ]
-        // What the lifecycle does comes from nowhere.
-        if !event.name.hasPrefix("s3:LifecycleExpiration") {
+        // What S3 does by itself comes from nowhere.
+        let isOwn = event.name == EventName.restored || event.name == EventName.restoreEnded
+        if !isOwn, !event.name.hasPrefix("s3:LifecycleExpiration") {
             fields.append("source-ip-address", .string(event.sourceIP))
+        }
+        if let expiry = subject.restore?.expiry { fields.append("restore-expiry-time", .string(expiry.iso8601())) }
+        if let restore = subject.restore, event.name != EventName.restoreEnded {
+            fields.append("source-storage-class", .string(restore.storageClass))
         }
         if let reason = kind.reason { fields.append("reason", .string(reason)) }
         if let deletionType = kind.deletionType { fields.append("deletion-type", .string(deletionType)) }

@@ -11,6 +11,15 @@ struct EventSubject: Sendable {
     var etag: String?
     /// Nil also for null versions: S3 leaves them out.
     var version: String?
+    /// Of events of restores.
+    var restore: Restore?
+
+    struct Restore: Sendable {
+        /// Where the object is archived.
+        var storageClass: String
+        /// When the restored copy goes; known once it is there.
+        var expiry: Instant?
+    }
 
     /// The MD5 of nothing, which records of new delete markers show.
     static let etagOfNothing = "d41d8cd98f00b204e9800998ecf8427e"
@@ -48,7 +57,7 @@ struct ObjectEvent: Sendable {
 enum EventRecord {
     /// The versions that AWS used before the unified 2.4, by the kind of event (semantics, section 6.1).
     static func version(of event: String) -> String {
-        let kinds = ["s3:ObjectTagging:", "s3:ObjectAcl:", "s3:LifecycleExpiration:"]
+        let kinds = ["s3:ObjectTagging:", "s3:ObjectAcl:", "s3:LifecycleExpiration:", EventName.restoreEnded]
         return kinds.contains { event.hasPrefix($0) } ? "2.3" : "2.1"
     }
 
@@ -64,7 +73,7 @@ enum EventRecord {
         if let etag = subject.etag { object.append("eTag", .string(etag)) }
         if let version = subject.version { object.append("versionId", .string(version)) }
         if isOrdered(event.name) { object.append("sequencer", .string(event.sequencer)) }
-        let record: Value = [
+        var record: Value = [
             "eventVersion": .string(version(of: event.name)),
             "eventSource": "aws:s3",
             "awsRegion": .string(bucket.region),
@@ -87,6 +96,14 @@ enum EventRecord {
                 "object": .map(object),
             ],
         ]
+        if let restore = subject.restore, let expiry = restore.expiry {
+            record["glacierEventData"] = [
+                "restoreEventData": [
+                    "lifecycleRestorationExpiryTime": .string(expiry.iso8601(fractionDigits: 3)),
+                    "lifecycleRestoreStorageClass": .string(restore.storageClass),
+                ]
+            ]
+        }
         return ["Records": .list([record])]
     }
 

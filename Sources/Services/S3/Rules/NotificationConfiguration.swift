@@ -140,13 +140,16 @@ enum EventName {
     static let acl = "s3:ObjectAcl:Put"
     static let expired = "s3:LifecycleExpiration:Delete"
     static let expiredToMarker = "s3:LifecycleExpiration:DeleteMarkerCreated"
+    static let restoring = "s3:ObjectRestore:Post"
+    static let restored = "s3:ObjectRestore:Completed"
+    static let restoreEnded = "s3:ObjectRestore:Delete"
 
     /// The model's list; patterns that end in `*` are among them.
     static let all: Set<String> = [
         "s3:ReducedRedundancyLostObject",
         "s3:ObjectCreated:*", put, "s3:ObjectCreated:Post", copy, complete,
         "s3:ObjectRemoved:*", delete, deleteMarker,
-        "s3:ObjectRestore:*", "s3:ObjectRestore:Post", "s3:ObjectRestore:Completed", "s3:ObjectRestore:Delete",
+        "s3:ObjectRestore:*", restoring, restored, restoreEnded,
         "s3:Replication:*", "s3:Replication:OperationFailedReplication", "s3:Replication:OperationNotTracked",
         "s3:Replication:OperationMissedThreshold", "s3:Replication:OperationReplicatedAfterThreshold",
         "s3:IntelligentTiering", acl, "s3:LifecycleTransition",

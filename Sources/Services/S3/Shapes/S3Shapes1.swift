@@ -125,6 +125,26 @@ enum Model {
         var exposeHeaders: [String]? { get { value["ExposeHeaders"]?.elements { $0.string } } set { put("ExposeHeaders", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
         var maxAgeSeconds: Int? { get { value["MaxAgeSeconds"]?.wholeNumber } set { put("MaxAgeSeconds", newValue) } }
     }
+    struct CSVInput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var fileHeaderInfo: String? { get { value["FileHeaderInfo"]?.string } set { put("FileHeaderInfo", newValue) } }
+        var comments: String? { get { value["Comments"]?.string } set { put("Comments", newValue) } }
+        var quoteEscapeCharacter: String? { get { value["QuoteEscapeCharacter"]?.string } set { put("QuoteEscapeCharacter", newValue) } }
+        var recordDelimiter: String? { get { value["RecordDelimiter"]?.string } set { put("RecordDelimiter", newValue) } }
+        var fieldDelimiter: String? { get { value["FieldDelimiter"]?.string } set { put("FieldDelimiter", newValue) } }
+        var quoteCharacter: String? { get { value["QuoteCharacter"]?.string } set { put("QuoteCharacter", newValue) } }
+        var allowQuotedRecordDelimiter: Bool? { get { value["AllowQuotedRecordDelimiter"]?.bool } set { put("AllowQuotedRecordDelimiter", newValue) } }
+    }
+    struct CSVOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var quoteFields: String? { get { value["QuoteFields"]?.string } set { put("QuoteFields", newValue) } }
+        var quoteEscapeCharacter: String? { get { value["QuoteEscapeCharacter"]?.string } set { put("QuoteEscapeCharacter", newValue) } }
+        var recordDelimiter: String? { get { value["RecordDelimiter"]?.string } set { put("RecordDelimiter", newValue) } }
+        var fieldDelimiter: String? { get { value["FieldDelimiter"]?.string } set { put("FieldDelimiter", newValue) } }
+        var quoteCharacter: String? { get { value["QuoteCharacter"]?.string } set { put("QuoteCharacter", newValue) } }
+    }
     struct Checksum: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -464,26 +484,5 @@ enum Model {
         init(_ value: Value) { self.value = value }
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct DeleteBucketTaggingRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct DeleteBucketWebsiteRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct DeleteMarkerEntry: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var isLatest: Bool? { get { value["IsLatest"]?.bool } set { put("IsLatest", newValue) } }
-        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
     }
 }

@@ -5,6 +5,27 @@ import Platform
 import Wire
 
 extension Model {
+    struct DeleteBucketTaggingRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteBucketWebsiteRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct DeleteMarkerEntry: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var isLatest: Bool? { get { value["IsLatest"]?.bool } set { put("IsLatest", newValue) } }
+        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
+    }
     struct DeleteMarkerReplication: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -86,6 +107,13 @@ extension Model {
         var encryptionConfiguration: Model.EncryptionConfiguration? { get { value["EncryptionConfiguration"].map { Model.EncryptionConfiguration($0) } } set { put("EncryptionConfiguration", newValue?.value) } }
         var replicationTime: Model.ReplicationTime? { get { value["ReplicationTime"].map { Model.ReplicationTime($0) } } set { put("ReplicationTime", newValue?.value) } }
         var metrics: Model.Metrics? { get { value["Metrics"].map { Model.Metrics($0) } } set { put("Metrics", newValue?.value) } }
+    }
+    struct Encryption: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var encryptionType: String? { get { value["EncryptionType"]?.string } set { put("EncryptionType", newValue) } }
+        var kmsKeyId: String? { get { value["KMSKeyId"]?.string } set { put("KMSKeyId", newValue) } }
+        var kmsContext: String? { get { value["KMSContext"]?.string } set { put("KMSContext", newValue) } }
     }
     struct EncryptionConfiguration: Shape {
         var value: Value

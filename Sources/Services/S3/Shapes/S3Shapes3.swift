@@ -119,6 +119,11 @@ extension Model {
         var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
     }
+    struct GlacierJobParameters: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var tier: String? { get { value["Tier"]?.string } set { put("Tier", newValue) } }
+    }
     struct Grant: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -235,6 +240,14 @@ extension Model {
         var id: String? { get { value["ID"]?.string } set { put("ID", newValue) } }
         var displayName: String? { get { value["DisplayName"]?.string } set { put("DisplayName", newValue) } }
     }
+    struct InputSerialization: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var csv: Model.CSVInput? { get { value["CSV"].map { Model.CSVInput($0) } } set { put("CSV", newValue?.value) } }
+        var compressionType: String? { get { value["CompressionType"]?.string } set { put("CompressionType", newValue) } }
+        var json: Model.JSONInput? { get { value["JSON"].map { Model.JSONInput($0) } } set { put("JSON", newValue?.value) } }
+        var parquet: Model.ParquetInput? { get { value["Parquet"].map { Model.ParquetInput($0) } } set { put("Parquet", newValue?.value) } }
+    }
     struct IntelligentTieringAndOperator: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -296,6 +309,16 @@ extension Model {
         var value: Value
         init(_ value: Value) { self.value = value }
         var frequency: String? { get { value["Frequency"]?.string } set { put("Frequency", newValue) } }
+    }
+    struct JSONInput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var type: String? { get { value["Type"]?.string } set { put("Type", newValue) } }
+    }
+    struct JSONOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var recordDelimiter: String? { get { value["RecordDelimiter"]?.string } set { put("RecordDelimiter", newValue) } }
     }
     struct LambdaFunctionConfiguration: Shape {
         var value: Value
@@ -447,37 +470,5 @@ extension Model {
         var uploadIdMarker: String? { get { value["UploadIdMarker"]?.string } set { put("UploadIdMarker", newValue) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
         var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-    }
-    struct ListObjectVersionsOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
-        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
-        var versionIdMarker: String? { get { value["VersionIdMarker"]?.string } set { put("VersionIdMarker", newValue) } }
-        var nextKeyMarker: String? { get { value["NextKeyMarker"]?.string } set { put("NextKeyMarker", newValue) } }
-        var nextVersionIdMarker: String? { get { value["NextVersionIdMarker"]?.string } set { put("NextVersionIdMarker", newValue) } }
-        var versions: [Model.ObjectVersion]? { get { value["Versions"]?.elements { Model.ObjectVersion($0) } } set { put("Versions", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var deleteMarkers: [Model.DeleteMarkerEntry]? { get { value["DeleteMarkers"]?.elements { Model.DeleteMarkerEntry($0) } } set { put("DeleteMarkers", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
-        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-    }
-    struct ListObjectVersionsRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
-        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
-        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
-        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
-        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
-        var versionIdMarker: String? { get { value["VersionIdMarker"]?.string } set { put("VersionIdMarker", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var optionalObjectAttributes: [String]? { get { value["OptionalObjectAttributes"]?.elements { $0.string } } set { put("OptionalObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
     }
 }

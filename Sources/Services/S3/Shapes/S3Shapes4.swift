@@ -5,6 +5,38 @@ import Platform
 import Wire
 
 extension Model {
+    struct ListObjectVersionsOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var isTruncated: Bool? { get { value["IsTruncated"]?.bool } set { put("IsTruncated", newValue) } }
+        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
+        var versionIdMarker: String? { get { value["VersionIdMarker"]?.string } set { put("VersionIdMarker", newValue) } }
+        var nextKeyMarker: String? { get { value["NextKeyMarker"]?.string } set { put("NextKeyMarker", newValue) } }
+        var nextVersionIdMarker: String? { get { value["NextVersionIdMarker"]?.string } set { put("NextVersionIdMarker", newValue) } }
+        var versions: [Model.ObjectVersion]? { get { value["Versions"]?.elements { Model.ObjectVersion($0) } } set { put("Versions", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var deleteMarkers: [Model.DeleteMarkerEntry]? { get { value["DeleteMarkers"]?.elements { Model.DeleteMarkerEntry($0) } } set { put("DeleteMarkers", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
+        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
+        var commonPrefixes: [Model.CommonPrefix]? { get { value["CommonPrefixes"]?.elements { Model.CommonPrefix($0) } } set { put("CommonPrefixes", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+    }
+    struct ListObjectVersionsRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var delimiter: String? { get { value["Delimiter"]?.string } set { put("Delimiter", newValue) } }
+        var encodingType: String? { get { value["EncodingType"]?.string } set { put("EncodingType", newValue) } }
+        var keyMarker: String? { get { value["KeyMarker"]?.string } set { put("KeyMarker", newValue) } }
+        var maxKeys: Int? { get { value["MaxKeys"]?.wholeNumber } set { put("MaxKeys", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var versionIdMarker: String? { get { value["VersionIdMarker"]?.string } set { put("VersionIdMarker", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var optionalObjectAttributes: [String]? { get { value["OptionalObjectAttributes"]?.elements { $0.string } } set { put("OptionalObjectAttributes", newValue.map { Value.list($0.map { Value.string($0) }) }) } }
+    }
     struct ListObjectsOutput: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -113,6 +145,12 @@ extension Model {
         var targetGrants: [Model.TargetGrant]? { get { value["TargetGrants"]?.elements { Model.TargetGrant($0) } } set { put("TargetGrants", newValue.map { Value.list($0.map { $0.value }) }) } }
         var targetPrefix: String? { get { value["TargetPrefix"]?.string } set { put("TargetPrefix", newValue) } }
         var targetObjectKeyFormat: Model.TargetObjectKeyFormat? { get { value["TargetObjectKeyFormat"].map { Model.TargetObjectKeyFormat($0) } } set { put("TargetObjectKeyFormat", newValue?.value) } }
+    }
+    struct MetadataEntry: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var name: String? { get { value["Name"]?.string } set { put("Name", newValue) } }
+        var value_: String? { get { value["Value"]?.string } set { put("Value", newValue) } }
     }
     struct Metrics: Shape {
         var value: Value
@@ -257,6 +295,17 @@ extension Model {
         var owner: Model.Owner? { get { value["Owner"].map { Model.Owner($0) } } set { put("Owner", newValue?.value) } }
         var restoreStatus: Model.RestoreStatus? { get { value["RestoreStatus"].map { Model.RestoreStatus($0) } } set { put("RestoreStatus", newValue?.value) } }
     }
+    struct OutputLocation: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var s3: Model.S3Location? { get { value["S3"].map { Model.S3Location($0) } } set { put("S3", newValue?.value) } }
+    }
+    struct OutputSerialization: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var csv: Model.CSVOutput? { get { value["CSV"].map { Model.CSVOutput($0) } } set { put("CSV", newValue?.value) } }
+        var json: Model.JSONOutput? { get { value["JSON"].map { Model.JSONOutput($0) } } set { put("JSON", newValue?.value) } }
+    }
     struct Owner: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -272,6 +321,10 @@ extension Model {
         var value: Value
         init(_ value: Value) { self.value = value }
         var objectOwnership: String? { get { value["ObjectOwnership"]?.string } set { put("ObjectOwnership", newValue) } }
+    }
+    struct ParquetInput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
     }
     struct Part: Shape {
         var value: Value
@@ -427,54 +480,5 @@ extension Model {
         var mfa: String? { get { value["MFA"]?.string } set { put("MFA", newValue) } }
         var versioningConfiguration: Model.VersioningConfiguration? { get { value["VersioningConfiguration"].map { Model.VersioningConfiguration($0) } } set { put("VersioningConfiguration", newValue?.value) } }
         var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct PutObjectAclOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-    }
-    struct PutObjectAclRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var acl: String? { get { value["ACL"]?.string } set { put("ACL", newValue) } }
-        var accessControlPolicy: Model.AccessControlPolicy? { get { value["AccessControlPolicy"].map { Model.AccessControlPolicy($0) } } set { put("AccessControlPolicy", newValue?.value) } }
-        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
-        var contentMD5: String? { get { value["ContentMD5"]?.string } set { put("ContentMD5", newValue) } }
-        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
-        var grantFullControl: String? { get { value["GrantFullControl"]?.string } set { put("GrantFullControl", newValue) } }
-        var grantRead: String? { get { value["GrantRead"]?.string } set { put("GrantRead", newValue) } }
-        var grantReadACP: String? { get { value["GrantReadACP"]?.string } set { put("GrantReadACP", newValue) } }
-        var grantWrite: String? { get { value["GrantWrite"]?.string } set { put("GrantWrite", newValue) } }
-        var grantWriteACP: String? { get { value["GrantWriteACP"]?.string } set { put("GrantWriteACP", newValue) } }
-        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
-        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
-    }
-    struct PutObjectOutput: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var ssekmsEncryptionContext: String? { get { value["SSEKMSEncryptionContext"]?.string } set { put("SSEKMSEncryptionContext", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
-        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
     }
 }

@@ -5,6 +5,55 @@ import Platform
 import Wire
 
 extension Model {
+    struct PutObjectAclOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+    }
+    struct PutObjectAclRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var acl: String? { get { value["ACL"]?.string } set { put("ACL", newValue) } }
+        var accessControlPolicy: Model.AccessControlPolicy? { get { value["AccessControlPolicy"].map { Model.AccessControlPolicy($0) } } set { put("AccessControlPolicy", newValue?.value) } }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var contentMD5: String? { get { value["ContentMD5"]?.string } set { put("ContentMD5", newValue) } }
+        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
+        var grantFullControl: String? { get { value["GrantFullControl"]?.string } set { put("GrantFullControl", newValue) } }
+        var grantRead: String? { get { value["GrantRead"]?.string } set { put("GrantRead", newValue) } }
+        var grantReadACP: String? { get { value["GrantReadACP"]?.string } set { put("GrantReadACP", newValue) } }
+        var grantWrite: String? { get { value["GrantWrite"]?.string } set { put("GrantWrite", newValue) } }
+        var grantWriteACP: String? { get { value["GrantWriteACP"]?.string } set { put("GrantWriteACP", newValue) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct PutObjectOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
+        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
+        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
+        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
+        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
+        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
+        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
+        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
+        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
+        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
+        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
+        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
+        var checksumType: String? { get { value["ChecksumType"]?.string } set { put("ChecksumType", newValue) } }
+        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
+        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
+        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
+        var ssekmsEncryptionContext: String? { get { value["SSEKMSEncryptionContext"]?.string } set { put("SSEKMSEncryptionContext", newValue) } }
+        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
+        var size: Int? { get { value["Size"]?.wholeNumber } set { put("Size", newValue) } }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+    }
     struct PutObjectRequest: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -159,6 +208,34 @@ extension Model {
         init(_ value: Value) { self.value = value }
         var payer: String? { get { value["Payer"]?.string } set { put("Payer", newValue) } }
     }
+    struct RestoreObjectOutput: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
+        var restoreOutputPath: String? { get { value["RestoreOutputPath"]?.string } set { put("RestoreOutputPath", newValue) } }
+    }
+    struct RestoreObjectRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucket: String? { get { value["Bucket"]?.string } set { put("Bucket", newValue) } }
+        var key: String? { get { value["Key"]?.string } set { put("Key", newValue) } }
+        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
+        var restoreRequest: Model.RestoreRequest? { get { value["RestoreRequest"].map { Model.RestoreRequest($0) } } set { put("RestoreRequest", newValue?.value) } }
+        var requestPayer: String? { get { value["RequestPayer"]?.string } set { put("RequestPayer", newValue) } }
+        var checksumAlgorithm: String? { get { value["ChecksumAlgorithm"]?.string } set { put("ChecksumAlgorithm", newValue) } }
+        var expectedBucketOwner: String? { get { value["ExpectedBucketOwner"]?.string } set { put("ExpectedBucketOwner", newValue) } }
+    }
+    struct RestoreRequest: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var days: Int? { get { value["Days"]?.wholeNumber } set { put("Days", newValue) } }
+        var glacierJobParameters: Model.GlacierJobParameters? { get { value["GlacierJobParameters"].map { Model.GlacierJobParameters($0) } } set { put("GlacierJobParameters", newValue?.value) } }
+        var type: String? { get { value["Type"]?.string } set { put("Type", newValue) } }
+        var tier: String? { get { value["Tier"]?.string } set { put("Tier", newValue) } }
+        var description: String? { get { value["Description"]?.string } set { put("Description", newValue) } }
+        var selectParameters: Model.SelectParameters? { get { value["SelectParameters"].map { Model.SelectParameters($0) } } set { put("SelectParameters", newValue?.value) } }
+        var outputLocation: Model.OutputLocation? { get { value["OutputLocation"].map { Model.OutputLocation($0) } } set { put("OutputLocation", newValue?.value) } }
+    }
     struct RestoreStatus: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -176,6 +253,18 @@ extension Model {
         init(_ value: Value) { self.value = value }
         var filterRules: [Model.FilterRule]? { get { value["FilterRules"]?.elements { Model.FilterRule($0) } } set { put("FilterRules", newValue.map { Value.list($0.map { $0.value }) }) } }
     }
+    struct S3Location: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var bucketName: String? { get { value["BucketName"]?.string } set { put("BucketName", newValue) } }
+        var prefix: String? { get { value["Prefix"]?.string } set { put("Prefix", newValue) } }
+        var encryption: Model.Encryption? { get { value["Encryption"].map { Model.Encryption($0) } } set { put("Encryption", newValue?.value) } }
+        var cannedACL: String? { get { value["CannedACL"]?.string } set { put("CannedACL", newValue) } }
+        var accessControlList: [Model.Grant]? { get { value["AccessControlList"]?.elements { Model.Grant($0) } } set { put("AccessControlList", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var tagging: Model.Tagging? { get { value["Tagging"].map { Model.Tagging($0) } } set { put("Tagging", newValue?.value) } }
+        var userMetadata: [Model.MetadataEntry]? { get { value["UserMetadata"]?.elements { Model.MetadataEntry($0) } } set { put("UserMetadata", newValue.map { Value.list($0.map { $0.value }) }) } }
+        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
+    }
     struct SSEKMS: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
@@ -184,6 +273,14 @@ extension Model {
     struct SSES3: Shape {
         var value: Value
         init(_ value: Value) { self.value = value }
+    }
+    struct SelectParameters: Shape {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+        var inputSerialization: Model.InputSerialization? { get { value["InputSerialization"].map { Model.InputSerialization($0) } } set { put("InputSerialization", newValue?.value) } }
+        var expressionType: String? { get { value["ExpressionType"]?.string } set { put("ExpressionType", newValue) } }
+        var expression: String? { get { value["Expression"]?.string } set { put("Expression", newValue) } }
+        var outputSerialization: Model.OutputSerialization? { get { value["OutputSerialization"].map { Model.OutputSerialization($0) } } set { put("OutputSerialization", newValue?.value) } }
     }
     struct ServerSideEncryptionByDefault: Shape {
         var value: Value
@@ -362,54 +459,5 @@ extension Model {
         init(_ value: Value) { self.value = value }
         var mfaDelete: String? { get { value["MFADelete"]?.string } set { put("MFADelete", newValue) } }
         var status: String? { get { value["Status"]?.string } set { put("Status", newValue) } }
-    }
-    struct WriteGetObjectResponseRequest: Shape {
-        var value: Value
-        init(_ value: Value) { self.value = value }
-        var requestRoute: String? { get { value["RequestRoute"]?.string } set { put("RequestRoute", newValue) } }
-        var requestToken: String? { get { value["RequestToken"]?.string } set { put("RequestToken", newValue) } }
-        var statusCode: Int? { get { value["StatusCode"]?.wholeNumber } set { put("StatusCode", newValue) } }
-        var errorCode: String? { get { value["ErrorCode"]?.string } set { put("ErrorCode", newValue) } }
-        var errorMessage: String? { get { value["ErrorMessage"]?.string } set { put("ErrorMessage", newValue) } }
-        var acceptRanges: String? { get { value["AcceptRanges"]?.string } set { put("AcceptRanges", newValue) } }
-        var cacheControl: String? { get { value["CacheControl"]?.string } set { put("CacheControl", newValue) } }
-        var contentDisposition: String? { get { value["ContentDisposition"]?.string } set { put("ContentDisposition", newValue) } }
-        var contentEncoding: String? { get { value["ContentEncoding"]?.string } set { put("ContentEncoding", newValue) } }
-        var contentLanguage: String? { get { value["ContentLanguage"]?.string } set { put("ContentLanguage", newValue) } }
-        var contentLength: Int? { get { value["ContentLength"]?.wholeNumber } set { put("ContentLength", newValue) } }
-        var contentRange: String? { get { value["ContentRange"]?.string } set { put("ContentRange", newValue) } }
-        var contentType: String? { get { value["ContentType"]?.string } set { put("ContentType", newValue) } }
-        var checksumCRC32: String? { get { value["ChecksumCRC32"]?.string } set { put("ChecksumCRC32", newValue) } }
-        var checksumCRC32C: String? { get { value["ChecksumCRC32C"]?.string } set { put("ChecksumCRC32C", newValue) } }
-        var checksumCRC64NVME: String? { get { value["ChecksumCRC64NVME"]?.string } set { put("ChecksumCRC64NVME", newValue) } }
-        var checksumSHA1: String? { get { value["ChecksumSHA1"]?.string } set { put("ChecksumSHA1", newValue) } }
-        var checksumSHA256: String? { get { value["ChecksumSHA256"]?.string } set { put("ChecksumSHA256", newValue) } }
-        var checksumSHA512: String? { get { value["ChecksumSHA512"]?.string } set { put("ChecksumSHA512", newValue) } }
-        var checksumMD5: String? { get { value["ChecksumMD5"]?.string } set { put("ChecksumMD5", newValue) } }
-        var checksumXXHASH64: String? { get { value["ChecksumXXHASH64"]?.string } set { put("ChecksumXXHASH64", newValue) } }
-        var checksumXXHASH3: String? { get { value["ChecksumXXHASH3"]?.string } set { put("ChecksumXXHASH3", newValue) } }
-        var checksumXXHASH128: String? { get { value["ChecksumXXHASH128"]?.string } set { put("ChecksumXXHASH128", newValue) } }
-        var deleteMarker: Bool? { get { value["DeleteMarker"]?.bool } set { put("DeleteMarker", newValue) } }
-        var eTag: String? { get { value["ETag"]?.string } set { put("ETag", newValue) } }
-        var expires: String? { get { value["Expires"]?.string } set { put("Expires", newValue) } }
-        var expiration: String? { get { value["Expiration"]?.string } set { put("Expiration", newValue) } }
-        var lastModified: Instant? { get { value["LastModified"]?.timestamp } set { put("LastModified", newValue) } }
-        var missingMeta: Int? { get { value["MissingMeta"]?.wholeNumber } set { put("MissingMeta", newValue) } }
-        var metadata: [(key: String, value: String)]? { get { value["Metadata"]?.pairs { $0.string } } set { put("Metadata", newValue.map { Value.map(Fields($0.map { ($0.key, Value.string($0.value)) })) }) } }
-        var objectLockMode: String? { get { value["ObjectLockMode"]?.string } set { put("ObjectLockMode", newValue) } }
-        var objectLockLegalHoldStatus: String? { get { value["ObjectLockLegalHoldStatus"]?.string } set { put("ObjectLockLegalHoldStatus", newValue) } }
-        var objectLockRetainUntilDate: Instant? { get { value["ObjectLockRetainUntilDate"]?.timestamp } set { put("ObjectLockRetainUntilDate", newValue) } }
-        var partsCount: Int? { get { value["PartsCount"]?.wholeNumber } set { put("PartsCount", newValue) } }
-        var replicationStatus: String? { get { value["ReplicationStatus"]?.string } set { put("ReplicationStatus", newValue) } }
-        var requestCharged: String? { get { value["RequestCharged"]?.string } set { put("RequestCharged", newValue) } }
-        var restore: String? { get { value["Restore"]?.string } set { put("Restore", newValue) } }
-        var serverSideEncryption: String? { get { value["ServerSideEncryption"]?.string } set { put("ServerSideEncryption", newValue) } }
-        var sseCustomerAlgorithm: String? { get { value["SSECustomerAlgorithm"]?.string } set { put("SSECustomerAlgorithm", newValue) } }
-        var ssekmsKeyId: String? { get { value["SSEKMSKeyId"]?.string } set { put("SSEKMSKeyId", newValue) } }
-        var sseCustomerKeyMD5: String? { get { value["SSECustomerKeyMD5"]?.string } set { put("SSECustomerKeyMD5", newValue) } }
-        var storageClass: String? { get { value["StorageClass"]?.string } set { put("StorageClass", newValue) } }
-        var tagCount: Int? { get { value["TagCount"]?.wholeNumber } set { put("TagCount", newValue) } }
-        var versionId: String? { get { value["VersionId"]?.string } set { put("VersionId", newValue) } }
-        var bucketKeyEnabled: Bool? { get { value["BucketKeyEnabled"]?.bool } set { put("BucketKeyEnabled", newValue) } }
     }
 }

@@ -111,5 +111,17 @@ enum S3Tables {
                 parts BLOB
             );
             """,
+            // Restored copies of archived objects, by the id of the object.
+            """
+            CREATE TABLE s3_restore (
+                bucket TEXT NOT NULL,
+                key BLOB NOT NULL,
+                id TEXT NOT NULL,
+                version TEXT,
+                expires INTEGER NOT NULL,
+                PRIMARY KEY (bucket, key, id)
+            ) WITHOUT ROWID;
+            CREATE INDEX s3_restore_by_expiry ON s3_restore (expires);
+            """,
         ])
 }

@@ -42,7 +42,13 @@ struct GroupOperations: Sendable {
             try access.check(context, "GetScheduleGroup", key.arn, in: transaction)
             return try GroupTable.require(key, in: transaction)
         }
-        return OperationResponse(Self.shown(group).value)
+        return OperationResponse(Self.shown(try await begun(group, now: context.now)).value)
+    }
+
+    /// With the dates of the default group, which it may not have yet.
+    private func begun(_ group: Group, now: Instant) async throws -> Group {
+        guard group.created == nil, group.key.name == GroupKey.defaultName else { return group }
+        return try await database.write { try GroupTable.begin(group.key, now: now, in: $0) }
     }
 
     /// Deletes the group and its schedules, which fire no more from now on.
@@ -91,7 +97,7 @@ struct GroupOperations: Sendable {
             after = place
         }
         let prefix = input.namePrefix ?? ""
-        let groups = try await database.read { [access, after] transaction in
+        var groups = try await database.read { [access, after] transaction in
             try access.check(
                 context, "ListScheduleGroups",
                 "arn:aws:scheduler:\(context.scope.region):\(context.scope.account):schedule-group/*", in: transaction)
@@ -104,6 +110,7 @@ struct GroupOperations: Sendable {
             }
             return groups
         }
+        for index in groups.indices { groups[index] = try await begun(groups[index], now: context.now) }
         var output = Model.ListScheduleGroupsOutput()
         output.scheduleGroups = groups.prefix(limit).map { Model.ScheduleGroupSummary(Self.shown($0).value) }
         if groups.count > limit { output.nextToken = PageToken.encode(groups[limit - 1].key.name) }

@@ -18,7 +18,7 @@ struct ScheduleOperations: Sendable {
         try await database.write { [access, firing] transaction in
             try access.check(context, "CreateSchedule", arn, in: transaction)
             try access.checkPassing(input.target?.roleArn, request, group: made.key.group, in: transaction)
-            try Self.requireActive(made.key.group, in: transaction)
+            try Self.requireActive(made.key.group, now: context.now, in: transaction)
             if let old = try ScheduleTable.get(made.key, in: transaction) {
                 // The same call, sent again.
                 if let token, old.text("ClientToken") == token { return }
@@ -50,7 +50,7 @@ struct ScheduleOperations: Sendable {
         try await database.write { [access, firing] transaction in
             try access.check(context, "UpdateSchedule", arn, in: transaction)
             try access.checkPassing(input.target?.roleArn, request, group: made.key.group, in: transaction)
-            try Self.requireActive(made.key.group, in: transaction)
+            try Self.requireActive(made.key.group, now: context.now, in: transaction)
             let old = try ScheduleTable.require(made.key, in: transaction)
             var schedule = made
             schedule.document["ClientToken"] = old.document["ClientToken"]
@@ -75,8 +75,8 @@ struct ScheduleOperations: Sendable {
         return OperationResponse(output.value)
     }
 
-    private static func requireActive(_ key: GroupKey, in transaction: any ReadTransaction) throws {
-        guard try !GroupTable.require(key, in: transaction).isDeleting else {
+    private static func requireActive(_ key: GroupKey, now: Instant, in transaction: any WriteTransaction) throws {
+        guard try !GroupTable.begin(key, now: now, in: transaction).isDeleting else {
             throw AWSError.conflict("Schedule group \(key.name) is being deleted.")
         }
     }

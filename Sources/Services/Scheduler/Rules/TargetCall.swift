@@ -29,12 +29,11 @@ struct TargetCall: Sendable {
         }
         if let queue = target.deadLetterConfig?.arn {
             delivery.deadLetter = DeadLetter(target: queue, principal: role)
+            // User guide, "Configuring a dead-letter queue", "Retrieve the dead-letter event". Nothing here is cut short.
             delivery.deadLetter?.source = [
-                MessageAttribute(name: "SCHEDULE_ARN", dataType: "String", content: .string(key.arn)),
-                MessageAttribute(name: "EXECUTION_ID", dataType: "String", content: .string(executionID)),
-                MessageAttribute(
-                    name: "EXECUTION_TIME", dataType: "String", content: .string(scheduled.iso8601())),
-            ]
+                ("SCHEDULE_ARN", key.arn), ("EXECUTION_ID", executionID), ("SCHEDULED_TIME", scheduled.iso8601()),
+                ("IS_PAYLOAD_TRUNCATED", "false"),
+            ].map { MessageAttribute(name: $0, dataType: "String", content: .string($1)) }
         }
         return delivery
     }

@@ -32,6 +32,17 @@ enum GroupTable {
         return group
     }
 
+    /// `require`; the default group, which nobody makes, comes to be with the first call that asks this. Throws
+    /// ResourceNotFoundException.
+    static func begin(_ key: GroupKey, now: Instant, in transaction: any WriteTransaction) throws -> Group {
+        var group = try require(key, in: transaction)
+        guard key.name == GroupKey.defaultName, group.created == nil else { return group }
+        group.document["Created"] = .int(now.nanoseconds)
+        group.document["Modified"] = .int(now.nanoseconds)
+        try put(group, in: transaction)
+        return group
+    }
+
     static func put(_ group: Group, in transaction: any WriteTransaction) throws {
         try transaction.execute(
             """
