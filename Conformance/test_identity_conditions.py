@@ -119,6 +119,7 @@ def test_tags_of_requests(role, signed, unique):
     alarm = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}"
     group = signed("scheduler").create_schedule_group(Name=name)["ScheduleGroupArn"]
     topic = signed("sns").create_topic(Name=name)["TopicArn"]
+    signed("logs").create_log_group(logGroupName=name)
 
     def pair(key):
         return [{"Key": key, "Value": "x"}]
@@ -139,6 +140,10 @@ def test_tags_of_requests(role, signed, unique):
         ("scheduler", lambda c, key: c.tag_resource(ResourceArn=group, Tags=pair(key))),
         ("scheduler", lambda c, key: c.untag_resource(ResourceArn=group, TagKeys=[key])),
         ("sns", lambda c, key: c.tag_resource(ResourceArn=topic, Tags=pair(key))),
+        ("logs", lambda c, key: c.tag_log_group(logGroupName=name, tags={key: "x"})),
+        ("logs", lambda c, key: c.untag_log_group(logGroupName=name, tags=[key])),
+        ("s3", lambda c, key: c.create_bucket(
+            Bucket=f"{name}-{key}", CreateBucketConfiguration={"Tags": pair(key)})),
     ]
     role.allow("*")
     role.allow("*", effect="Deny", Condition={"ForAnyValue:StringEquals": {"aws:TagKeys": ["owner"]}})
@@ -287,6 +292,27 @@ def test_roles_are_protected_by_their_paths(role, signed, unique):
         lambda: iam.create_role(RoleName=unique("new"), Path="/protected/", AssumeRolePolicyDocument=trust({"AWS": "*"})),
     ):
         assert is_denied(call)
+
+
+def test_roles_are_made_within_bounds(role, signed, unique):
+    """The two guards of AWS's guides for who may make roles: no administrators, and nothing without a boundary."""
+    iam, boundary = role.client("iam"), "arn:aws:iam::aws:policy/AWSLambda_FullAccess"
+    role.allow("iam:*")
+    role.allow(["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"], effect="Deny", Condition={
+        "StringNotEquals": {"iam:PermissionsBoundary": boundary}})
+    role.allow("iam:AttachRolePolicy", effect="Deny", Condition={
+        "ArnEquals": {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}})
+    free, bound = unique("free"), unique("bound")
+    policy = trust({"Service": "lambda.amazonaws.com"})
+    everything = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    signed("iam").create_role(RoleName=free, AssumeRolePolicyDocument=policy)
+    assert is_denied(lambda: iam.create_role(RoleName=bound, AssumeRolePolicyDocument=policy))
+    iam.create_role(RoleName=bound, AssumeRolePolicyDocument=policy, PermissionsBoundary=boundary)
+    assert is_denied(lambda: iam.put_role_policy(RoleName=free, PolicyName="all", PolicyDocument=everything))
+    iam.put_role_policy(RoleName=bound, PolicyName="all", PolicyDocument=everything)
+    for name, is_allowed in (("AdministratorAccess", False), ("AmazonSQSFullAccess", True)):
+        arn = f"arn:aws:iam::aws:policy/{name}"
+        assert is_denied(lambda: iam.attach_role_policy(RoleName=bound, PolicyArn=arn)) != is_allowed
 
 
 def test_how_long_sessions_last(signed, unique):

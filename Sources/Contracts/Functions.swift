@@ -142,16 +142,19 @@ public protocol FunctionInvoker: Sendable {
 
 /// Calls functions by ARN for other services, with their permissions checked; Lambda is the one who does.
 public protocol FunctionCaller: Sendable {
-    /// Runs the function that `arn` names (qualified or not) and waits for what came of it. Answers exactly once, from any
+    /// Runs the function that `arn` names (qualified or not) and waits for what came of it. `context`: of the request from
+    /// outside whose principal calls as itself; it is asked for conditions. Answers exactly once, from any
     /// thread. Failures are `AWSError`: ResourceNotFoundException, AccessDeniedException (by the function's policy),
     /// TooManyRequestsException, and those of `FunctionInvoker`.
     func call(
-        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        function arn: String, as principal: Principal, by context: OperationContext?, payload: ByteBuffer,
+        traceID: String?,
         completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void)
 
     /// As `call`, with the response while it is made; `completion` is called when it begins.
     func callStreaming(
-        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        function arn: String, as principal: Principal, by context: OperationContext?, payload: ByteBuffer,
+        traceID: String?,
         completion: @escaping ResponseStream.Begun)
 }
 

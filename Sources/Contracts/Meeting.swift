@@ -104,10 +104,10 @@ public protocol ServicePasswords: Sendable {
 /// Reads objects for other services (Lambda's code from S3).
 public protocol ObjectReader: Sendable {
     /// The bytes of an object of at most `limit` bytes as one finished blob of the store that all services share, never
-    /// in memory. The caller must `retain` or `abandon` it. Throws `AWSError` with S3's codes (NoSuchBucket, NoSuchKey,
+    /// in memory. The caller must `retain` or `abandon` it. `context`: of the request for which it is read. Throws `AWSError` with S3's codes (NoSuchBucket, NoSuchKey,
     /// AccessDenied, EntityTooLarge).
     func stage(
-        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+        bucket: String, key: String, version: String?, for context: OperationContext, limit: Int64
     ) async throws -> (blob: BlobID, size: Int64)
 }
 

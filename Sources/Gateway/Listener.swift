@@ -26,7 +26,10 @@ struct ListenerFactory: Sendable {
     func bootstrap(
         _ transport: Transport, origin: ConnectionInfo.Origin, listener: ConnectionRegistry.Listener
     ) -> ServerBootstrap {
-        ServerBootstrap(group: group)
+        // Swift 6.3's runtime may crash when two loops make this generic type at the same moment, as they would with the first two
+        // connections (seen with kill -9 and busy clients, once in some hundred starts): it is made here, by one thread.
+        _ = makeDecoder()
+        return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: limits.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.autoRead, value: false)

@@ -131,6 +131,8 @@ public final class OutboundClient: OutboundHTTP {
             case .open(let client): return client
             case .closed: throw Failure(.unavailable, "The server is shutting down.")
             case .unused:
+                // Made by one thread first, like the front door's (Gateway's ListenerFactory).
+                _ = ByteToMessageHandler(HTTPResponseDecoder())
                 var configuration = HTTPClient.Configuration(
                     redirectConfiguration: .disallow,
                     timeout: .init(connect: TimeAmount(Limits.connectTimeout)), decompression: .disabled)

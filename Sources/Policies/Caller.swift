@@ -1,7 +1,6 @@
 public import Contracts
 public import Platform
 public import Storage
-public import Wire
 
 /// Who asks, and what the request brings for the conditions of policies. Inside of the house a `Principal` asks and brings
 /// nothing; from outside an `OperationContext` does, or the whole request with its tags.
@@ -38,6 +37,7 @@ extension OperationRequest: Caller {
 public enum TagConditions {
     public static let resource = "aws:resourcetag/"
     public static let principal = "aws:principaltag/"
+    private static let request = "aws:requesttag/"
 
     /// `prefix` is in lower case and ends with a slash.
     public static func keys(
@@ -58,16 +58,27 @@ public enum TagConditions {
         resource(tags.entries.lazy.map { (key: $0.name, value: $0.value.string ?? "") })
     }
 
+    /// `aws:RequestTag/NAME` and `aws:TagKeys` of tags that a request gives in its own way.
+    public static func requested(_ tags: [(key: String, value: String)]) -> ConditionValues {
+        guard !tags.isEmpty else { return [:] }
+        return keys(request, tags).merging(["aws:tagkeys": tags.map(\.key)]) { $1 }
+    }
+
     /// Of a request: all services name their tags alike, as lists of pairs or as maps.
     static func requested(_ input: Value) -> ConditionValues {
         var (keys, names): (ConditionValues, [String]) = ([:], [])
         func take(_ name: String, _ value: String?) {
             names.append(name)
-            add(value ?? "", "aws:requesttag/" + name.lowercased(), to: &keys)
+            add(value ?? "", request + name.lowercased(), to: &keys)
         }
         for member in ["Tags", "tags"] {
             for entry in input[member]?.fields?.entries ?? [] { take(entry.name, entry.value.string) }
             for item in input[member]?.list ?? [] {
+                // Names alone: what UntagLogGroup takes away.
+                if let name = item.string {
+                    names.append(name)
+                    continue
+                }
                 guard let name = (item["Key"] ?? item["key"])?.string else { continue }
                 take(name, (item["Value"] ?? item["value"])?.string)
             }
@@ -78,7 +89,8 @@ public enum TagConditions {
     }
 
     private static func add(_ value: String, _ key: String, to keys: inout ConditionValues) {
-        if keys[key]?.contains(value) != true { keys[key, default: []].append(value) }
+        // A value that is there twice changes no answer. To look for it would cost the square of what a request may bring.
+        if keys[key]?.last != value { keys[key, default: []].append(value) }
     }
 }
 

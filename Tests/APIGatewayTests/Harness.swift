@@ -142,7 +142,8 @@ final class FakeFunctions: FunctionCaller {
     }
 
     func call(
-        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        function arn: String, as principal: Principal, by context: OperationContext?, payload: ByteBuffer,
+        traceID: String?,
         completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
     ) {
         let event = (try? JSON.parse(payload.readableBytesView)) ?? .null
@@ -155,11 +156,12 @@ final class FakeFunctions: FunctionCaller {
     }
 
     func callStreaming(
-        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        function arn: String, as principal: Principal, by context: OperationContext?, payload: ByteBuffer,
+        traceID: String?,
         completion: @escaping ResponseStream.Begun
     ) {
         let stream = ResponseStream(executedVersion: "$LATEST", begun: completion)
-        call(function: arn, as: principal, payload: payload, traceID: traceID) { result in
+        call(function: arn, as: principal, by: context, payload: payload, traceID: traceID) { result in
             // What a function streams is its answer's `pieces`, here.
             guard case .success(let whole) = result, whole.functionError == nil,
                 let pieces = (try? JSON.parse(whole.payload.readableBytesView))?["pieces"]?.list

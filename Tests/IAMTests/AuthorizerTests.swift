@@ -114,6 +114,11 @@ import Testing
         #expect(try await store.decide(session, "sqs:ReceiveMessage", queue) == .allowed)
         #expect(try await store.decide(session, "logs:PutLogEvents", "arn:aws:logs:a:b:c") == .allowed)
         #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
+        // Known by their whole ARNs: what conditions on iam:PolicyARN keep out does not come in by another folder.
+        try await store.attach("arn:aws:iam::aws:policy/service-role/AdministratorAccess")
+        try await store.attach("arn:aws:iam::aws:policy//AdministratorAccess")
+        try await store.attach("arn:aws:iam::aws:policy/AWSLambdaRole")
+        #expect(try await store.decide(session, "lambda:InvokeFunction", "*") == .notAllowed)
         try await store.attach("arn:aws:iam::aws:policy/NobodyKnowsIt")
         #expect(try await store.decide(session, "sqs:SendMessage", queue) == .notAllowed)
         try await store.attach("arn:aws:iam::aws:policy/PowerUserAccess")

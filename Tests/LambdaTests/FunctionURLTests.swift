@@ -123,7 +123,7 @@ import Wire
     ) async -> Result<InvocationResult, any Error> {
         await withCheckedContinuation { continuation in
             harness.service.call(
-                function: arn, as: principal, payload: ByteBuffer(string: payload), traceID: nil
+                function: arn, as: principal, by: nil, payload: ByteBuffer(string: payload), traceID: nil
             ) { continuation.resume(returning: $0) }
         }
     }
@@ -177,7 +177,8 @@ import Wire
         let me = Principal.account("000000000000")
         _ = try await call(harness, harness.arn(), me).get()
         let isAnswered = Atomic<Bool>(false)
-        harness.service.call(function: harness.arn(), as: me, payload: ByteBuffer(string: "{}"), traceID: nil) { _ in
+        harness.service.call(function: harness.arn(), as: me, by: nil, payload: ByteBuffer(string: "{}"), traceID: nil)
+        { _ in
             isAnswered.store(true, ordering: .relaxed)
         }
         let wasAnswered = isAnswered.load(ordering: .relaxed)
@@ -189,7 +190,8 @@ import Wire
         try await harness.create()
         let response = try await withCheckedThrowingContinuation { continuation in
             harness.service.callStreaming(
-                function: harness.arn(), as: .account("000000000000"), payload: ByteBuffer(string: "[7]"), traceID: nil
+                function: harness.arn(), as: .account("000000000000"), by: nil, payload: ByteBuffer(string: "[7]"),
+                traceID: nil
             ) { continuation.resume(with: $0) }
         }
         #expect(await response.body.next() == ByteBuffer(string: "[7]"))

@@ -51,7 +51,7 @@ struct FakeObjects: ObjectReader {
     var blobs: Blobs
 
     func stage(
-        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+        bucket: String, key: String, version: String?, for context: OperationContext, limit: Int64
     ) async throws -> (blob: BlobID, size: Int64) {
         if bucket != "code" {
             throw AWSError("NoSuchBucket", status: 404, "The specified bucket does not exist")

@@ -22,7 +22,7 @@ final class FakeOutbox: DeliveryOutbox {
 
 struct NoObjects: ObjectReader {
     func stage(
-        bucket: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+        bucket: String, key: String, version: String?, for context: OperationContext, limit: Int64
     ) async throws -> (blob: BlobID, size: Int64) {
         throw AWSError("NoSuchBucket", status: 404, "The specified bucket does not exist")
     }

@@ -51,18 +51,25 @@ final class Harness: Sendable {
         guard case .asynchronous(let handler) = service.operations[operation] else {
             throw Failure(.bug, "no operation \(operation)")
         }
-        let loop = NIOAsyncTestingEventLoop()
-        let context = OperationContext(
-            requestID: "REQUEST", service: "s3", operation: operation,
-            scope: AccountRegion(account: account, region: region), principal: .account(account), now: time.now(),
-            endpoint: "http://localhost:4566", sourceIP: "127.0.0.1", headers: headers, uri: "/", eventLoop: loop,
-            closed: loop.makePromise(of: Void.self).neverCompleted())
+        let context = context(operation, headers: headers, account: account, region: region)
         let stream = body.map { bytes in
             Pieces(bytes, length: length ?? Int64(bytes.count), trailers: trailers)
         }
         let response = try await handler(
             OperationRequest(context: context, input: input, payload: ByteBuffer(string: payload), stream: stream))
         return try await Answer(response)
+    }
+
+    private func context(
+        _ operation: String, service: String = "s3", headers: [(name: String, value: String)] = [],
+        account: String = "000000000000", region: String = "us-east-1"
+    ) -> OperationContext {
+        let loop = NIOAsyncTestingEventLoop()
+        return OperationContext(
+            requestID: "REQUEST", service: service, operation: operation,
+            scope: AccountRegion(account: account, region: region), principal: .account(account), now: time.now(),
+            endpoint: "http://localhost:4566", sourceIP: "127.0.0.1", headers: headers, uri: "/", eventLoop: loop,
+            closed: loop.makePromise(of: Void.self).neverCompleted())
     }
 
     /// The error that an operation answers.
@@ -99,9 +106,7 @@ final class Harness: Sendable {
     /// As another service asks for an object of the bucket `bucket`.
     func stage(_ key: String, limit: Int64) async throws -> (blob: BlobID, size: Int64) {
         try await service.stage(
-            bucket: "bucket", key: key, version: nil,
-            scope: AccountRegion(account: "000000000000", region: "us-east-1"), principal: .account("000000000000"),
-            limit: limit)
+            bucket: "bucket", key: key, version: nil, for: context("CreateFunction", service: "lambda"), limit: limit)
     }
 
     /// The names of all blobs' files.

@@ -297,6 +297,7 @@ struct Pipeline: HTTPResponder {
             guard let match = call.match else { throw .internalFailure() }
             let isPayload = match.operation.hasBlobInput
             let input = try Codec.decode(match, head: call.head, body: isPayload ? ByteBuffer() : body)
+            try Self.checkTags(input)
             request = OperationRequest(
                 context: call.context(
                     service: match.schema.id, operation: match.operation.name,
@@ -307,6 +308,22 @@ struct Pipeline: HTTPResponder {
         }
         dispatch(call, request)
     }
+
+    /// Services look at all tags before they count them, some in their transaction: so many that this takes long nobody may send.
+    /// AWS allows 50 in most places.
+    private static func checkTags(_ input: Value) throws(AWSError) {
+        for name in ["Tags", "tags", "TagKeys", "tagKeys"] {
+            guard let given = input[name], max(given.list?.count ?? 0, given.fields?.count ?? 0) > mostTags else {
+                continue
+            }
+            throw AWSError(
+                "ValidationException", status: 400,
+                "1 validation error detected: Value at '\(name)' failed to satisfy constraint: Member must have length less "
+                    + "than or equal to \(mostTags)")
+        }
+    }
+
+    private static let mostTags = 1_000
 
     private func dispatch(_ call: Call, _ request: OperationRequest) {
         switch call.operation?.handler {

@@ -42,7 +42,7 @@ extension CloudWatchLogsService {
     ) throws -> ConditionValues {
         try asked.resourceTags {
             guard let arn = ARN(need.resource) else { return nil }
-            let parts = arn.resource.split(separator: ":")
+            let parts = arn.resource.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count >= 2, parts[0] == "log-group" else { return nil }
             let scope = AccountRegion(account: arn.account, region: arn.region)
             return try GroupRow.find(String(parts[1]), scope, in: transaction)?.tags

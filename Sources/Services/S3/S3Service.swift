@@ -131,7 +131,7 @@ public final class S3Service: Sendable {
 extension S3Service: ObjectReader {
     /// An object that is one whole blob shares it; another one (parts, a copy of a range) is copied piece by piece.
     public func stage(
-        bucket name: String, key: String, version: String?, scope: AccountRegion, principal: Principal, limit: Int64
+        bucket name: String, key: String, version: String?, for context: OperationContext, limit: Int64
     ) async throws -> (blob: BlobID, size: Int64) {
         let key = try ObjectKey(key)
         let choice = try VersionChoice(version)
@@ -139,7 +139,8 @@ extension S3Service: ObjectReader {
             let object = try await database.read { transaction in
                 let action = S3Action.name(operation: "GetObject", ofVersion: version != nil)
                 let bucket = try self.bucket(
-                    name, AccessRequest(principal: principal, action: action, key: key), in: transaction)
+                    name, AccessRequest(of: context, action: action, key: key), in: transaction,
+                    existing: { try self.existing(key, choice, in: $0, transaction) })
                 switch try self.find(key, choice, in: bucket, transaction) {
                 case .object(let object, _): return object
                 case .marker(let marker) where choice != .current: throw S3Error.isDeleteMarker(marker)

@@ -9,6 +9,13 @@ struct Asker: Sendable {
     var principal: Principal
     /// Of a role that API Gateway assumes: the resource for which it does (`aws:SourceArn`). Nil: it assumes none.
     var source: String?
+    /// Of the caller who calls as itself: the tags of its session, and where it comes from.
+    var context: OperationContext?
+
+    init(caller: OperationContext) {
+        principal = caller.principal
+        context = caller
+    }
 
     init(_ principal: Principal) { self.principal = principal }
 
@@ -40,7 +47,8 @@ struct IntegratedFunctions: Sendable {
             case .failure(let error): completion(.failure(error))
             case .success(let principal):
                 functions.call(
-                    function: arn, as: principal, payload: payload, traceID: traceID, completion: completion)
+                    function: arn, as: principal, by: asker.context, payload: payload, traceID: traceID,
+                    completion: completion)
             }
         }
     }
@@ -55,7 +63,8 @@ struct IntegratedFunctions: Sendable {
             case .failure(let error): completion(.failure(error))
             case .success(let principal):
                 functions.callStreaming(
-                    function: arn, as: principal, payload: payload, traceID: traceID, completion: completion)
+                    function: arn, as: principal, by: asker.context, payload: payload, traceID: traceID,
+                    completion: completion)
             }
         }
     }

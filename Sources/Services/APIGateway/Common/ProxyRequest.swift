@@ -28,7 +28,9 @@ struct ProxyRequest: Sendable {
     var requestID: String
     var traceID: String
     var receivedAt: Instant
-    var principal: Principal
+    /// Of the request as it came to the front door.
+    var context: OperationContext
+    var principal: Principal { context.principal }
 
     /// `HTTP/1.1`, `HTTP/2.0`.
     var httpVersion: String
@@ -114,7 +116,7 @@ extension ProxyRequest {
         isBodyText = Self.isText(request.body, contentType: request.head.header("content-type"))
         self.requestID = requestID
         receivedAt = context.now
-        principal = context.principal
+        self.context = context
         sourceIP = context.sourceIP
         httpVersion = request.httpVersion
         let port = Self.port(of: context.endpoint, isSecure: request.isSecure)

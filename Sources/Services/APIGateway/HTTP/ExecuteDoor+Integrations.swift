@@ -32,7 +32,7 @@ extension ExecuteDoor {
 
     /// Whom the function's policy is asked about: API Gateway for the route, a role, or the caller.
     private func asker(_ call: Call, _ route: CompiledRoute, credentials: String?) -> Asker? {
-        if credentials == "arn:aws:iam::*:user/*" { return Asker(call.request.principal) }
+        if credentials == "arn:aws:iam::*:user/*" { return Asker(caller: call.request.context) }
         return call.asker(route.fullResource(call), credentials: credentials)
     }
 

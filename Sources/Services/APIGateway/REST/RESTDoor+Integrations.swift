@@ -90,7 +90,7 @@ extension RESTDoor {
 
     /// Whom the function's policy is asked about: API Gateway for the method, a role, or the caller.
     private func asker(_ call: RESTCall, _ integration: RESTIntegration) -> Asker? {
-        if integration.credentials == "arn:aws:iam::*:user/*" { return Asker(call.request.principal) }
+        if integration.credentials == "arn:aws:iam::*:user/*" { return Asker(caller: call.request.context) }
         return call.asker(call.sourceARN, credentials: integration.credentials)
     }
 

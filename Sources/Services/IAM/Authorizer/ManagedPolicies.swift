@@ -2,7 +2,7 @@ import Platform
 import Policies
 
 /// AWS's own policies that people attach to the roles of functions, as the AWS Managed Policy Reference lists them, as
-/// far as they speak of services that are here. `arn:aws:iam::aws:policy/` and its paths are left out of the names.
+/// far as they speak of services that are here. Here they go by their names, without `arn:aws:iam::aws:policy/` and the folder.
 enum ManagedPolicies {
     private static let prefix = "arn:aws:iam::aws:policy/"
     private static let compiled: [String: Policies.PolicyDocument] = {
@@ -20,8 +20,22 @@ enum ManagedPolicies {
     /// Nil for ARNs that are not AWS's, and for policies that are not built in.
     static func document(_ arn: String) -> Policies.PolicyDocument? {
         guard arn.hasPrefix(prefix) else { return nil }
-        return compiled[arn.split(separator: "/").last.map(String.init) ?? ""]
+        let path = arn.dropFirst(prefix.count)
+        let name = path.lastIndex(of: "/").map { path[path.index(after: $0)...] } ?? path
+        // By its whole ARN: conditions (`iam:PolicyARN`) speak of that.
+        guard path == (folders[String(name)] ?? "") + name else { return nil }
+        return compiled[String(name)]
     }
+
+    /// Those that do not stand at the root (AWS Managed Policy Reference, "ARN").
+    private static let folders: [String: String] = [
+        "AWSLambdaBasicExecutionRole": "service-role/", "AWSLambdaVPCAccessExecutionRole": "service-role/",
+        "AWSLambdaENIManagementAccess": "service-role/", "AWSLambdaSQSQueueExecutionRole": "service-role/",
+        "AWSLambdaKinesisExecutionRole": "service-role/", "AWSLambdaDynamoDBExecutionRole": "service-role/",
+        "AWSLambdaMSKExecutionRole": "service-role/", "AWSLambdaRole": "service-role/",
+        "AmazonSNSRole": "service-role/", "AmazonS3ObjectLambdaExecutionRolePolicy": "service-role/",
+        "ViewOnlyAccess": "job-function/",
+    ]
 
     private struct Statement {
         var actions: [String]

@@ -9,10 +9,11 @@ import Wire
 /// policy in the cache there is no database read, unless the caller is a role, whose own policies are asked each time.
 extension LambdaService: FunctionCaller {
     public func call(
-        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        function arn: String, as principal: Principal, by context: OperationContext?, payload: ByteBuffer,
+        traceID: String?,
         completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
     ) {
-        prepare(arn, .invoke(principal), payload, traceID) { result in
+        prepare(arn, .invoke(principal), context, payload, traceID) { result in
             switch result {
             case .failure(let error): completion(.failure(error))
             case .success(let call): call.invoker.invoke(call.function, call.invocation, completion: completion)
@@ -21,10 +22,11 @@ extension LambdaService: FunctionCaller {
     }
 
     public func callStreaming(
-        function arn: String, as principal: Principal, payload: ByteBuffer, traceID: String?,
+        function arn: String, as principal: Principal, by context: OperationContext?, payload: ByteBuffer,
+        traceID: String?,
         completion: @escaping ResponseStream.Begun
     ) {
-        prepare(arn, .invoke(principal), payload, traceID) { result in
+        prepare(arn, .invoke(principal), context, payload, traceID) { result in
             switch result {
             case .failure(let error): completion(.failure(error))
             case .success(let call):
@@ -40,13 +42,14 @@ extension LambdaService: FunctionCaller {
     }
 
     private func prepare(
-        _ arn: String, _ question: PolicyQuestion, _ payload: ByteBuffer, _ traceID: String?,
+        _ arn: String, _ question: PolicyQuestion, _ context: OperationContext?, _ payload: ByteBuffer,
+        _ traceID: String?,
         _ done: @escaping @Sendable (Result<Call, any Error>) -> Void
     ) {
         guard let target = FunctionTarget(arn: arn) else {
             return done(.failure(AWSError.invalidParameter("Not the ARN of a function: \(arn)")))
         }
-        admit(target, [question]) { [self] result in
+        admit(target, [question], by: context) { [self] result in
             done(
                 Result {
                     let entry = try result.get()
@@ -142,7 +145,7 @@ extension LambdaService: TokenFunctionCaller {
         function arn: String, as principal: Principal, eventSourceToken: String, payload: ByteBuffer,
         completion: @escaping @Sendable (Result<InvocationResult, any Error>) -> Void
     ) {
-        prepare(arn, .invoke(principal, token: eventSourceToken), payload, nil) { result in
+        prepare(arn, .invoke(principal, token: eventSourceToken), nil, payload, nil) { result in
             switch result {
             case .failure(let error): completion(.failure(error))
             case .success(let call): call.invoker.invoke(call.function, call.invocation, completion: completion)

@@ -83,8 +83,8 @@ extension LambdaService {
         }
         do {
             return try await connections().objects.stage(
-                bucket: bucket, key: key, version: source.objectVersion, scope: context.scope,
-                principal: context.principal, limit: Limits.zippedBytesFromS3)
+                bucket: bucket, key: key, version: source.objectVersion, for: context,
+                limit: Limits.zippedBytesFromS3)
         } catch let error as AWSError {
             throw AWSError.invalidParameter(
                 "Error occurred while GetObject. S3 Error Code: \(error.code). S3 Error Message: \(error.message)")

@@ -28,6 +28,12 @@ struct AccessRequest: Caller {
         requestTags = tags
     }
 
+    /// For another service's request: who asks and from where counts, not what its headers and its query are called.
+    init(of context: OperationContext, action: String, key: ObjectKey?) {
+        self.init(context, action: action, key: key)
+        carried = context.conditions
+    }
+
     init(principal: Principal, action: String, key: ObjectKey?) {
         self.principal = principal
         self.action = action

@@ -88,7 +88,8 @@ final class ObjectLambda: Sendable {
     ) {
         functions.call(
             function: job.transformation.functionARN, as: job.context.principal,
-            payload: ByteBuffer(bytes: JSON.encode(event)), traceID: job.context.header("x-amzn-trace-id"),
+            by: job.context, payload: ByteBuffer(bytes: JSON.encode(event)),
+            traceID: job.context.header("x-amzn-trace-id"),
             completion: completion)
     }
 

@@ -31,6 +31,10 @@ extension S3Service {
                     var keys = AccessRequest.carried(by: context)
                     let wanted = input.createBucketConfiguration?.locationConstraint
                     keys["s3:locationconstraint"] = wanted.map { [$0] }
+                    let tags = input.createBucketConfiguration?.tags ?? []
+                    keys.merge(
+                        TagConditions.requested(tags.map { (key: $0.key ?? "", value: $0.value_ ?? "") })
+                    ) { $1 }
                     return keys
                 }, in: transaction) ?? .allowed != .allowed
             {

@@ -133,7 +133,10 @@ struct SessionOperations: Sendable {
             return SessionTag(key: key, value: tag.value_ ?? "", isTransitive: transitive.contains(key.lowercased()))
         }
         let all = inherited + own
-        guard all.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= Limits.tagBytes else {
+        // Each costs the token more than its text.
+        guard all.count <= Limits.tags,
+            all.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= Limits.tagBytes
+        else {
             throw AWSError(
                 "PackedPolicyTooLarge",
                 "The session's tags have more than \(Limits.tagBytes) bytes, which is all that a session token has room for."

@@ -63,7 +63,7 @@ struct TestInvokeOperations: Sendable {
             isBodyText: !draft.stage.settings.isBinary(type), domainName: "testPrefix.testDomainName",
             domainPrefix: "testPrefix", sourceIP: "test-invoke-source-ip", userAgent: "martlet",
             requestID: Identifier.uuid(), traceID: TraceHeader.generate(now: context.now), receivedAt: context.now,
-            principal: context.principal, httpVersion: "HTTP/1.1", forwarded: nil, hops: 0)
+            context: context, httpVersion: "HTTP/1.1", forwarded: nil, hops: 0)
         let event = EventContext(
             accountID: draft.api.scope.account, apiID: draft.api.id, stage: Self.stageName, routeKey: "", resource: "",
             pathParameters: [], stageVariables: draft.stage.variables, identity: .none)
