@@ -2,6 +2,7 @@
 test_hostile_http.py."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .hostile import refused, unharmed, victim_in
 from .raw import exchange, request, scope
@@ -340,3 +341,23 @@ def test_authorization_headers(victim, path, value):
 def test_presigned_queries(victim, query):
     answer = exchange(victim, request("GET", "/victim/nope?" + query))
     assert 400 <= answer.status < 500, answer
+
+
+# Lists that cost more than their length
+
+
+def test_tags_without_end(victim):
+    """Services look at tags one by one before they count them, some inside of a transaction."""
+    sqs, table = victim.client("sqs"), "arn:aws:dynamodb:us-east-1:000000000000:table/none"
+    queue = sqs.create_queue(QueueName="tagged")["QueueUrl"]
+    names = [str(number) for number in range(100_000)]
+    for call in (
+        lambda: sqs.tag_queue(QueueUrl=queue, Tags=dict.fromkeys(names, "x")),
+        lambda: sqs.untag_queue(QueueUrl=queue, TagKeys=names),
+        lambda: victim.client("dynamodb").tag_resource(
+            ResourceArn=table, Tags=[{"Key": name, "Value": "x"} for name in names]),
+    ):
+        with pytest.raises(ClientError) as error:
+            call()
+        assert error.value.response["Error"]["Code"] == "ValidationException"
+    assert "Tags" not in sqs.list_queue_tags(QueueUrl=queue)

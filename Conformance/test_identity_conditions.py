@@ -6,6 +6,9 @@ import re
 import urllib.error
 import urllib.request
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import botocore.exceptions
 import pytest
 
@@ -391,3 +394,59 @@ def test_tags_of_sessions(signed, unique):
     assert is_denied(lambda: signed("sqs", kept).send_message(QueueUrl=urls["b"], MessageBody="m"))
     with aws_error("PackedPolicyTooLarge", re.compile("tags"), 400):
         session(Tags=[{"Key": f"k{number}", "Value": "v" * 250} for number in range(10)])
+
+
+def test_tags_of_sessions_go_on(signed, strict, unique):
+    """Where a call goes on to another service as its caller, its session's tags count there, not the role's."""
+    name = unique("goes-on")
+    iam, sts, s3, functions, apis = (signed(service) for service in ("iam", "sts", "s3", "lambda", "apigatewayv2"))
+    policy = json.loads(trust({"AWS": "*"}))
+    policy["Statement"][0]["Action"] = ["sts:AssumeRole", "sts:TagSession"]
+    arn = iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(policy), Tags=[{"Key": "Tenant", "Value": "a"}])["Role"]["Arn"]
+    runs = iam.create_role(RoleName=unique("runs"), AssumeRolePolicyDocument=trust(
+        {"Service": "lambda.amazonaws.com"}))["Role"]["Arn"]
+    tenant = "${aws:PrincipalTag/tenant}"
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["lambda:CreateFunction", "iam:PassRole", "execute-api:Invoke"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/{tenant}/*"},
+        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": f"arn:aws:lambda:*:*:function:{name}-{tenant}"}]}))
+    s3.create_bucket(Bucket=name)
+    api = apis.create_api(Name=name, ProtocolType="HTTP")["ApiId"]
+    for owner in ("a", "b"):
+        s3.put_object(Bucket=name, Key=f"{owner}/fn.zip", Body=package())
+        integration = apis.create_integration(
+            ApiId=api, IntegrationType="AWS_PROXY", PayloadFormatVersion="2.0", CredentialsArn="arn:aws:iam::*:user/*",
+            IntegrationUri=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}-{owner}")["IntegrationId"]
+        apis.create_route(
+            ApiId=api, RouteKey=f"GET /{owner}", Target=f"integrations/{integration}", AuthorizationType="AWS_IAM")
+    apis.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+
+    def status(keys, path):
+        url, host = f"{strict.url}{path}", f"{api}.execute-api.{REGION}.amazonaws.com"
+        request = botocore.awsrequest.AWSRequest("GET", url, headers={"Host": host})
+        botocore.auth.SigV4Auth(botocore.credentials.Credentials(
+            keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]), "execute-api", REGION).add_auth(request)
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=dict(request.headers))) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def create(keys, function, owner):
+        return signed("lambda", keys).create_function(
+            FunctionName=function, Runtime="python3.11", Role=runs, Handler="app.handler",
+            Code={"S3Bucket": name, "S3Key": f"{owner}/fn.zip"})
+
+    sessions = {}
+    for owner, other in (("a", "b"), ("b", "a")):
+        tags = [] if owner == "a" else [{"Key": "Tenant", "Value": owner}]
+        sessions[owner] = sts.assume_role(RoleArn=arn, RoleSessionName="me", Tags=tags)["Credentials"]
+        with aws_error("InvalidParameterValueException", re.compile("S3 Error Code: AccessDenied"), 400):
+            create(sessions[owner], f"{name}-{owner}", other)
+        create(sessions[owner], f"{name}-{owner}", owner)
+        functions.get_waiter("function_active_v2").wait(
+            FunctionName=f"{name}-{owner}", WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+    for owner, other in (("a", "b"), ("b", "a")):
+        assert status(sessions[owner], f"/{owner}") == 200
+        assert status(sessions[owner], f"/{other}") == 500
