@@ -52,7 +52,8 @@ def socket_api(server, shared, unique):
 
     yield make
     for api in made:
-        api.delete()
+        with contextlib.suppress(api.client.exceptions.NotFoundException):
+            api.delete()
 
 
 EVERY = {"routeKey", "eventType", "extendedRequestId", "requestTime", "messageDirection", "stage", "connectedAt",

@@ -295,6 +295,20 @@ def test_malformed_references(server, codecommit, repository, work, name):
     assert work.text("ls-remote", "origin", "refs/*").split() == [commit, "refs/heads/main"]
 
 
+def test_push_certificates_are_refused(server, codecommit, repository, work):
+    """git takes one unasked, and carries out what stands in its text: past the events and the rights of branches."""
+    commit = work.commit({"a": "1"})
+    work.run("push", "-q", "origin", "main")
+    certificate = (
+        line("push-cert\0 report-status")
+        + line(f"certificate version 0.1\npusher a\n\n{ZERO} {commit} refs/heads/b\n{ZERO} {commit} refs/heads/c\n")
+        + line("-----BEGIN PGP SIGNATURE-----\n-----END PGP SIGNATURE-----\n") + line("push-cert-end\n"))
+    answer = post(server, repository, "receive-pack", certificate + b"0000" + pack())
+    assert (answer.status, b"ok refs" in answer.body) == (400, False), answer
+    assert codecommit.list_branches(repositoryName=repository)["branches"] == ["main"]
+    assert work.text("ls-remote", "origin", "refs/*").split() == [commit, "refs/heads/main"]
+
+
 def test_bodies_that_are_none(server, repository, work):
     work.commit({"a": "1"})
     work.run("push", "-q", "origin", "main")

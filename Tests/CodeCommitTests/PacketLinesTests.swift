@@ -57,6 +57,27 @@ struct PacketLinesTests {
         #expect(commands.isDone && !commands.isCutShort)
     }
 
+    /// git reads the commands of a certificate from its text, whatever lines they stand in.
+    @Test func certificates() {
+        let text = [
+            "push-cert\0report-status",
+            "certificate version 0.1\npusher a\n\n\(Self.a) \(Self.b) refs/heads/side\n\(Self.a) \(Self.b) refs/heads/main\n",
+            "push-cert-end\n",
+        ]
+        var commands = PushCommands()
+        commands.feed(ByteBuffer(string: push(text)))
+        #expect(commands.hasCertificate && commands.isDone && commands.references.isEmpty)
+    }
+
+    @Test func linesThatAreNoCommands() {
+        for (line, isKnown) in [("shallow \(Self.a)", true), ("hello", false), ("\(Self.a) \(Self.b)", false)] {
+            var commands = PushCommands()
+            commands.feed(ByteBuffer(string: push([line, "\(Self.a) \(Self.b) refs/heads/main"])))
+            #expect(commands.isCutShort != isKnown)
+            #expect(commands.references == ["refs/heads/main"])
+        }
+    }
+
     /// git would take it, and nobody could be told of it.
     @Test func namesThatAreNoUTF8() {
         var commands = PushCommands()

@@ -11,7 +11,12 @@ import Wire
     @Test(arguments: [
         (#"{"source":["a","b"],"detail-type":["T"]}"#, ["events:source": ["a", "b"], "events:detail-type": ["T"]]),
         (#"{"source":[{"prefix":"a"},"b",null,1]}"#, ["events:source": [#"{"prefix":"a"}"#, "b", "null", "1"]]),
-        (#"{"$or":[{"source":["a"]},{"$or":[{"source":["b"]},{"account":["1"]}]}]}"#, ["events:source": ["a", "b"]]),
+        (
+            #"{"$or":[{"source":["a"]},{"$or":[{"source":["b"]},{"account":["1"]}]}]}"#,
+            ["events:source": ["a", "b", "null"]]
+        ),
+        (#"{"source":["a"],"$or":[{"source":["b"]},{"account":["1"]}]}"#, ["events:source": ["a", "b"]]),
+        (#"{"$or":[{"region":["a"]},{"account":["1"]}]}"#, [:]),
         (
             #"{"detail":{"$or":[{"eventTypeCode":["C"]}],"service":["S"],"userIdentity":{"principalId":["P"]}}}"#,
             [
@@ -23,6 +28,15 @@ import Wire
     ])
     func whatAPatternSelectsBy(_ pattern: String, _ expected: [String: [String]]) {
         #expect(PatternRules.conditions(pattern) == expected)
+    }
+
+    @Test(arguments: [
+        (#"{"detail":{"a":["x"]},"detail":{"b":["y"]}}"#, false), (#"{"source":["a"],"source":["b"]}"#, false),
+        (#"{"source":["a:b\":\\"],"detail":{"x":["c:d"],"source":["a"]}}"#, true),
+    ])
+    func namesAreThereOnce(_ pattern: String, _ isTaken: Bool) {
+        #expect((try? PatternRules.check(pattern)) != nil || !isTaken)
+        #expect((try? PatternRules.check(pattern)) == nil || isTaken)
     }
 
     @Test func anEventReachesTheTargetsOfMatchingRules() async throws {

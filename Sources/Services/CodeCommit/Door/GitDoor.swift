@@ -370,6 +370,9 @@ struct GitDoor: HTTPDoor {
                 if transfer.commands.hasUnspeakableName {
                     transfer.refusal = Refusal(status: 400, text: "Names of references must be UTF-8")
                 }
+                if transfer.commands.hasCertificate {
+                    transfer.refusal = Refusal(status: 400, text: "Signed pushes are not supported")
+                }
                 if bytes > Limits.pushBytes { transfer.refusal = Refusal.tooLarge }
                 if transfer.refusal == nil, !wasDone, transfer.commands.isDone {
                     do { try await permit(transfer.commands) } catch let refusal as Refusal {

@@ -10,8 +10,10 @@ struct PushCommands: Sendable {
     /// A name that is no UTF-8, which git would take and nobody here could say.
     private(set) var hasUnspeakableName = false
     private(set) var isDone = false
-    /// It ended before its end: git may read on, and change what `references` does not name.
+    /// It ended before its end, or has lines that are no commands: git may make something of them that `references` does not name.
     private(set) var isCutShort = false
+    /// A certificate (`git push --signed`). Its text holds commands, which git carries out although it has not offered to take one.
+    private(set) var hasCertificate = false
     private var pending: [UInt8] = []
     private let limit: Int
 
@@ -42,12 +44,17 @@ struct PushCommands: Sendable {
         pending = []
     }
 
-    /// `OLD NEW NAME`, the first followed by NUL and capabilities; `shallow ID` and certificates may stand before.
+    /// `OLD NEW NAME`, the first followed by NUL and capabilities; `shallow ID` may stand before.
     private mutating func take(_ line: ArraySlice<UInt8>) {
         let command = line.prefix { $0 != 0 && $0 != 0x0A }
+        if command.elementsEqual("push-cert".utf8) {
+            hasCertificate = true
+            return finish()
+        }
         let parts = command.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
         // git makes no reference of a longer name: it is the path of a file.
         guard parts.count == 3, parts[0].count == 40, parts[1].count == 40, parts[2].count <= Limits.pathBytes else {
+            isCutShort = isCutShort || !command.starts(with: "shallow ".utf8)
             return
         }
         guard references.count < limit else {

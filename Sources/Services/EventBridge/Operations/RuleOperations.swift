@@ -214,11 +214,44 @@ enum PatternRules {
         guard let name = path.first else { return document.list ?? [] }
         let own = document[name].map { values(path.dropFirst(), in: $0) } ?? []
         // The pattern's reader has bounded how deep they go.
-        return (document["$or"]?.list ?? []).reduce(own) { $0 + values(path, in: $1) }
+        let alternatives = (document["$or"]?.list ?? []).map { values(path, in: $0) }
+        // One that leaves the path open selects all, which no list of allowed values may let pass.
+        let isOpen = own.isEmpty && alternatives.contains { $0.isEmpty } && !alternatives.allSatisfy(\.isEmpty)
+        return own + alternatives.flatMap { $0 } + (isOpen ? [.null] : [])
+    }
+
+    /// Whether an object of the document has a name twice: what is selected by then, its readers do not agree about.
+    private static func repeatsNames(_ pattern: String) -> Bool {
+        guard let document = try? JSON.parse(pattern) else { return true }
+        var (written, isText, isEscaped) = (0, false, false)
+        for byte in pattern.utf8 {
+            if isEscaped {
+                isEscaped = false
+            } else if isText {
+                if byte == UInt8(ascii: "\\") { isEscaped = true } else if byte == UInt8(ascii: "\"") { isText = false }
+            } else if byte == UInt8(ascii: "\"") {
+                isText = true
+            } else if byte == UInt8(ascii: ":") {
+                written += 1
+            }
+        }
+        return written != members(document)
+    }
+
+    private static func members(_ value: Value) -> Int {
+        if let fields = value.fields { return fields.entries.reduce(fields.count) { $0 + members($1.value) } }
+        return (value.list ?? []).reduce(0) { $0 + members($1) }
     }
 
     /// Throws InvalidEventPatternException.
-    static func check(_ pattern: String) throws(AWSError) { _ = try compile(pattern) }
+    static func check(_ pattern: String) throws(AWSError) {
+        _ = try compile(pattern)
+        if repeatsNames(pattern) {
+            throw AWSError(
+                "InvalidEventPatternException",
+                "Event pattern is not valid. Reason: A name appears twice in an object, or it is no JSON")
+        }
+    }
 
     static func compile(_ pattern: String) throws(AWSError) -> EventPattern {
         do throws(PatternError) {

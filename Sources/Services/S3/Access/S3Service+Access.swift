@@ -54,15 +54,13 @@ struct AccessRequest: Caller {
             let isPart = ["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].contains(context.operation)
             keys["s3:objectcreationoperation"] = [isPart ? "false" : "true"]
         }
-        if Self.conditionalActions.contains(action) {
-            for name in ["if-match", "if-none-match"] where keys["s3:" + name] == nil {
-                keys["s3:" + name] = context.header(name).map { [$0] }
-            }
-        }
+        // The headers that the operation reads: of DeleteObjects each entry has its own.
+        let read =
+            action == "s3:PutObject"
+            ? ["if-match", "if-none-match"] : context.operation == "DeleteObject" ? ["if-match"] : []
+        for name in read { keys["s3:" + name] = context.header(name).map { [$0] } }
         return keys
     }
-
-    private static let conditionalActions: Set = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]
 
     /// What follows from the bucket and the object: that is looked at only when a policy asks for `s3:ExistingObjectTag/NAME`.
     func resourceKeys(

@@ -153,7 +153,6 @@ extension S3Service {
                 if uploads.isEmpty {
                     try BucketTable.delete(bucket.name, in: transaction)
                     try SettingTable.deleteAll(bucket: bucket.name, in: transaction)
-                    try RestoreTable.deleteAll(bucket: bucket.name, in: transaction)
                 }
                 return uploads.isEmpty
             }

@@ -13,6 +13,12 @@ extension S3Service {
         }
     }
 
+    /// What a write of a key held: its bytes, and that it was restored.
+    func release(_ object: StoredObject, bucket: String, in transaction: any WriteTransaction) throws {
+        try release(object.parts, in: transaction)
+        if object.isArchived { try RestoreTable.delete(object.key, id: object.id, bucket: bucket, in: transaction) }
+    }
+
     func release(_ parts: [StoredPart], in transaction: any WriteTransaction) throws {
         guard parts.count > Limits.partsReleasedAtOnce else { return try releaseNow(parts, in: transaction) }
         for start in stride(from: 0, to: parts.count, by: Limits.partsPerLeftover) {

@@ -12,10 +12,6 @@ extension S3Service {
     {
         let context = request.context
         let asked = input.restoreRequest ?? Model.RestoreRequest([:])
-        guard asked.type == nil, asked.selectParameters == nil, asked.outputLocation == nil else {
-            throw S3Error.notImplemented("RestoreObject of the type SELECT")
-        }
-        guard let days = asked.days, days > 0 else { throw S3Error.malformedXML }
         let key = try ObjectKey(input.key)
         let choice = try VersionChoice(input.versionId)
         let isNew = try await database.write { transaction in
@@ -23,6 +19,10 @@ extension S3Service {
                 input.bucket, AccessRequest(context, key: key, version: input.versionId),
                 expectedOwner: input.expectedBucketOwner, in: transaction,
                 existing: { try self.existing(key, choice, in: $0, transaction) })
+            guard asked.type == nil, asked.selectParameters == nil, asked.outputLocation == nil else {
+                throw S3Error.notImplemented("RestoreObject of the type SELECT")
+            }
+            guard let days = asked.days, days > 0 else { throw S3Error.malformedXML }
             let object = try self.object(key, choice, in: bucket, context, transaction)
             guard object.isArchived else { throw S3Error.notRestorable(object) }
             let now = self.time.now()
@@ -72,7 +72,7 @@ extension S3Service {
     }
 
     private func end(_ entry: RestoreTable.Entry, _ transaction: any WriteTransaction) throws {
-        try RestoreTable.delete(entry, in: transaction)
+        try RestoreTable.delete(entry.key, id: entry.id, bucket: entry.bucket, in: transaction)
         guard let bucket = try BucketTable.find(entry.bucket, in: transaction),
             let choice = try? VersionChoice(entry.version ?? "null"),
             case .object(let object, _) = try readable(entry.key, choice, in: bucket, transaction),

@@ -62,7 +62,7 @@ extension S3Service {
         var object = new
         if bucket.versioning == .never {
             try ObjectTable.put(object, bucket: bucket.name, in: transaction)
-            if let existing { try release(existing.parts, in: transaction) }
+            if let existing { try release(existing, bucket: bucket.name, in: transaction) }
             return object
         }
         try makeRoom(for: object.key, over: existing, in: bucket, transaction)
@@ -81,7 +81,7 @@ extension S3Service {
         let isNullReplaced = bucket.versioning == .suspended
         if let existing {
             if isNullReplaced, existing.version == nil {
-                try release(existing.parts, in: transaction)
+                try release(existing, bucket: bucket.name, in: transaction)
                 return
             }
             try VersionTable.archive(existing, at: now, bucket: bucket.name, in: transaction)
@@ -95,7 +95,7 @@ extension S3Service {
         switch null {
         case .object(let object, _):
             try VersionTable.delete(key, rank: object.rank, bucket: bucket.name, in: transaction)
-            try release(object.parts, in: transaction)
+            try release(object, bucket: bucket.name, in: transaction)
         case .marker(let marker):
             try VersionTable.delete(key, rank: marker.rank, bucket: bucket.name, in: transaction)
         }
@@ -112,7 +112,7 @@ extension S3Service {
         guard bucket.versioning != .never else {
             guard let existing else { return Deletion() }
             try ObjectTable.delete(key, bucket: bucket.name, in: transaction)
-            try release(existing.parts, in: transaction)
+            try release(existing, bucket: bucket.name, in: transaction)
             try notify(events.deleted, of: EventSubject(key: key), bucket: bucket, cause: cause, in: transaction)
             return Deletion(parts: existing.parts.count)
         }
@@ -145,7 +145,7 @@ extension S3Service {
                 try VersionTable.delete(key, rank: object.rank, bucket: bucket.name, in: transaction)
             }
             deletion.parts = object.parts.count
-            try release(object.parts, in: transaction)
+            try release(object, bucket: bucket.name, in: transaction)
             if isCurrent { try promote(key, in: bucket, transaction) }
         case .marker(let marker):
             deletion.isMarker = true

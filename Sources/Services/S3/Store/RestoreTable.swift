@@ -2,7 +2,7 @@ import Platform
 import Storage
 
 /// Until when archived objects are restored. A row belongs to one write of a key (`StoredObject.id`): what replaces the
-/// object is not restored. Rows of objects that are gone go when they expire, or with their bucket.
+/// object is not restored. A row goes with its object, or when it expires.
 enum RestoreTable {
     struct Entry: Sendable {
         var bucket: String
@@ -45,13 +45,9 @@ enum RestoreTable {
         }
     }
 
-    static func delete(_ entry: Entry, in transaction: any WriteTransaction) throws {
+    static func delete(_ key: ObjectKey, id: String, bucket: String, in transaction: any WriteTransaction) throws {
         try transaction.execute(
             "DELETE FROM s3_restore WHERE bucket = ? AND key = ? AND id = ?",
-            [.text(entry.bucket), .blob(entry.key.bytes), .text(entry.id)])
-    }
-
-    static func deleteAll(bucket: String, in transaction: any WriteTransaction) throws {
-        try transaction.execute("DELETE FROM s3_restore WHERE bucket = ?", [.text(bucket)])
+            [.text(bucket), .blob(key.bytes), .text(id)])
     }
 }

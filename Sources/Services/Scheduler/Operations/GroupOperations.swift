@@ -42,13 +42,14 @@ struct GroupOperations: Sendable {
             try access.check(context, "GetScheduleGroup", key.arn, in: transaction)
             return try GroupTable.require(key, in: transaction)
         }
-        return OperationResponse(Self.shown(try await begun(group, now: context.now)).value)
+        return OperationResponse(Self.shown(await begun(group, now: context.now)).value)
     }
 
-    /// With the dates of the default group, which it may not have yet.
-    private func begun(_ group: Group, now: Instant) async throws -> Group {
+    /// With the dates of the default group, which it may not have yet. Who only looks gets it without them when nothing can be
+    /// written.
+    private func begun(_ group: Group, now: Instant) async -> Group {
         guard group.created == nil, group.key.name == GroupKey.defaultName else { return group }
-        return try await database.write { try GroupTable.begin(group.key, now: now, in: $0) }
+        return (try? await database.write { try GroupTable.begin(group.key, now: now, in: $0) }) ?? group
     }
 
     /// Deletes the group and its schedules, which fire no more from now on.
@@ -110,7 +111,7 @@ struct GroupOperations: Sendable {
             }
             return groups
         }
-        for index in groups.indices { groups[index] = try await begun(groups[index], now: context.now) }
+        for index in groups.indices { groups[index] = await begun(groups[index], now: context.now) }
         var output = Model.ListScheduleGroupsOutput()
         output.scheduleGroups = groups.prefix(limit).map { Model.ScheduleGroupSummary(Self.shown($0).value) }
         if groups.count > limit { output.nextToken = PageToken.encode(groups[limit - 1].key.name) }
