@@ -8,12 +8,22 @@ final class DirectoryLock: Sendable {
     private let descriptor: CInt
     private let isReleased = Atomic(false)
 
+    /// How often it is asked for again: a second in all. A server that was killed while it started a process has the lock until
+    /// that process is what it is to be (between fork and execve descriptors are shared).
+    static let attempts = 200
+    private static let pauseMicroseconds: UInt32 = 5_000
+
     /// Throws `Failure(.unavailable)` that names the process which holds it.
-    init(directory: String) throws {
+    init(directory: String, pause: () -> Void = { usleep(DirectoryLock.pauseMicroseconds) }) throws {
         let path = directory + "/martlet.lock"
         let descriptor = try Files.open(path, O_RDWR | O_CREAT)
-        guard Files.retrying({ flock(descriptor, LOCK_EX | LOCK_NB) }) == 0 else {
-            let code = errno
+        var code: CInt = 0
+        for attempt in 0..<Self.attempts {
+            if attempt > 0 { pause() }
+            code = Files.retrying({ flock(descriptor, LOCK_EX | LOCK_NB) }) == 0 ? 0 : errno
+            if code != EWOULDBLOCK { break }
+        }
+        guard code == 0 else {
             var bytes = [UInt8](repeating: 0, count: 32)
             let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
             close(descriptor)
