@@ -127,8 +127,11 @@ extension JSONSchema {
         if let most = fields["maxItems"]?.int, list.count > most {
             search.add("array is too long: must have at most \(most) elements but instance has \(list.count) elements")
         }
-        if fields["uniqueItems"]?.bool == true, Set(list).count < list.count {
-            search.add("array must not contain duplicate elements")
+        if fields["uniqueItems"]?.bool == true {
+            // All of them are looked at, which counts as the refusal counted it.
+            search.steps -= list.count
+            guard search.steps > 0 else { return }
+            if Set(list).count < list.count { search.add("array must not contain duplicate elements") }
         }
         guard let items = fields["items"] else { return }
         let each = items.list ?? []
